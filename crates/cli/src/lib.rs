@@ -1,0 +1,2 @@
+//! The docker-compatible command line client.
+#![forbid(unsafe_code)]

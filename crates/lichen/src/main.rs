@@ -1,0 +1,4 @@
+//! The command line, the launcher and the engine.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! The forwarder process: published ports today, all of user-mode networking tomorrow.
+#![forbid(unsafe_code)]

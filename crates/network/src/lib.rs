@@ -1,0 +1,2 @@
+//! Networks: bridges, address management, container sandboxes, outer drivers, port plans.
+#![forbid(unsafe_code)]

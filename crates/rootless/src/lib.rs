@@ -1,0 +1,2 @@
+//! User namespace entry: subordinate IDs, ID maps, copy-up, the namespace holder.
+#![forbid(unsafe_code)]

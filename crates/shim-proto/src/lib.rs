@@ -1,0 +1,2 @@
+//! Messages between the engine, the holder and the shims, and how they travel.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The only crate with unsafe code: one small wrapper per system call that rustix and nix lack.
+

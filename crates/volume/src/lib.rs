@@ -1,0 +1,2 @@
+//! Named and anonymous local volumes.
+#![forbid(unsafe_code)]
