@@ -1,0 +1,181 @@
+//! Images.
+
+use crate::{
+    container::{ContainerConfig, HealthConfig},
+    go::{self, Map, Set, is_zero},
+    inspect::DriverData,
+};
+use serde::{Deserialize, Serialize};
+
+/// One line of `GET /images/json`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageSummary {
+    /// -1 when not counted.
+    pub containers: i64,
+    /// Seconds since 1970.
+    pub created: i64,
+    pub id: String,
+    #[serde(serialize_with = "go::map")]
+    pub labels: Map<String>,
+    pub parent_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<Descriptor>,
+    pub repo_digests: Vec<String>,
+    pub repo_tags: Vec<String>,
+    /// -1 when not computed.
+    pub shared_size: i64,
+    pub size: i64,
+    /// Until API 1.43; equals `size`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub virtual_size: i64,
+}
+
+/// `GET /images/{name}/json`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageInspect {
+    pub id: String,
+    pub repo_tags: Vec<String>,
+    pub repo_digests: Vec<String>,
+    pub parent: String,
+    pub comment: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub created: String,
+    /// Until API 1.44.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub container: String,
+    /// Until API 1.44.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<ContainerConfig>,
+    pub docker_version: String,
+    pub author: String,
+    pub config: Option<ImageConfig>,
+    pub architecture: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub variant: String,
+    pub os: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub os_version: String,
+    pub size: i64,
+    /// Until API 1.43; equals `size`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub virtual_size: i64,
+    pub graph_driver: DriverData,
+    #[serde(rename = "RootFS")]
+    pub root_fs: RootFs,
+    pub metadata: ImageMetadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<Descriptor>,
+}
+
+/// What an image says about the containers made from it. Before API 1.50 it was written as a [`ContainerConfig`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageConfig {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub user: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub exposed_ports: Set,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub env: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub entrypoint: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cmd: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub volumes: Set,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub working_dir: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub labels: Map<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stop_signal: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub args_escaped: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<HealthConfig>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub on_build: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shell: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub r#type: String,
+    /// Diff IDs, lowest first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub layers: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageMetadata {
+    /// RFC 3339; the zero time when it was never tagged here.
+    pub last_tag_time: String,
+}
+
+/// An OCI content descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Descriptor {
+    pub media_type: String,
+    pub digest: String,
+    pub size: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub urls: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub annotations: Map<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+/// An OCI platform.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Platform {
+    pub architecture: String,
+    pub os: String,
+    #[serde(rename = "os.version", skip_serializing_if = "is_zero")]
+    pub os_version: String,
+    #[serde(rename = "os.features", skip_serializing_if = "is_zero")]
+    pub os_features: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub variant: String,
+}
+
+/// One line of `GET /images/{name}/history`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HistoryItem {
+    pub comment: String,
+    pub created: i64,
+    pub created_by: String,
+    /// `<missing>` where no image has that history.
+    pub id: String,
+    pub size: i64,
+    #[serde(serialize_with = "go::list")]
+    pub tags: Vec<String>,
+}
+
+/// One line of `DELETE /images/{name}`: one of the two is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageDeleteItem {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deleted: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub untagged: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImagesPruneReport {
+    #[serde(serialize_with = "go::list")]
+    pub images_deleted: Vec<ImageDeleteItem>,
+    pub space_reclaimed: u64,
+}
