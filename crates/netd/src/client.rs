@@ -1,0 +1,124 @@
+//! The engine's side of the control protocol: blocking, one request at a time.
+
+use crate::proto::{self, Listen, MAX_LISTENERS, Port, Reply, Request};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::{
+    io::{self, IoSlice, Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Longer than binding ten thousand ports takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("connect to {path}: {source}", path = path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("{operation} the control connection: {source}")]
+    Connection { operation: &'static str, source: io::Error },
+    #[error("{0}")]
+    Frame(#[from] proto::FrameError),
+    #[error("{operation} {listen:?}: {source}", source = io::Error::from_raw_os_error(*errno))]
+    Port { listen: Listen, operation: String, errno: i32 },
+    #[error("expected {expected}, got {got:?}")]
+    Unexpected { expected: &'static str, got: Box<Reply> },
+    #[error("{count} sockets passed at once, more than {MAX_LISTENERS}")]
+    TooManyListeners { count: usize },
+}
+
+/// A connection to the forwarder.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    pending: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to the forwarder that listens at `path`.
+    pub fn connect(path: &Path) -> Result<Self, Error> {
+        let connect = |source| Error::Connect { path: path.to_owned(), source };
+        let stream = UnixStream::connect(path).map_err(connect)?;
+        stream.set_read_timeout(Some(TIMEOUT)).map_err(connect)?;
+        stream.set_write_timeout(Some(TIMEOUT)).map_err(connect)?;
+        Ok(Self { stream, pending: Vec::new() })
+    }
+
+    /// Starts forwarding all of `ports`, or none. `listeners` belong, in order, to those with [`Port::passed`].
+    ///
+    /// # Errors
+    /// [`Error::Port`] names the port that could not be bound and why.
+    pub fn add(&mut self, ports: Vec<Port>, listeners: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        self.expect_done(&Request::Add { ports }, listeners)
+    }
+
+    /// Stops forwarding `ports`.
+    pub fn remove(&mut self, ports: Vec<Listen>) -> Result<(), Error> {
+        self.expect_done(&Request::Remove { ports }, &[])
+    }
+
+    /// What is forwarded now.
+    pub fn list(&mut self) -> Result<Vec<Port>, Error> {
+        match self.ask(&Request::List, &[])? {
+            Reply::Ports { ports } => Ok(ports),
+            got => Err(Error::Unexpected { expected: "ports", got: Box::new(got) }),
+        }
+    }
+
+    fn expect_done(&mut self, request: &Request, listeners: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        match self.ask(request, listeners)? {
+            Reply::Done => Ok(()),
+            Reply::Failed { listen, operation, errno } => Err(Error::Port { listen, operation, errno }),
+            got => Err(Error::Unexpected { expected: "done or failed", got: Box::new(got) }),
+        }
+    }
+
+    fn ask(&mut self, request: &Request, listeners: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
+        let frame = proto::encode(request);
+        let sent = send_with_descriptors(&self.stream, &frame, listeners)?;
+        let write = |source| Error::Connection { operation: "write", source };
+        self.stream.write_all(&frame[sent..]).map_err(write)?;
+        self.receive()
+    }
+
+    fn receive(&mut self) -> Result<Reply, Error> {
+        let read = |source| Error::Connection { operation: "read", source };
+        loop {
+            if let Some((reply, length)) = proto::decode(&self.pending)? {
+                self.pending.drain(..length);
+                return Ok(reply);
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(read(io::ErrorKind::UnexpectedEof.into())),
+                Ok(n) => self.pending.extend_from_slice(&chunk[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(read(e)),
+            }
+        }
+    }
+}
+
+/// Sends as much of `frame` as goes at once, with `descriptors` on its first byte.
+fn send_with_descriptors(
+    stream: &UnixStream,
+    frame: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<usize, Error> {
+    if descriptors.is_empty() {
+        return Ok(0);
+    }
+    if descriptors.len() > MAX_LISTENERS {
+        return Err(Error::TooManyListeners { count: descriptors.len() });
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(descriptors));
+    sendmsg(stream.as_fd(), &[IoSlice::new(frame)], &mut control, SendFlags::NOSIGNAL)
+        .map_err(|e| Error::Connection { operation: "write", source: e.into() })
+}
