@@ -1,2 +1,22 @@
-//! The only crate with unsafe code: one small wrapper per system call that rustix and nix lack.
+//! The only crate with unsafe code: small wrappers, by topic, of the system calls that rustix and nix lack, and the few
+//! compositions of them (an overlay mount, a sealed program) that more than one crate needs.
+//!
+//! Use rustix first, nix second; add a file here for the rest. Every `unsafe` block says why it is sound.
+//! `docs/kernel-features.md` lists the kernel each feature needs and what happens without it.
 
+pub mod caps;
+pub mod clone;
+mod error;
+pub mod fds;
+pub mod keyring;
+pub mod memfd;
+pub mod mount;
+pub mod namespaces;
+pub mod overlay;
+pub mod pidfd;
+pub mod process;
+pub mod pty;
+pub mod seccomp;
+pub mod signals;
+
+pub use error::{Error, Result};

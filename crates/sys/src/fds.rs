@@ -1,0 +1,124 @@
+//! Descriptor tables, and descriptors sent over sockets.
+
+use crate::{Error, Result};
+use nix::libc;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::{Errno, FdFlags},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+};
+use std::{
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2) with `CLOSE_RANGE_CLOEXEC`, Linux 5.11; before
+/// that by reading /proc/self/fd).
+pub fn cloexec_from(first: u32) -> Result<()> {
+    // SAFETY: sets a flag on descriptors and closes none, so no owner of one is affected.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = Error::last("close_range", format!("{first}.."));
+    if matches!(error.errno, Errno::NOSYS | Errno::INVAL) { cloexec_one_by_one(first) } else { Err(error) }
+}
+
+fn cloexec_one_by_one(first: u32) -> Result<()> {
+    let path = "/proc/self/fd";
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::of("open", path))?;
+    for entry in rustix::fs::Dir::new(directory).map_err(Error::of("fdopendir", path))? {
+        let entry = entry.map_err(Error::of("getdents64", path))?;
+        let Some(fd) = entry.file_name().to_str().ok().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        if fd >= first {
+            set_cloexec_raw(fd as RawFd)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_cloexec_raw(fd: RawFd) -> Result<()> {
+    // SAFETY: the number was just listed as open in a single pass; the flag of a descriptor is all that changes, and
+    // the borrow ends with the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    match rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC) {
+        Err(Errno::BADF) | Ok(()) => Ok(()),
+        Err(errno) => Err(Error::of("fcntl", format!("{fd}, F_SETFD"))(errno)),
+    }
+}
+
+/// Clears close-on-exec of the inherited descriptors `3 .. 3 + count`; fails with EBADF when one is not open.
+pub fn keep_over_exec(count: u32) -> Result<()> {
+    for fd in 3..3 + count as RawFd {
+        // SAFETY: fcntl on a number that may not be open is sound: the kernel answers EBADF.
+        let result = unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
+        if result < 0 {
+            return Err(Error::last("fcntl", format!("{fd}, F_SETFD")));
+        }
+    }
+    Ok(())
+}
+
+/// Takes ownership of an inherited descriptor (from an argument such as `--fd=3`, or socket activation).
+///
+/// Fails with EBADF when it is not open. The caller says, by calling this, that nothing else owns the number; calling
+/// it twice for one number is a bug that ends in a double close, as with any use of numbers.
+pub fn take_inherited(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: fcntl on a number that may not be open is sound: the kernel answers EBADF.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(Error::last("fcntl", format!("{fd}, F_SETFD")));
+    }
+    // SAFETY: it is open (just checked), and inherited: no value of this program was made for it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes `fds` the descriptors 0, 1 and 2, without close-on-exec.
+///
+/// The sources may be 0, 1 or 2 themselves in any order: each is first duplicated above them.
+pub fn become_stdio(fds: [BorrowedFd<'_>; 3]) -> Result<()> {
+    let high = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::of("fcntl", "F_DUPFD_CLOEXEC"));
+    let [stdin, stdout, stderr] = [high(fds[0])?, high(fds[1])?, high(fds[2])?];
+    rustix::stdio::dup2_stdin(&stdin).map_err(Error::of("dup2", "0"))?;
+    rustix::stdio::dup2_stdout(&stdout).map_err(Error::of("dup2", "1"))?;
+    rustix::stdio::dup2_stderr(&stderr).map_err(Error::of("dup2", "2"))
+}
+
+/// Most descriptors that one message carries.
+pub const MAX_FDS: usize = 16;
+
+/// Sends `bytes` with `fds` attached to the first of them (unix(7), `SCM_RIGHTS`). Returns how many bytes were sent.
+pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Error::of("sendmsg", format!("{} descriptors", fds.len()))(Errno::TOOBIG));
+    }
+    loop {
+        match rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => continue,
+            other => return other.map_err(Error::of("sendmsg", format!("{} descriptors", fds.len()))),
+        }
+    }
+}
+
+/// Receives into `buffer`; the descriptors that came along are close-on-exec. Zero bytes mean end of file.
+pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        let slices = &mut [IoSliceMut::new(buffer)];
+        match rustix::net::recvmsg(&socket, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => continue,
+            other => break other.map_err(Error::of("recvmsg", ""))?,
+        }
+    };
+    let mut fds = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    Ok((received.bytes, fds))
+}
