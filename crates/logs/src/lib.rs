@@ -1,2 +1,35 @@
-//! Container log formats: json-file and local, written by shims, read by the engine.
+//! Container logs: what a shim writes and the engine reads.
+//!
+//! Drivers: [`Driver::JsonFile`] (byte for byte Docker's `json-file`), [`Driver::Local`] (compact, see [`local`]) and
+//! [`Driver::None`]. A log is a file and its rotated predecessors: `path`, `path.1`, `path.2` … `path.N`, the numbered
+//! ones possibly as `path.N.gz`.
+//!
+//! * [`Writer`]: cuts raw output into entries and appends them, rotating by size. One writer a log.
+//! * [`Reader`]: entries in order across rotations, by tail, since, until. It may run beside the writer; at the end of
+//!   the log [`Reader::entry`] returns none, and can be asked again after [`Watch`] saw a change (`--follow`).
+//!
+//! # Invariants
+//! * Each entry goes out by one `write`, so that a killed writer leaves at most one torn entry, at the end; the next
+//!   writer cuts it off and readers stop before it.
+//! * Rotation renames, never truncates: a reader that holds a rotated file still reads all of it.
 #![forbid(unsafe_code)]
+
+mod config;
+mod entry;
+mod error;
+pub mod json_file;
+pub mod local;
+mod reader;
+mod rotation;
+mod split;
+mod tail;
+mod watch;
+mod writer;
+
+pub use config::{Config, Driver};
+pub use entry::{Entry, Stream};
+pub use error::{Error, Result};
+pub use reader::{ReadOptions, Reader, Tail};
+pub use rotation::compress;
+pub use watch::Watch;
+pub use writer::Writer;

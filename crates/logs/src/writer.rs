@@ -1,0 +1,187 @@
+//! Appending.
+
+use crate::rotation::{numbered, shift};
+use crate::split::Splitter;
+use crate::{Config, Driver, Error, Result, Stream, json_file, local};
+use model::Timestamp;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The writing end of one container's log.
+#[derive(Debug)]
+pub struct Writer {
+    config: Config,
+    path: PathBuf,
+    /// None for the driver `none`.
+    file: Option<File>,
+    size: u64,
+    /// A JSON object, or empty.
+    attrs: String,
+    stdout: Splitter,
+    stderr: Splitter,
+    buffer: Vec<u8>,
+    /// A rotated file that waits for, or undergoes, compression.
+    compressing: bool,
+    to_compress: Option<PathBuf>,
+}
+
+impl Writer {
+    /// Open for appending; a torn entry at the end, left by a killed writer, is cut off.
+    /// `attrs` accompany each entry of `json-file`.
+    pub fn open(config: Config, path: &Path, attrs: &BTreeMap<String, String>) -> Result<Self> {
+        let attrs = if attrs.is_empty() { String::new() } else { serde_json::json!(attrs).to_string() };
+        let mut writer = Self {
+            config,
+            path: path.to_owned(),
+            file: None,
+            size: 0,
+            attrs,
+            stdout: Splitter::default(),
+            stderr: Splitter::default(),
+            buffer: Vec::new(),
+            compressing: false,
+            to_compress: None,
+        };
+        if writer.config.driver != Driver::None {
+            let mut file = open_append(path)?;
+            writer.size = repair(&mut file, writer.config.driver).map_err(Error::io("repair", path))?;
+            writer.file = Some(file);
+        }
+        Ok(writer)
+    }
+
+    /// Log output that was read at `now`. A line without its end waits for more, or for [`Writer::finish`].
+    pub fn write(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let (config, attrs, buffer) = (&self.config, &self.attrs, &mut self.buffer);
+        let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
+        splitter
+            .feed(bytes, now, |line, at, ends| encode(config.driver, buffer, stream, at, line, ends, attrs));
+        self.flush()
+    }
+
+    /// The stream ended: log its last, unfinished line.
+    pub fn finish(&mut self, stream: Stream, now: Timestamp) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let (config, attrs, buffer) = (&self.config, &self.attrs, &mut self.buffer);
+        let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
+        splitter.finish(now, |line, at, ends| encode(config.driver, buffer, stream, at, line, ends, attrs));
+        self.flush()
+    }
+
+    /// What was read from the stream and is not in the file yet, because its line has not ended.
+    pub fn pending(&self, stream: Stream) -> &[u8] {
+        if stream == Stream::Stdout { self.stdout.pending() } else { self.stderr.pending() }
+    }
+
+    /// A rotated file to pass to [`crate::compress`]; then call [`Writer::compressed`].
+    pub fn take_compression(&mut self) -> Option<PathBuf> {
+        self.to_compress.take()
+    }
+
+    /// The compression is over, well or not.
+    pub fn compressed(&mut self) {
+        self.compressing = false;
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if self.config.max_size.is_some_and(|max| self.size >= max) && !self.compressing {
+            self.rotate()?;
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let outcome = file.write_all(&self.buffer);
+        self.size += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(64 << 10);
+        outcome.map_err(Error::io("write", &self.path))
+    }
+
+    fn rotate(&mut self) -> Result<()> {
+        shift(&self.path, self.config.max_files)?;
+        self.file = Some(open_append(&self.path)?);
+        self.size = 0;
+        if self.config.compress {
+            self.compressing = true;
+            self.to_compress = Some(numbered(&self.path, 1));
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    driver: Driver,
+    out: &mut Vec<u8>,
+    stream: Stream,
+    at: Timestamp,
+    line: &[u8],
+    ends: bool,
+    attrs: &str,
+) {
+    match driver {
+        Driver::JsonFile => json_file::encode(out, stream, at, line, ends, attrs),
+        Driver::Local => local::encode(out, stream, at, line, ends),
+        Driver::None => {}
+    }
+}
+
+fn open_append(path: &Path) -> Result<File> {
+    // Docker's mode; readable by the owner alone.
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+        .map_err(Error::io("open", path))
+}
+
+/// Cut off a torn last entry; returns the file's size after.
+fn repair(file: &mut File, driver: Driver) -> std::io::Result<u64> {
+    let size = file.metadata()?.len();
+    let good = match driver {
+        Driver::JsonFile => after_last_newline(file, size)?,
+        Driver::Local => after_last_record(file)?,
+        Driver::None => size,
+    };
+    if good < size {
+        file.set_len(good)?;
+    }
+    Ok(good)
+}
+
+fn after_last_newline(file: &mut File, size: u64) -> std::io::Result<u64> {
+    let mut end = size;
+    let mut block = [0; 4096];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..usize::try_from(end - start).expect("at most a block")];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|b| *b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+fn after_last_record(file: &mut File) -> std::io::Result<u64> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    let mut good = 0;
+    while let local::Step::Record(_, taken) = local::decode(&bytes[good..]) {
+        good += taken;
+    }
+    Ok(good as u64)
+}
