@@ -1,4 +1,88 @@
-//! The project's words: check, e2e, compat, bench, fuzz, vm.
+//! The project's words, `cargo xtask WORD`: what developers type and what CI runs.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod compat;
+mod fuzz;
+mod prepare;
+mod run;
+mod tidy;
+
+use anyhow::{Result, bail};
+use run::cargo;
+
+const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
+
+  prepare          install what building and testing need, and make the test user (as root, Debian or Ubuntu)
+  check            fmt, clippy, tidy, documentation: everything that needs no test to run
+  tidy             the rules of ARCHITECTURE.md that the compiler does not know
+  unit [FILTER]    the crates' own tests
+  e2e [FILTER]     end-to-end tests with real clients (as root: they become an unprivileged user)
+  compat [SUITE]   test suites that others wrote: aiodocker
+  test             check, unit, e2e and compat, as CI runs them
+  bench [ARGS]     measure against a floor, and against podman where it is installed
+  fuzz TARGET      fuzz one parser; without TARGET, list them";
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let word = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match word.as_str() {
+        "prepare" => prepare::prepare(),
+        "check" => check(),
+        "tidy" => tidy::tidy(),
+        "unit" => unit(&rest),
+        "e2e" => e2e(&rest),
+        "compat" => compat::compat(&rest),
+        "test" => test(),
+        "bench" => bench(&rest),
+        "fuzz" => fuzz::fuzz(&rest),
+        "" | "help" | "-h" | "--help" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no word {other:?}\n{USAGE}"),
+    }
+}
+
+fn check() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    tidy::tidy()?;
+    run::with_env(
+        "RUSTDOCFLAGS",
+        "--deny warnings",
+        &["doc", "--workspace", "--no-deps", "--document-private-items"],
+    )
+}
+
+fn unit(filter: &[&str]) -> Result<()> {
+    cargo(&[&["nextest", "run", "--workspace", "--exclude", "e2e"], profile(), filter].concat())
+}
+
+fn e2e(filter: &[&str]) -> Result<()> {
+    build()?;
+    cargo(&[&["nextest", "run", "--package", "e2e"], profile(), filter].concat())
+}
+
+fn bench(args: &[&str]) -> Result<()> {
+    cargo(&["build", "--release", "--package", "lichen", "--package", "lichen-shim"])?;
+    let script = run::root().join("bench/run");
+    run::command(&script.to_string_lossy(), args)
+}
+
+fn test() -> Result<()> {
+    check()?;
+    build()?;
+    // One run for both, so that its closing lines speak of all tests.
+    cargo(&[&["nextest", "run", "--workspace"], profile()].concat())?;
+    compat::compat(&[])
+}
+
+fn build() -> Result<()> {
+    cargo(&["build", "--package", "lichen", "--package", "lichen-shim"])
+}
+
+fn profile() -> &'static [&'static str] {
+    if std::env::var_os("CI").is_some() { &["--profile", "ci"] } else { &[] }
+}

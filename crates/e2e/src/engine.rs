@@ -1,0 +1,218 @@
+//! One engine of one user's.
+
+use crate::{Host, Output, images, processes};
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Stdio},
+};
+
+/// A running `lichen daemon`, and the clients that talk to it.
+pub struct Engine {
+    host: Host,
+    launcher: Option<Child>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Starts an engine on a host of its own and returns when it answers.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments to `lichen daemon`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_on(Host::new(), arguments, &[])
+    }
+
+    /// The same on a host that was prepared (a daemon.json, say), with further environment variables.
+    ///
+    /// # Panics
+    /// When the engine does not answer.
+    pub fn start_on(host: Host, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut engine = Self {
+            host,
+            launcher: None,
+            arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        };
+        engine.launch();
+        engine
+    }
+
+    /// Starts the launcher again, after it was killed or stopped.
+    ///
+    /// # Panics
+    /// When the engine does not answer.
+    pub fn launch(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .expect("open the engine's log");
+        let mut command = self.host.command(program("lichen"));
+        command
+            .arg("daemon")
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
+            .stdout(log.try_clone().expect("a second descriptor of the log"))
+            .stderr(log);
+        self.launcher = Some(command.spawn().expect("start lichen daemon"));
+        self.wait_ready();
+    }
+
+    /// Changes what the next launch is given in its environment.
+    pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
+        self.environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    }
+
+    /// Waits until `/_ping` answers.
+    ///
+    /// # Panics
+    /// When the launcher ended, or half a minute went by.
+    pub fn wait_ready(&mut self) {
+        let log = self.log();
+        let launcher = self.launcher.as_mut().expect("the engine was launched");
+        let socket = self.host.socket();
+        processes::wait_until("the engine answers", || {
+            if let Some(status) = launcher.try_wait().expect("wait for the launcher") {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("lichen daemon ended with {status}:\n{log}");
+            }
+            ping(&socket).then_some(())
+        });
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where the engine's own messages go.
+    pub fn log(&self) -> PathBuf {
+        self.host.home().join("engine.log")
+    }
+
+    /// Runs the real docker command line to its end.
+    pub fn docker(&self, arguments: &[&str]) -> Output {
+        self.host.run_command("docker", arguments)
+    }
+
+    /// Runs our own command line to its end.
+    pub fn lichen(&self, arguments: &[&str]) -> Output {
+        self.host.run_command(program("lichen"), arguments)
+    }
+
+    /// Runs `client` (`docker` or `lichen`), feeding it `input`.
+    ///
+    /// # Panics
+    /// When it cannot be started or stops reading.
+    pub fn with_input(&self, client: &str, arguments: &[&str], input: &[u8]) -> Output {
+        let program = if client == "lichen" { program("lichen") } else { client.into() };
+        let mut command = self.host.command(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start the client");
+        let mut stdin = child.stdin.take().expect("its standard input is piped");
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || match stdin.write_all(&input) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                panic!("write to the client: {error}")
+            }
+            _ => {}
+        });
+        let output = child.wait_with_output().expect("wait for the client");
+        writer.join().expect("feed the client");
+        Output::new(format!("{client} {}", arguments.join(" ")), output)
+    }
+
+    /// Starts a client that goes on while the test does.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&self, client: &str, arguments: &[&str]) -> Child {
+        let program = if client == "lichen" { program("lichen") } else { client.into() };
+        let mut command = self.host.command(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("start the client")
+    }
+
+    /// Loads a test image; see [`images::archive`].
+    pub fn load(&self, image: &str) {
+        let archive = images::archive(image);
+        self.lichen(&["load", "--quiet", "--input", archive.to_str().expect("a UTF-8 path")]).ok();
+    }
+
+    /// The engine process's PID, from the PID file.
+    ///
+    /// # Panics
+    /// When there is no PID file.
+    pub fn pid(&self) -> u32 {
+        let text = std::fs::read_to_string(self.host.run().join("docker.pid")).expect("read docker.pid");
+        text.trim().parse().expect("a PID")
+    }
+
+    pub fn launcher_pid(&self) -> u32 {
+        self.launcher.as_ref().expect("the engine was launched").id()
+    }
+
+    /// Kills the launcher with SIGKILL and reaps it.
+    pub fn kill_launcher(&mut self) {
+        let mut launcher = self.launcher.take().expect("the engine was launched");
+        processes::kill_9(launcher.id());
+        launcher.wait().expect("reap the launcher");
+    }
+
+    /// SIGTERM, and waits for the launcher to end.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn stop(&mut self) {
+        let Some(mut launcher) = self.launcher.take() else { return };
+        let pid = rustix::process::Pid::from_raw(launcher.id().cast_signed()).expect("a PID");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signal the launcher");
+        processes::wait_until("the engine has stopped", || {
+            launcher.try_wait().expect("wait for the launcher")
+        });
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            eprintln!("--- engine log ---\n{log}");
+            if let Some(mut launcher) = self.launcher.take() {
+                processes::kill_9(launcher.id());
+                launcher.wait().expect("reap the launcher");
+            }
+            return;
+        }
+        self.stop();
+        let left = self.host.processes();
+        assert!(left.is_empty(), "processes that outlived the engine's graceful stop: {left:#?}");
+    }
+}
+
+/// Our program, beside the test's own directory in the target directory.
+///
+/// # Panics
+/// When it has not been built.
+pub fn program(name: &str) -> PathBuf {
+    let dir = std::env::var_os("LICHEN_BIN_DIR").map(PathBuf::from).unwrap_or_else(|| {
+        let test = std::env::current_exe().expect("this test's own path");
+        test.parent().and_then(|deps| deps.parent()).expect("target/…/deps").to_owned()
+    });
+    let path = dir.join(name);
+    assert!(path.exists(), "{} is not built: cargo build -p lichen -p lichen-shim", path.display());
+    path
+}
+
+fn ping(socket: &std::path::Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return false };
+    let request = b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut reply = String::new();
+    stream.write_all(request).is_ok()
+        && stream.read_to_string(&mut reply).is_ok()
+        && reply.starts_with("HTTP/1.1 200")
+}

@@ -1,0 +1,56 @@
+//! What building and testing need, installed; the test user, made.
+
+use crate::run::{command, output, root};
+use anyhow::{Result, ensure};
+use std::path::Path;
+
+/// Must agree with `testing::TEST_USER`.
+const TEST_USER: &str = "lichen-test";
+
+/// Debian packages with a file that tells whether each is there.
+const PACKAGES: &[(&str, &str)] = &[
+    ("gcc", "/usr/bin/gcc"),
+    ("libseccomp-dev", "/usr/include/seccomp.h"),
+    ("uidmap", "/usr/bin/newuidmap"),
+    ("slirp4netns", "/usr/bin/slirp4netns"),
+    ("passt", "/usr/bin/pasta"),
+    ("crun", "/usr/bin/crun"),
+    ("runc", "/usr/sbin/runc"),
+    ("busybox-static", "/bin/busybox"),
+    ("docker-registry", "/usr/bin/docker-registry"),
+    ("skopeo", "/usr/bin/skopeo"),
+    ("mmdebstrap", "/usr/bin/mmdebstrap"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("python3-venv", "/usr/lib/python3/dist-packages"),
+];
+
+/// Installs what is missing and makes the test user.
+pub(crate) fn prepare() -> Result<()> {
+    ensure!(
+        output("id", &["-u"])?.trim() == "0",
+        "prepare installs packages and makes a user: run it as root"
+    );
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(p, _)| *p).collect();
+    if !missing.is_empty() {
+        command("apt-get", &["update", "-qq"])?;
+        command("apt-get", &[&["install", "-y", "-qq", "--no-install-recommends"], &missing[..]].concat())?;
+    }
+    if output("id", &["-u", TEST_USER]).is_err() {
+        command("useradd", &["--create-home", "--shell", "/bin/bash", TEST_USER])?;
+    }
+    devices()?;
+    let cache = std::env::var("LICHEN_TEST_CACHE").unwrap_or_else(|_| "/var/tmp/lichen-tests".to_owned());
+    command(&root().join("tests/images/make").to_string_lossy(), &[&format!("{cache}/images")])?;
+    command("chmod", &["-R", "a+rX", &cache])
+}
+
+/// Distributions let everyone open these two (udev's 50-udev-default.rules); a machine without udev may not.
+fn devices() -> Result<()> {
+    for device in ["/dev/net/tun", "/dev/fuse"] {
+        if Path::new(device).exists() {
+            command("chmod", &["0666", device])?;
+        }
+    }
+    Ok(())
+}
