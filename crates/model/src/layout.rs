@@ -66,6 +66,14 @@ impl RunLayout {
     pub fn holder_socket(&self) -> PathBuf {
         self.root.join("holder.sock")
     }
+    /// What the holder and the shims print before they can say it by message; panics, mostly.
+    pub fn holder_log(&self) -> PathBuf {
+        self.root.join("holder.log")
+    }
+    /// Where the detached ("router") network namespace is bound, in the holder's mount namespace only.
+    pub fn router_netns(&self) -> PathBuf {
+        self.root.join("router.net")
+    }
     /// Exit statuses of orphans that the holder reaped, one file a PID.
     pub fn holder_exits(&self) -> PathBuf {
         self.root.join("exits")

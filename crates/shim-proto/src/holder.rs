@@ -44,11 +44,22 @@ pub enum ToHolder {
 /// The holder's answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromHolder {
-    Spawned { process: ProcessRef },
-    Taken,
-    Exits { exits: Vec<OrphanExit> },
+    Spawned {
+        process: ProcessRef,
+    },
+    /// With the descriptors kept under `key`.
+    Taken {
+        key: String,
+    },
+    Exits {
+        exits: Vec<OrphanExit>,
+    },
     Namespaces,
-    Pong { process: ProcessRef, kept: usize, children: usize },
+    Pong {
+        process: ProcessRef,
+        kept: usize,
+        children: usize,
+    },
     Done,
     Failed(Failure),
 }

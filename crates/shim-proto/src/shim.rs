@@ -146,6 +146,9 @@ pub struct LogConfig {
     /// The log file; rotated files lie beside it.
     pub path: PathBuf,
     pub options: BTreeMap<String, String>,
+    /// What accompanies each line of `json-file`: labels and variables chosen by `labels`, `env` and `tag`.
+    #[serde(default)]
+    pub attrs: BTreeMap<String, String>,
 }
 
 /// How the container's resource limits are enforced.

@@ -1,0 +1,74 @@
+//! Writing ID maps of another process (user_namespaces(7), newuidmap(1)).
+
+use crate::map::text;
+use crate::{Error, Mapping, Result};
+use model::IdMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// Write both maps for `pid`, a child that has unshared its user namespace and waits.
+pub(crate) fn apply(mapping: &Mapping, pid: u32) -> Result<()> {
+    match mapping {
+        Mapping::Subordinate { uids, gids } => {
+            run("newuidmap", pid, uids)?;
+            run("newgidmap", pid, gids)
+        }
+        Mapping::Single { uids, gids } => {
+            write(pid, "setgroups", "deny")?;
+            write(pid, "uid_map", &text(uids))?;
+            write(pid, "gid_map", &text(gids))
+        }
+        Mapping::Inherited { uids, gids } => {
+            write(pid, "uid_map", &text(uids))?;
+            write(pid, "gid_map", &text(gids))
+        }
+    }
+}
+
+fn write(pid: u32, file: &str, map: &str) -> Result<()> {
+    let path = Path::new("/proc").join(pid.to_string()).join(file);
+    fs::write(&path, map).map_err(|source| Error::WriteMap { path, map: map.trim().to_owned(), source })
+}
+
+fn run(program: &'static str, pid: u32, map: &IdMap) -> Result<()> {
+    let numbers = map.0.iter().flat_map(|r| [r.inside, r.outside, r.count]).map(|n| n.to_string());
+    let arguments: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
+    let output = match Command::new(program).args(&arguments).output() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NoMapProgram { program, pid }),
+        other => other.map_err(Error::io("run", program))?,
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    Err(Error::MapProgramFailed {
+        program,
+        arguments: format!("[{}]", arguments.join(" ")),
+        fix: fix(program, &said),
+        output: format!("{said}: {}", output.status),
+    })
+}
+
+/// What most often makes these programs fail.
+fn fix(program: &str, said: &str) -> String {
+    if said.contains("Operation not permitted") || said.contains("Could not set caps") {
+        let path = search(program);
+        return format!(
+            ": {path} lacks its privilege: sudo chmod u+s {path} (or sudo setcap cap_set{}id+ep {path}); it also fails below \
+             no-new-privileges and on file systems mounted nosuid",
+            &program[3..4]
+        );
+    }
+    if said.contains("not allowed") || said.contains("outside of allowed range") {
+        return format!(": the range is not this user's in /etc/sub{}id", &program[3..4]);
+    }
+    String::new()
+}
+
+fn search(program: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file());
+    found.map_or_else(|| program.to_owned(), |p| p.display().to_string())
+}
