@@ -47,10 +47,7 @@ pub enum FromHolder {
     Spawned {
         process: ProcessRef,
     },
-    /// With the descriptors kept under `key`.
-    Taken {
-        key: String,
-    },
+    Taken,
     Exits {
         exits: Vec<OrphanExit>,
     },

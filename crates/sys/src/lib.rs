@@ -9,14 +9,17 @@ pub mod clone;
 mod error;
 pub mod fds;
 pub mod keyring;
+pub mod loopback;
 pub mod memfd;
 pub mod mount;
 pub mod namespaces;
+pub mod net;
 pub mod overlay;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod seccomp;
 pub mod signals;
+pub mod spawn;
 
 pub use error::{Error, Result};
