@@ -1,4 +1,51 @@
 //! Everything that touches namespaces: holder, shims, container stages, forwarder.
+//!
+//! One program with a few entry points, each a verb on the command line. It runs from a sealed memory file that the
+//! launcher made, so that nothing in a container can overwrite it (CVE-2019-5736).
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim, compress-log";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((verb, rest)) = arguments.split_first() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match verb.as_str() {
+        "holder" => holder(rest),
+        "compress-log" => compress_log(rest),
+        other => {
+            eprintln!("unknown verb {other:?}: {USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn holder(arguments: &[String]) -> ExitCode {
+    let Some((role, run)) = rootless::holder::parse(arguments) else {
+        eprintln!("usage: lichen-shim holder --make|--remake|--remake-single --run-root DIR");
+        return ExitCode::from(2);
+    };
+    report("holder", rootless::holder::main(role, &run))
+}
+
+fn compress_log(arguments: &[String]) -> ExitCode {
+    let [path] = arguments else {
+        eprintln!("usage: lichen-shim compress-log FILE");
+        return ExitCode::from(2);
+    };
+    report("compress-log", logs::compress(path.as_ref()))
+}
+
+fn report<E: std::fmt::Display>(verb: &str, outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lichen-shim {verb}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
