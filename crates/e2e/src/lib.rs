@@ -12,7 +12,7 @@ mod images;
 mod output;
 mod processes;
 
-pub use engine::Engine;
+pub use engine::{Engine, program};
 pub use host::Host;
 pub use images::archive;
 pub use output::Output;

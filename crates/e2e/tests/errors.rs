@@ -1,0 +1,95 @@
+//! Bad input: one clear line, the right status, nothing left behind.
+
+use e2e::{Engine, Host};
+
+#[test]
+fn root_may_not_run_the_engine() {
+    let output = std::process::Command::new(e2e::program("lichen")).arg("daemon").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("root"), "{text}");
+}
+
+#[test]
+fn a_missing_runtime_directory_is_named_with_its_fix() {
+    let host = Host::new();
+    let mut command = host.command(e2e::program("lichen"));
+    let output = command.arg("daemon").env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("could not get XDG_RUNTIME_DIR"), "{text}");
+}
+
+#[test]
+fn a_bad_daemon_json_is_named() {
+    for (json, expect) in [
+        ("{", "daemon.json"),
+        (r#"{"no-such-key": 1}"#, "no-such-key"),
+        (r#"{"debug": "yes"}"#, "debug"),
+        (r#"{"storage-driver": "nope"}"#, "nope"),
+    ] {
+        let host = Host::new();
+        host.write(".config/docker/daemon.json", json);
+        let output = host.run_command(e2e::program("lichen"), &["daemon"]);
+        assert!(!output.status.success() && output.stderr.contains(expect), "{json}: {output}");
+        assert!(!host.socket().exists(), "{json}: the socket was left behind");
+    }
+}
+
+#[test]
+fn a_second_engine_on_the_same_directories_is_refused() {
+    let engine = Engine::start();
+    let second = engine.lichen(&["daemon"]);
+    assert!(!second.status.success(), "{second}");
+    assert!(
+        second.stderr.contains(&engine.pid().to_string())
+            || second.stderr.contains(&engine.launcher_pid().to_string()),
+        "{second}"
+    );
+    engine.docker(&["version"]).ok();
+}
+
+#[test]
+fn without_an_engine_the_client_says_where_it_looked() {
+    let host = Host::new();
+    let output = host.run_command(e2e::program("lichen"), &["ps"]);
+    assert!(
+        !output.status.success() && output.stderr.contains("Cannot connect to the Docker daemon at unix://"),
+        "{output}"
+    );
+}
+
+#[test]
+fn bad_references_and_requests_have_dockers_words() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    engine.docker(&["run", "UPPER"]).exits(125).complains("must be lowercase");
+    engine.docker(&["run", "--pull", "never", "nope"]).exits(125).complains("No such image: nope:latest");
+    engine
+        .docker(&["run", "-v", "relative/path:/x", "busybox"])
+        .exits(125)
+        .complains("includes invalid characters for a local volume name");
+    engine.docker(&["run", "-p", "99999:1", "busybox"]).exits(125).complains("nvalid");
+    engine.docker(&["run", "--cap-add", "NOPE", "busybox"]).exits(125).complains("nknown capability");
+    engine.docker(&["run", "--runtime", "nope", "busybox"]).exits(125).complains("nope");
+    engine.docker(&["run", "--network", "nope", "busybox"]).exits(125).complains("network nope not found");
+    engine.docker(&["run", "--device", "/dev/nope", "busybox"]).exits(125).complains("/dev/nope");
+    engine.docker(&["swarm", "init"]).exits(1);
+    engine.docker(&["ps", "-aq"]).ok();
+}
+
+#[test]
+fn malformed_bodies_are_answered_with_400_and_json() {
+    use std::io::{Read, Write};
+    let engine = Engine::start();
+    for body in ["{", "[]", "null", "{\"HostConfig\": 3}", "{\"Image\": [\"a\"]}"] {
+        let mut socket = std::os::unix::net::UnixStream::connect(engine.host().socket()).unwrap();
+        let request = format!(
+            "POST /v1.45/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 400") && reply.contains("{\"message\":"), "{body}: {reply}");
+    }
+    engine.docker(&["ps", "-aq"]).ok().prints("");
+}

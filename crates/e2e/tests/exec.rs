@@ -1,0 +1,93 @@
+//! Running a further command in a container.
+
+use e2e::Engine;
+
+fn engine() -> Engine {
+    let engine = Engine::start();
+    engine.load("busybox");
+    engine.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
+    engine
+}
+
+#[test]
+fn it_prints_fails_and_reads_as_a_command_does() {
+    let engine = engine();
+    for client in ["docker", "lichen"] {
+        let run = |args: &[&str]| if client == "docker" { engine.docker(args) } else { engine.lichen(args) };
+        run(&["exec", "c", "sh", "-c", "echo out; echo err >&2; exit 5"])
+            .exits(5)
+            .prints("out")
+            .complains("err");
+        run(&["exec", "c", "nope"]).exits(127).complains("executable file not found in $PATH");
+        run(&["exec", "c", "/etc/passwd"]).exits(126).complains("permission denied");
+        run(&["exec", "nope", "true"]).exits(1).complains("No such container: nope");
+        engine.with_input(client, &["exec", "-i", "c", "wc", "-c"], &[b'x'; 200_000]).ok().prints("200000");
+    }
+}
+
+#[test]
+fn user_environment_and_directory_are_as_asked() {
+    let engine = engine();
+    engine
+        .docker(&[
+            "exec",
+            "-u",
+            "www-data",
+            "-w",
+            "/var/www",
+            "-e",
+            "A=1",
+            "c",
+            "sh",
+            "-c",
+            "id -un; pwd; echo $A; echo $HOME",
+        ])
+        .ok()
+        .prints("www-data\n/var/www\n1\n/var/www");
+    engine
+        .docker(&["exec", "-u", "nobodyatall", "c", "true"])
+        .exits(126)
+        .complains("unable to find user nobodyatall");
+    engine.docker(&["exec", "-w", "/nope", "c", "true"]).complains("/nope");
+}
+
+#[test]
+fn it_is_in_all_of_the_containers_namespaces_with_the_same_powers() {
+    let engine = engine();
+    let script = "for n in mnt pid net ipc uts cgroup user; do readlink /proc/self/ns/$n; done; grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status";
+    let init = engine.docker(&["exec", "c", "sh", "-c", &script.replace("self", "1")]).ok();
+    let exec = engine.docker(&["exec", "c", "sh", "-c", script]).ok();
+    assert_eq!(init.stdout, exec.stdout);
+    assert!(
+        exec.stdout.contains("CapInh:\t0000000000000000") && exec.stdout.contains("Seccomp:\t2"),
+        "{exec}"
+    );
+}
+
+#[test]
+fn privileged_exec_has_more_powers_than_the_container() {
+    let engine = engine();
+    let caps = |args: &[&str]| {
+        engine.docker(&[args, &["c", "grep", "CapEff", "/proc/self/status"]].concat()).ok().text().to_owned()
+    };
+    assert_eq!(caps(&["exec"]), "CapEff:\t00000000a80425fb");
+    assert_eq!(caps(&["exec", "--privileged"]), "CapEff:\t000001ffffffffff");
+}
+
+#[test]
+fn a_detached_exec_goes_on_and_its_exit_is_recorded() {
+    let engine = engine();
+    engine.docker(&["exec", "-d", "c", "sh", "-c", "sleep 0.2; echo done > /tmp/mark"]).ok();
+    e2e::wait_until("the mark", || {
+        (engine.docker(&["exec", "c", "cat", "/tmp/mark"]).text() == "done").then_some(())
+    });
+}
+
+#[test]
+fn top_shows_the_containers_processes() {
+    let engine = engine();
+    let top = engine.docker(&["top", "c"]).ok();
+    assert!(top.stdout.lines().next().is_some_and(|l| l.starts_with("UID")), "{top}");
+    assert!(top.stdout.contains("sleep 1000"), "{top}");
+    engine.lichen(&["top", "c", "-o", "pid,args"]).ok();
+}

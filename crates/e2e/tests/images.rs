@@ -1,0 +1,108 @@
+//! Images: in, listed, named, removed.
+
+use e2e::Engine;
+
+#[test]
+fn an_archive_is_loaded_listed_tagged_and_removed() {
+    let engine = Engine::start();
+    let archive = e2e::archive("alpine");
+    engine
+        .docker(&["load", "-i", archive.to_str().unwrap()])
+        .ok()
+        .prints("Loaded image: alpine:latest\nLoaded image: alpine:3.10");
+    engine.docker(&["tag", "alpine", "registry.example:5000/team/app:v1"]).ok();
+    for client in ["docker", "lichen"] {
+        let run = |args: &[&str]| if client == "docker" { engine.docker(args) } else { engine.lichen(args) };
+        let list = run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok();
+        let mut names: Vec<_> = list.text().lines().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["alpine:3.10", "alpine:latest", "registry.example:5000/team/app:v1"]);
+    }
+    engine.docker(&["rmi", "alpine:3.10"]).ok().prints("Untagged: alpine:3.10");
+    engine.docker(&["run", "--name", "c", "alpine", "true"]).ok();
+    let id = engine.docker(&["images", "-q", "alpine"]).ok().text().to_owned();
+    engine.docker(&["rmi", &id]).exits(1).complains("conflict: unable to delete");
+    engine.docker(&["rm", "c"]).ok();
+    engine.docker(&["rmi", "-f", &id]).ok();
+    engine.docker(&["images", "-q"]).ok().prints("");
+}
+
+#[test]
+fn an_image_survives_save_and_load() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    let id = engine.docker(&["inspect", "-f", "{{.Id}}", "busybox"]).ok().text().to_owned();
+    let file = engine.host().path("saved.tar");
+    engine.docker(&["save", "-o", file.to_str().unwrap(), "busybox"]).ok();
+    engine.docker(&["rmi", "busybox"]).ok();
+    engine.docker(&["load", "-i", file.to_str().unwrap()]).ok();
+    engine.docker(&["inspect", "-f", "{{.Id}}", "busybox"]).ok().prints(&id);
+    engine.docker(&["run", "--rm", "busybox", "echo", "again"]).ok().prints("again");
+}
+
+#[test]
+fn commit_export_import_and_diff_carry_a_containers_changes() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    engine
+        .docker(&[
+            "run",
+            "--name",
+            "c",
+            "busybox",
+            "sh",
+            "-c",
+            "echo new > /new; rm /etc/profile; echo x >> /etc/group",
+        ])
+        .ok();
+    let diff = engine.docker(&["diff", "c"]).ok();
+    let mut lines: Vec<_> = diff.text().lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["A /new", "C /etc", "C /etc/group", "D /etc/profile"]);
+    engine.docker(&["commit", "-c", "CMD [\"cat\",\"/new\"]", "c", "mine"]).ok();
+    engine.docker(&["run", "--rm", "mine"]).ok().prints("new");
+    engine.docker(&["run", "--rm", "mine", "ls", "/etc/profile"]).exits(1);
+    let file = engine.host().path("flat.tar");
+    engine.docker(&["export", "-o", file.to_str().unwrap(), "c"]).ok();
+    engine.docker(&["import", "-c", "CMD cat /new", file.to_str().unwrap(), "flat:1"]).ok();
+    engine.docker(&["run", "--rm", "flat:1"]).ok().prints("new");
+}
+
+#[test]
+fn copying_goes_both_ways() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    for (name, run) in [("up", &["run", "-d"][..]), ("down", &["create"])] {
+        engine.docker(&[run, &["--name", name, "-v", "vol:/vol", "busybox", "sleep", "1000"]].concat()).ok();
+        for client in ["docker", "lichen"] {
+            let cp =
+                |args: &[&str]| if client == "docker" { engine.docker(args) } else { engine.lichen(args) };
+            let file = engine.host().write(&format!("{name}-{client}"), "text\n");
+            for place in ["/tmp", "/vol", "/root/renamed"] {
+                cp(&["cp", file.to_str().unwrap(), &format!("{name}:{place}")]).ok();
+            }
+            let back = engine.host().path(&format!("back-{name}-{client}"));
+            cp(&["cp", &format!("{name}:/vol/{name}-{client}"), back.to_str().unwrap()]).ok();
+            assert_eq!(std::fs::read_to_string(back).unwrap(), "text\n");
+            cp(&["cp", &format!("{name}:/nope"), "/tmp"])
+                .exits(1)
+                .complains("Could not find the file /nope in container");
+        }
+    }
+    engine.docker(&["exec", "up", "cat", "/root/renamed"]).ok().prints("text");
+}
+
+#[test]
+fn broken_archives_are_refused_in_one_line_and_leave_nothing() {
+    let engine = Engine::start();
+    for (name, bytes) in [
+        ("empty", &b""[..]),
+        ("text", b"not an archive at all, not even nearly so"),
+        ("gzip", b"\x1f\x8b\x08\0broken"),
+    ] {
+        let file = engine.host().write(name, bytes);
+        let load = engine.docker(&["load", "-i", file.to_str().unwrap()]).exits(1);
+        assert_eq!(load.stderr.trim().lines().count(), 1, "{load}");
+    }
+    engine.docker(&["images", "-aq"]).ok().prints("");
+}
