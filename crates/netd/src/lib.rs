@@ -1,5 +1,99 @@
 //! The forwarder process: published ports today, all of user-mode networking tomorrow.
+//!
+//! It runs in the engine's user namespace and stays in the host's network namespace. One helper thread joins the
+//! *router* namespace, where the containers' bridges are, and makes sockets there for the event loop. So each
+//! forwarded flow is two kernel sockets, one on either side, and what is copied or spliced between them; no packet is
+//! ever looked at.
+//!
+//! ```text
+//!  host's network namespace │ forwarder          │ router namespace          │ container
+//!  client ── listener ──────┼─► flow ────────────┼─► socket (client's ───────┼─► server
+//!                           │                    │   address)                │
+//! ```
+//!
+//! It is a process of its own so that ports and live flows outlast the engine. It knows nothing but what it was told
+//! over its control socket ([`proto`]), and is told again after it died.
 #![forbid(unsafe_code)]
 
+mod args;
 pub mod client;
+mod control;
+mod inward;
+mod pipes;
+mod poll;
 pub mod proto;
+mod router;
+mod server;
+mod slab;
+pub mod socket;
+pub mod state;
+mod tcp;
+mod udp;
+
+use args::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use server::Server;
+use std::{
+    ffi::OsString,
+    fs, io,
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    process::ExitCode,
+};
+
+/// The line that tells the engine, on standard output, that ports can be added.
+pub const READY: &str = "ready";
+
+/// `lichen-shim netd --socket PATH --state FILE --router NAMESPACE [--gateway-sources]`.
+///
+/// `args` are what follows `netd`. Serves until it is killed; what goes wrong is said on standard error.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Args::parse(args).map_err(io::Error::other).and_then(|args| run(&args)) {
+        Ok(never) => match never {},
+        Err(error) => {
+            eprintln!("netd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> io::Result<std::convert::Infallible> {
+    raise_descriptor_limit();
+    let namespace = fs::File::open(&args.router).map_err(named("open", &args.router))?;
+    let router_inode = rustix::fs::fstat(&namespace)?.st_ino;
+    let sockets = router::RouterSockets::start(OwnedFd::from(namespace), !args.gateway_sources)
+        .map_err(named("join", &args.router))?;
+    let control = control::listen(&args.socket).map_err(named("listen at", &args.socket))?;
+    let server = Server::new(control, sockets, !args.gateway_sources)?;
+    write_state(&args.state, router_inode).map_err(named("write", &args.state))?;
+    announce()?;
+    Err(server.run())
+}
+
+fn named<'a>(what: &'a str, path: &'a Path) -> impl Fn(io::Error) -> io::Error + 'a {
+    move |error| io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
+}
+
+/// Every flow is two descriptors: as many as the hard limit allows.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Keeping the soft limit is no failure, only a lower bound on flows.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+}
+
+fn write_state(path: &Path, router_inode: u64) -> io::Result<()> {
+    let process = sys::process::reference(rustix::process::getpid())?;
+    let text = serde_json::to_vec(&state::State { process, router_inode })?;
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path)
+}
+
+/// Says that it is ready, and lets go of the engine's pipe, whose other end goes away with the engine.
+fn announce() -> io::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{READY}")?;
+    stdout.flush()?;
+    Ok(rustix::stdio::dup2_stdout(io::stderr().as_fd())?)
+}

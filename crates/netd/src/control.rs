@@ -1,0 +1,106 @@
+//! Connections to the control socket: bytes and descriptors in, replies out.
+
+use crate::proto::{self, MAX_LISTENERS, Reply, Request};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+        SocketFlags, SocketType, recvmsg,
+    },
+};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+/// The listening control socket at `path`, which only its owner may connect to: the directory's mode says so, and the
+/// socket's.
+pub(crate) fn listen(path: &Path) -> io::Result<OwnedFd> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(socket)
+}
+
+/// One connection.
+pub(crate) struct Connection {
+    pub socket: OwnedFd,
+    input: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+/// What a connection's input came to.
+pub(crate) enum Input {
+    /// A whole request, with the descriptors that came so far.
+    Request(Request, Vec<OwnedFd>),
+    /// Not yet.
+    Incomplete,
+    /// The peer is gone, or has sent what is no request (then with what to tell it).
+    Closed(Option<Reply>),
+}
+
+impl Connection {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self { socket, input: Vec::new(), descriptors: VecDeque::new() }
+    }
+
+    /// Reads what there is, without blocking.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(scratch)];
+        let message = recvmsg(&self.socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        for received in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = received {
+                self.descriptors.extend(rights);
+            }
+        }
+        if message.bytes == 0 {
+            return Err(Errno::PIPE);
+        }
+        self.input.extend_from_slice(&scratch[..message.bytes]);
+        Ok(())
+    }
+
+    /// Takes the next request out of what was read.
+    pub(crate) fn next(&mut self) -> Input {
+        match proto::decode(&self.input) {
+            Ok(None) => Input::Incomplete,
+            Ok(Some((request, length))) => {
+                self.input.drain(..length);
+                // One request is outstanding at a time: what has come belongs to it.
+                Input::Request(request, self.descriptors.drain(..).collect())
+            }
+            Err(error) => Input::Closed(Some(Reply::Invalid { expected: format!("add, remove or list: {error}") })),
+        }
+    }
+
+    /// Sends a reply. The socket is made to block for it: the engine waits for the reply and for nothing else.
+    pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Errno> {
+        let frame = proto::encode(reply);
+        rustix::io::ioctl_fionbio(&self.socket, false)?;
+        let sent = send_all(&self.socket, &frame);
+        rustix::io::ioctl_fionbio(&self.socket, true)?;
+        sent
+    }
+}
+
+fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::net::send(&socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

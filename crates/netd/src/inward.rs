@@ -1,0 +1,235 @@
+//! From a published port to the container: new TCP connections, and datagrams both ways.
+//!
+//! # The source address that the container sees
+//! The client's own, taken by a transparent socket (ip(7), `IP_TRANSPARENT`), unless replies could not find their way
+//! back: clients on the host's own loopback, clients whose address lies in one of the container's subnets (the host's
+//! network may use the same numbers), link-local ones, and those of the other IP version. These appear as the gateway
+//! of the container's bridge, which is what the kernel chooses when nothing is. Never as 127.0.0.1: programs trust
+//! that address (CVE-2021-20199).
+
+use crate::{
+    poll::Token,
+    proto::{Port, Protocol},
+    server::{Server, spare},
+    slab::Key,
+    socket::{self, Family},
+    tcp, udp,
+};
+use rustix::{io::Errno, net::SocketFlags};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    time::Instant,
+};
+
+/// The address a router-side socket takes for a client; none for the kernel's choice.
+pub(crate) fn source(client: SocketAddr, port: &Port) -> Option<SocketAddr> {
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+    let ip = client.ip();
+    let unfit = ip.is_loopback()
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+        || client.is_ipv4() != port.target.is_ipv4()
+        || port.subnets.iter().any(|subnet| subnet.contains(&ip));
+    (!unfit).then_some(client)
+}
+
+impl Server {
+    pub(crate) fn accept(&mut self, key: Key) {
+        for _ in Self::turn() {
+            let Some(published) = self.ports.get_mut(key) else { return };
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::acceptfrom_with(&published.listener, flags) {
+                Ok((client, Some(address))) => {
+                    let Some(address) = socket::internet(address) else { continue };
+                    let port = published.port.clone();
+                    // A client that cannot be served is reset by closing its connection with nothing said.
+                    if let Err((client, _)) = self.open_stream(key, &port, client, address) {
+                        socket::reset_on_close(&client).ok();
+                    }
+                }
+                Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE) => self.refuse_one(key),
+                // EAGAIN, and errors of connections that broke before they were accepted (accept(2), "Error handling").
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Out of descriptors: the connection at the head of the queue is taken with the spare one and reset, so that it
+    /// does not hang and the listener does not spin.
+    fn refuse_one(&mut self, key: Key) {
+        self.spare = None;
+        if let Some(published) = self.ports.get_mut(key)
+            && let Ok(client) = rustix::net::accept_with(&published.listener, SocketFlags::CLOEXEC)
+        {
+            socket::reset_on_close(&client).ok();
+        }
+        self.spare = spare();
+    }
+
+    fn open_stream(
+        &mut self,
+        key: Key,
+        port: &Port,
+        client: OwnedFd,
+        address: SocketAddr,
+    ) -> Result<(), (OwnedFd, Errno)> {
+        let container = match self.connect(Protocol::Tcp, port, address) {
+            Ok(container) => container,
+            Err(errno) => return Err((client, errno)),
+        };
+        if let Err(errno) = socket::set_stream_options(&client) {
+            return Err((client, errno));
+        }
+        let stream = self.streams.insert((key, tcp::Flow::new(client, container)));
+        let (_, flow) = self.streams.get_mut(stream).expect("just inserted");
+        let added = flow
+            .sockets()
+            .into_iter()
+            .try_for_each(|socket| self.poll.add_edges(socket, Token::Stream(stream)));
+        if added.is_err()
+            && let Some((_, flow)) = self.streams.remove(stream)
+        {
+            flow.kill(&mut self.pipes);
+        }
+        Ok(())
+    }
+
+    /// A router-side socket that connects to the container, from the client's address where that can be.
+    fn connect(&mut self, protocol: Protocol, port: &Port, client: SocketAddr) -> Result<OwnedFd, Errno> {
+        let wanted = source(client, port).filter(|_| self.transparent);
+        let any_port = wanted.map(|w| SocketAddr::new(w.ip(), 0));
+        let mut result = self.connect_from(protocol, port, wanted);
+        // The same client port may lead to the same container port by another published port.
+        if wanted.is_some() && matches!(result, Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL)) {
+            result = self.connect_from(protocol, port, any_port);
+        }
+        result
+    }
+
+    fn connect_from(
+        &mut self,
+        protocol: Protocol,
+        port: &Port,
+        source: Option<SocketAddr>,
+    ) -> Result<OwnedFd, Errno> {
+        let socket = self.router.take(protocol, Family::of(&port.target))?;
+        if let Some(source) = source {
+            rustix::net::bind(&socket, &source)?;
+        }
+        match rustix::net::connect(&socket, &port.target) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub(crate) fn receive(&mut self, key: Key) {
+        for _ in Self::turn() {
+            let Some(published) = self.ports.get_mut(key) else { return };
+            let (length, client) = match udp::receive(&published.listener, &mut self.scratch) {
+                Ok(Some(received)) => received,
+                Ok(None) | Err(Errno::INTR) => continue,
+                Err(_) => return,
+            };
+            let flow = match self.clients.get(&(key, client)) {
+                Some(flow) => *flow,
+                None => match self.open_datagram_flow(key, client) {
+                    Ok(flow) => flow,
+                    // Datagrams may be lost; the client sends again.
+                    Err(_) => continue,
+                },
+            };
+            if let Some(flow) = self.datagrams.get_mut(flow) {
+                flow.last = Instant::now();
+                let flags = rustix::net::SendFlags::NOSIGNAL;
+                // A refusal by the container (ICMP) shows up here, and UDP clients live with silence.
+                rustix::net::send(&flow.socket, &self.scratch[..length], flags).ok();
+            }
+        }
+    }
+
+    fn open_datagram_flow(&mut self, key: Key, client: udp::Client) -> Result<Key, Errno> {
+        if self.datagrams.len() >= udp::MAX_FLOWS {
+            let oldest = self.datagrams.iter_mut().min_by_key(|(_, f)| f.last).map(|(k, _)| k);
+            oldest.into_iter().for_each(|k| self.drop_datagram_flow(k));
+        }
+        let port = self.ports.get_mut(key).ok_or(Errno::BADF)?.port.clone();
+        let address = SocketAddr::new(client.address.ip().to_canonical(), client.address.port());
+        let socket = self.connect(Protocol::Udp, &port, address)?;
+        let flow = udp::Flow { client, port: key, socket, last: Instant::now(), answered: false };
+        let flow = self.datagrams.insert(flow);
+        let inserted = self.datagrams.get_mut(flow).expect("just inserted");
+        if let Err(errno) = self.poll.add_input(&inserted.socket, Token::Datagram(flow)) {
+            self.datagrams.remove(flow);
+            return Err(errno);
+        }
+        self.clients.insert((key, client), flow);
+        Ok(flow)
+    }
+
+    pub(crate) fn answer_client(&mut self, key: Key) {
+        for _ in Self::turn() {
+            let Some(flow) = self.datagrams.get_mut(key) else { return };
+            let length = match udp::receive_reply(&flow.socket, &mut self.scratch) {
+                Ok(length) => length,
+                // ECONNREFUSED: an ICMP error for what was sent before, now taken off the socket.
+                Err(Errno::INTR | Errno::CONNREFUSED) => continue,
+                Err(_) => return,
+            };
+            flow.last = Instant::now();
+            flow.answered = true;
+            let client = flow.client;
+            if let Some(published) = self.ports.get_mut(flow.port) {
+                // A full buffer loses the datagram, as any router's would.
+                udp::answer(&published.listener, client, &self.scratch[..length]).ok();
+            }
+        }
+    }
+
+    pub(crate) fn drop_datagram_flow(&mut self, key: Key) {
+        if let Some(flow) = self.datagrams.remove(key) {
+            self.clients.remove(&(flow.port, flow.client));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Listen;
+
+    fn seen(client: &str, listen: &str, target: &str) -> Option<SocketAddr> {
+        let port = Port {
+            listen: Listen { protocol: Protocol::Tcp, address: listen.parse().unwrap() },
+            target: target.parse().unwrap(),
+            container: model::Id::random(),
+            subnets: vec!["172.17.0.0/16".parse().unwrap(), "fd00:17::/64".parse().unwrap()],
+            passed: false,
+        };
+        source(client.parse().unwrap(), &port)
+    }
+
+    #[test]
+    fn the_clients_address_is_kept_where_replies_find_back() {
+        let kept = |client: &str| Some(client.parse().unwrap());
+        let (v4, v6) = ("172.17.0.2:80", "[fd00:17::2]:80");
+        assert_eq!(seen("192.0.2.7:5000", "0.0.0.0:80", v4), kept("192.0.2.7:5000"));
+        assert_eq!(seen("[::ffff:192.0.2.7]:5000", "[::]:80", v4), kept("192.0.2.7:5000"));
+        assert_eq!(seen("[2001:db8::7]:5000", "[::]:80", v6), kept("[2001:db8::7]:5000"));
+        for (client, target) in [
+            ("127.0.0.1:5000", v4),
+            ("127.8.8.8:5000", v4),
+            ("[::1]:5000", v6),
+            ("[::ffff:127.0.0.1]:5000", v4),
+            ("172.17.3.4:5000", v4),
+            ("[fd00:17::99]:5000", v6),
+            ("[fe80::1]:5000", v6),
+            ("[2001:db8::7]:5000", v4),
+            ("192.0.2.7:5000", v6),
+        ] {
+            assert_eq!(seen(client, "[::]:80", target), None, "{client} → {target}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The epoll instance, with typed tokens in its events.
+
+use crate::slab::Key;
+use rustix::{
+    event::{Timespec, epoll},
+    io::Errno,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+/// Whose descriptor an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The control socket's listener.
+    Control,
+    /// A connection to the control socket.
+    Connection(Key),
+    /// A published port's listener.
+    Port(Key),
+    /// Either end of a TCP flow: both are looked at whichever it was.
+    Stream(Key),
+    /// The container's end of a UDP flow.
+    Datagram(Key),
+}
+
+impl Token {
+    /// Kind in 8 bits, generation in 24, index in 32.
+    fn pack(self) -> u64 {
+        let (kind, key) = match self {
+            Self::Control => (0, Key { index: 0, generation: 0 }),
+            Self::Connection(key) => (1, key),
+            Self::Port(key) => (2, key),
+            Self::Stream(key) => (3, key),
+            Self::Datagram(key) => (4, key),
+        };
+        (kind << 56) | (u64::from(key.generation) << 32) | u64::from(key.index)
+    }
+
+    fn unpack(word: u64) -> Option<Self> {
+        let key = Key { index: word as u32, generation: ((word >> 32) & 0x00ff_ffff) as u32 };
+        match word >> 56 {
+            0 => Some(Self::Control),
+            1 => Some(Self::Connection(key)),
+            2 => Some(Self::Port(key)),
+            3 => Some(Self::Stream(key)),
+            4 => Some(Self::Datagram(key)),
+            _ => None,
+        }
+    }
+}
+
+/// What one wait returned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event {
+    pub token: Token,
+    pub writable: bool,
+}
+
+pub(crate) struct Poll {
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Poll {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(256) })
+    }
+
+    /// Tells of input as long as there is any.
+    pub(crate) fn add_input(&self, fd: impl AsFd, token: Token) -> Result<(), Errno> {
+        self.add(fd, token, epoll::EventFlags::IN)
+    }
+
+    /// Tells once of each change in either direction.
+    pub(crate) fn add_edges(&self, fd: impl AsFd, token: Token) -> Result<(), Errno> {
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        self.add(fd, token, flags)
+    }
+
+    fn add(&self, fd: impl AsFd, token: Token, flags: epoll::EventFlags) -> Result<(), Errno> {
+        epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.pack()), flags)
+    }
+
+    /// Waits for events, at most `timeout`; an interrupted wait is an empty one.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<Vec<Event>, Errno> {
+        self.events.clear();
+        let timeout = timeout
+            .map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: i64::from(t.subsec_nanos()) });
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let read = |event: &epoll::Event| {
+            let flags = event.flags;
+            let ended = epoll::EventFlags::OUT | epoll::EventFlags::ERR | epoll::EventFlags::HUP;
+            let token = Token::unpack(event.data.u64())?;
+            Some(Event { token, writable: flags.intersects(ended) })
+        };
+        Ok(self.events.iter().filter_map(read).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_packing() {
+        let key = Key { index: u32::MAX, generation: 0x00ff_ffff };
+        for token in [Token::Control, Token::Connection(key), Token::Port(key), Token::Stream(key), Token::Datagram(key)] {
+            let back = Token::unpack(token.pack()).unwrap();
+            assert_eq!(token, if token == Token::Control { Token::Control } else { back });
+        }
+        assert!(Token::unpack(9 << 56).is_none());
+    }
+}

@@ -1,0 +1,270 @@
+//! The event loop: one thread, one epoll instance, no locks.
+
+use crate::{
+    control::{Connection, Input},
+    pipes::Pipes,
+    poll::{Event, Poll, Token},
+    proto::{Listen, Port, Protocol, Reply, Request},
+    router::RouterSockets,
+    slab::{Key, Slab},
+    socket, tcp, udp,
+};
+use rustix::io::Errno;
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+/// How often time-outs are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How many connections or datagrams of one port are taken before it is the others' turn.
+const TURN: usize = 64;
+
+/// A published port and its listener.
+pub(crate) struct Published {
+    pub port: Port,
+    pub listener: OwnedFd,
+}
+
+/// Everything the forwarder holds.
+pub(crate) struct Server {
+    pub(crate) poll: Poll,
+    control: OwnedFd,
+    connections: Slab<Connection>,
+    pub(crate) ports: Slab<Published>,
+    pub(crate) by_address: HashMap<Listen, Key>,
+    pub(crate) streams: Slab<(Key, tcp::Flow)>,
+    pub(crate) datagrams: Slab<udp::Flow>,
+    pub(crate) clients: HashMap<(Key, udp::Client), Key>,
+    pub(crate) router: RouterSockets,
+    /// Whether router-side sockets may take the client's address.
+    pub(crate) transparent: bool,
+    pub(crate) pipes: Pipes,
+    /// Streams whose budget was spent.
+    again: VecDeque<Key>,
+    pub(crate) scratch: Vec<u8>,
+    /// Given up for a moment when descriptors run out, so that a connection can be taken and refused.
+    pub(crate) spare: Option<OwnedFd>,
+}
+
+impl Server {
+    pub(crate) fn new(control: OwnedFd, router: RouterSockets, transparent: bool) -> Result<Self, Errno> {
+        let poll = Poll::new()?;
+        poll.add_input(&control, Token::Control)?;
+        Ok(Self {
+            poll,
+            control,
+            connections: Slab::default(),
+            ports: Slab::default(),
+            by_address: HashMap::new(),
+            streams: Slab::default(),
+            datagrams: Slab::default(),
+            clients: HashMap::new(),
+            router,
+            transparent,
+            pipes: Pipes::default(),
+            again: VecDeque::new(),
+            scratch: vec![0; tcp::CHUNK.max(udp::MAX_DATAGRAM)],
+            spare: spare(),
+        })
+    }
+
+    /// Serves until the kernel refuses to wait.
+    pub(crate) fn run(mut self) -> io::Error {
+        let mut last_sweep = Instant::now();
+        loop {
+            let timeout = if self.again.is_empty() { self.until_sweep(last_sweep) } else { Some(Duration::ZERO) };
+            let events = match self.poll.wait(timeout) {
+                Ok(events) => events,
+                Err(error) => return error.into(),
+            };
+            for event in events {
+                self.handle(event);
+            }
+            for _ in 0..self.again.len() {
+                if let Some(key) = self.again.pop_front() {
+                    self.pump(key, false);
+                }
+            }
+            if last_sweep.elapsed() >= SWEEP {
+                last_sweep = Instant::now();
+                self.sweep(last_sweep);
+            }
+        }
+    }
+
+    /// An idle forwarder sleeps for good.
+    fn until_sweep(&self, last: Instant) -> Option<Duration> {
+        let busy = self.datagrams.len() > 0 || self.streams.len() > 0;
+        busy.then(|| SWEEP.saturating_sub(last.elapsed()))
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event.token {
+            Token::Control => self.connect_control(),
+            Token::Connection(key) => self.serve_control(key),
+            Token::Stream(key) => self.pump(key, event.writable),
+            Token::Datagram(key) => self.answer_client(key),
+            Token::Port(key) => match self.ports.get_mut(key).map(|p| p.port.listen.protocol) {
+                Some(Protocol::Tcp) => self.accept(key),
+                Some(Protocol::Udp) => self.receive(key),
+                Some(Protocol::Sctp) | None => {}
+            },
+        }
+    }
+
+    fn connect_control(&mut self) {
+        let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+        // A peer that hung up before it was accepted is nobody's loss.
+        let Ok(socket) = rustix::net::accept_with(&self.control, flags) else { return };
+        let key = self.connections.insert(Connection::new(socket));
+        let added =
+            self.connections.get_mut(key).map(|c| self.poll.add_input(&c.socket, Token::Connection(key)));
+        if !matches!(added, Some(Ok(()))) {
+            self.connections.remove(key);
+        }
+    }
+
+    fn serve_control(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.read(&mut self.scratch) {
+            Ok(()) => {}
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(_) => {
+                self.connections.remove(key);
+                return;
+            }
+        }
+        while let Some(connection) = self.connections.get_mut(key) {
+            let reply = match connection.next() {
+                Input::Incomplete => return,
+                Input::Request(request, descriptors) => Ok(self.carry_out(request, descriptors)),
+                Input::Closed(reply) => Err(reply),
+            };
+            let (reply, keep) = match reply {
+                Ok(reply) => (Some(reply), true),
+                Err(reply) => (reply, false),
+            };
+            let connection = self.connections.get_mut(key).expect("nothing else removes it");
+            let told = reply.map_or(Ok(()), |reply| connection.reply(&reply));
+            if !keep || told.is_err() {
+                self.connections.remove(key);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Reply {
+        match request {
+            Request::Add { ports } => match self.add_ports(ports, descriptors) {
+                Ok(()) => Reply::Done,
+                Err((listen, (operation, errno))) => {
+                    Reply::Failed { listen, operation: operation.into(), errno: errno.raw_os_error() }
+                }
+            },
+            Request::Remove { ports } => {
+                for listen in ports {
+                    self.remove_port(listen);
+                }
+                Reply::Done
+            }
+            Request::List => Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() },
+        }
+    }
+
+    /// All or none.
+    fn add_ports(
+        &mut self,
+        ports: Vec<Port>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), (Listen, socket::Failure)> {
+        let mut passed = descriptors.into_iter();
+        let mut added = Vec::new();
+        for port in ports {
+            let listen = port.listen;
+            if let Some(there) = self.by_address.get(&listen).and_then(|key| self.ports.get_mut(*key)) {
+                there.port = port;
+                continue;
+            }
+            let listener = if port.passed {
+                let found = passed.next().ok_or(("receive the socket", Errno::BADF));
+                found.and_then(|fd| socket::prepare_listener(&fd, listen).map(|()| fd))
+            } else {
+                socket::listen(listen)
+            };
+            let result = listener.and_then(|listener| self.publish(port, listener));
+            if let Err(failure) = result {
+                for listen in added {
+                    self.remove_port(listen);
+                }
+                return Err((listen, failure));
+            }
+            added.push(listen);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, port: Port, listener: OwnedFd) -> Result<(), socket::Failure> {
+        let listen = port.listen;
+        let key = self.ports.insert(Published { port, listener });
+        let published = self.ports.get_mut(key).expect("just inserted");
+        if let Err(errno) = self.poll.add_input(&published.listener, Token::Port(key)) {
+            self.ports.remove(key);
+            return Err(("epoll_ctl", errno));
+        }
+        self.by_address.insert(listen, key);
+        Ok(())
+    }
+
+    fn remove_port(&mut self, listen: Listen) {
+        let Some(key) = self.by_address.remove(&listen) else { return };
+        self.ports.remove(key);
+        let now = Instant::now();
+        for (_, (_, flow)) in self.streams.iter_mut().filter(|(_, (port, _))| *port == key) {
+            flow.orphan(now);
+        }
+        let flows: Vec<Key> =
+            self.datagrams.iter_mut().filter(|(_, f)| f.port == key).map(|(k, _)| k).collect();
+        for flow in flows {
+            self.drop_datagram_flow(flow);
+        }
+    }
+
+    fn pump(&mut self, key: Key, writable: bool) {
+        let Some((_, flow)) = self.streams.get_mut(key) else { return };
+        match flow.pump(writable, &mut self.scratch, &mut self.pipes) {
+            tcp::Outcome::Waiting => {}
+            tcp::Outcome::Again => self.again.push_back(key),
+            tcp::Outcome::Over => {
+                if let Some((_, mut flow)) = self.streams.remove(key) {
+                    flow.give_back(&mut self.pipes);
+                }
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let idle: Vec<Key> = self.datagrams.iter_mut().filter(|(_, f)| f.is_idle(now)).map(|(k, _)| k).collect();
+        for key in idle {
+            self.drop_datagram_flow(key);
+        }
+        let overdue: Vec<Key> =
+            self.streams.iter_mut().filter(|(_, (_, f))| f.is_overdue(now)).map(|(k, _)| k).collect();
+        for key in overdue {
+            if let Some((_, flow)) = self.streams.remove(key) {
+                flow.kill(&mut self.pipes);
+            }
+        }
+    }
+
+    /// How often one port is served in a row.
+    pub(crate) fn turn() -> std::ops::Range<usize> {
+        0..TURN
+    }
+}
+
+/// Any descriptor will do.
+pub(crate) fn spare() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}

@@ -1,0 +1,133 @@
+//! Making sockets, and reading what they are.
+
+use crate::proto::{Listen, Protocol};
+use nix::sys::socket::{setsockopt, sockopt};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, sockopt as options},
+};
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// IP version 4 or 6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) fn of(address: &SocketAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    fn raw(self) -> AddressFamily {
+        match self {
+            Self::V4 => AddressFamily::INET,
+            Self::V6 => AddressFamily::INET6,
+        }
+    }
+}
+
+/// A socket of one of the two protocols that are forwarded, in the calling thread's network namespace.
+pub(crate) fn new(protocol: Protocol, family: Family) -> Result<OwnedFd, Errno> {
+    let kind = match protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+        Protocol::Sctp => return Err(Errno::PROTONOSUPPORT),
+    };
+    rustix::net::socket_with(family.raw(), kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
+}
+
+/// A socket towards containers: it may take a foreign address (ip(7), `IP_TRANSPARENT`; the option of level IP also
+/// serves IPv6 sockets, `ipv6_setsockopt`), and shares a client's port with its other connections.
+pub(crate) fn towards_container(
+    protocol: Protocol,
+    family: Family,
+    transparent: bool,
+) -> Result<OwnedFd, Errno> {
+    let socket = new(protocol, family)?;
+    options::set_socket_reuseaddr(&socket, true)?;
+    if transparent {
+        setsockopt(&socket, sockopt::IpTransparent, &true).map_err(errno)?;
+    }
+    if protocol == Protocol::Tcp {
+        // The port is checked against the whole connection rather than reserved (ip(7), since Linux 4.2).
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true).map_err(errno)?;
+        set_stream_options(&socket)?;
+    }
+    Ok(socket)
+}
+
+/// What every stream on either side has: no delay, and keep-alive, which alone ends a flow whose peer vanished.
+pub(crate) fn set_stream_options(socket: impl AsFd) -> Result<(), Errno> {
+    options::set_tcp_nodelay(&socket, true)?;
+    options::set_socket_keepalive(&socket, true)
+}
+
+/// Which step of [`listen`] failed.
+pub(crate) type Failure = (&'static str, Errno);
+
+/// A socket that listens on the host.
+pub(crate) fn listen(at: Listen) -> Result<OwnedFd, Failure> {
+    let family = Family::of(&at.address);
+    let socket = new(at.protocol, family).map_err(|e| ("socket", e))?;
+    if family == Family::V6 {
+        options::set_ipv6_v6only(&socket, true).map_err(|e| ("setsockopt", e))?;
+    }
+    if at.protocol == Protocol::Tcp {
+        // Connections of a predecessor in TIME_WAIT do not keep the port from us.
+        options::set_socket_reuseaddr(&socket, true).map_err(|e| ("setsockopt", e))?;
+    }
+    rustix::net::bind(&socket, &at.address).map_err(|e| ("bind", e))?;
+    prepare_listener(&socket, at)?;
+    Ok(socket)
+}
+
+/// Makes a bound socket, ours or one passed to us, ready to be polled.
+pub(crate) fn prepare_listener(socket: &OwnedFd, at: Listen) -> Result<(), Failure> {
+    rustix::io::ioctl_fionbio(socket, true).map_err(|e| ("ioctl", e))?;
+    match (at.protocol, Family::of(&at.address)) {
+        (Protocol::Tcp, _) => rustix::net::listen(socket, BACKLOG).map_err(|e| ("listen", e)),
+        (Protocol::Udp, Family::V4) => {
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &true).map_err(|e| ("setsockopt", errno(e)))
+        }
+        (Protocol::Udp, Family::V6) => {
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|e| ("setsockopt", errno(e)))
+        }
+        (Protocol::Sctp, _) => Err(("socket", Errno::PROTONOSUPPORT)),
+    }
+}
+
+/// What a socket made by someone else is bound to; none when it is neither TCP nor UDP.
+pub fn bound_to(socket: impl AsFd) -> Option<Listen> {
+    let address = internet(rustix::net::getsockname(&socket).ok()?)?;
+    let protocol = match options::socket_type(&socket).ok()? {
+        SocketType::STREAM => Protocol::Tcp,
+        SocketType::DGRAM => Protocol::Udp,
+        _ => return None,
+    };
+    Some(Listen { protocol, address })
+}
+
+/// The address as the standard library has it; none for other families. An IPv4 address that an IPv6 socket shows as
+/// `::ffff:…` is an IPv4 one.
+pub(crate) fn internet(address: SocketAddrAny) -> Option<SocketAddr> {
+    let address = SocketAddr::try_from(address).ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// Closing the socket then resets the connection instead of ending it (socket(7), `SO_LINGER`).
+pub(crate) fn reset_on_close(socket: impl AsFd) -> Result<(), Errno> {
+    options::set_socket_linger(socket, Some(Duration::ZERO))
+}
+
+pub(crate) fn errno(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
+}
