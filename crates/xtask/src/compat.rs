@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 pub(crate) fn compat(args: &[&str]) -> Result<()> {
     let suites = match args {
-        [] => &["aiodocker"][..],
+        [] => &["docker-py", "aiodocker"][..],
         given => given,
     };
     for suite in suites {

@@ -17,7 +17,7 @@ const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
   tidy             the rules of ARCHITECTURE.md that the compiler does not know
   unit [FILTER]    the crates' own tests
   e2e [FILTER]     end-to-end tests with real clients (as root: they become an unprivileged user)
-  compat [SUITE]   test suites that others wrote: aiodocker
+  compat [SUITE]   other projects' clients and suites: docker-py, aiodocker
   test             check, unit, e2e and compat, as CI runs them
   bench [ARGS]     measure against a floor, and against podman where it is installed
   fuzz TARGET      fuzz one parser; without TARGET, list them";
