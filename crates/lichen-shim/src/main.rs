@@ -4,9 +4,11 @@
 //! launcher made, so that nothing in a container can overwrite it (CVE-2019-5736).
 #![forbid(unsafe_code)]
 
+mod shim;
+
 use std::process::ExitCode;
 
-const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim, compress-log";
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder and shim";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,7 +18,7 @@ fn main() -> ExitCode {
     };
     match verb.as_str() {
         "holder" => holder(rest),
-        "compress-log" => compress_log(rest),
+        "shim" => shim(rest),
         other => {
             eprintln!("unknown verb {other:?}: {USAGE}");
             ExitCode::from(2)
@@ -32,12 +34,12 @@ fn holder(arguments: &[String]) -> ExitCode {
     report("holder", rootless::holder::main(role, &run))
 }
 
-fn compress_log(arguments: &[String]) -> ExitCode {
-    let [path] = arguments else {
-        eprintln!("usage: lichen-shim compress-log FILE");
+fn shim(arguments: &[String]) -> ExitCode {
+    let Some(arguments) = shim::parse(arguments) else {
+        eprintln!("usage: lichen-shim shim --run-dir DIR --id ID [--connection FD] [--replace]");
         return ExitCode::from(2);
     };
-    report("compress-log", logs::compress(path.as_ref()))
+    report("shim", shim::main(arguments).map_err(|e| format!("{e:#}")))
 }
 
 fn report<E: std::fmt::Display>(verb: &str, outcome: Result<(), E>) -> ExitCode {

@@ -128,7 +128,7 @@ fn spawn(request: &Ensure<'_>, role: &[&str], survivor: Option<BorrowedFd<'_>>) 
             sys::pidfd::wait(&child.pidfd)?;
             Ok(Connection::new(ours, "holder"))
         }
-        Fork::Child => {
+        Fork::Child { .. } => {
             let error = exec(request.program, &argv, &theirs, survivor);
             eprintln!("lichen: cannot start the namespace holder: {error}");
             sys::process::exit(1)

@@ -59,7 +59,7 @@ fn router(run: &RunLayout) -> Result<()> {
     let (mut done, release) = std::io::pipe().map_err(Error::io("make a pipe in", "/"))?;
     let args = CloneArgs { namespaces: Set::of(&[Kind::Net]), ..CloneArgs::default() };
     match sys::clone::clone(&args)? {
-        Fork::Child => {
+        Fork::Child { .. } => {
             drop((reader, release));
             let up = sys::loopback::up();
             let status = match up {

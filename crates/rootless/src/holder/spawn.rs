@@ -26,7 +26,7 @@ pub(super) fn spawn(program: &Program<'_>) -> Result<ProcessRef, Failure> {
     let failed = |e: sys::Error| Failure::new(FailureClass::Other, "start a shim", e);
     match sys::clone::fork().map_err(failed)? {
         Fork::Parent(child) => sys::process::reference(child.pid).map_err(failed),
-        Fork::Child => {
+        Fork::Child { .. } => {
             let error = exec(program, &argv, &envp);
             eprintln!("lichen-shim: cannot start {:?}: {error}", program.args);
             sys::process::exit(127)

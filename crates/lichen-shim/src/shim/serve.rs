@@ -1,0 +1,336 @@
+//! The loop.
+
+use super::engines::Engine;
+use super::process::Process;
+use super::record::{self, Record};
+use super::streams::Place;
+use super::{kept, requests};
+use anyhow::Context;
+use model::{Id, ProcessRef, RunLayout, Timestamp};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shim_proto::{ExecExit, ExitRecord, FromShim, Stage, Target};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+/// How long a shim without an engine stays after its container's exit; the exit is in `exit.json` anyway.
+const ALONE: Duration = Duration::from_secs(30);
+
+/// Ends of exec processes that are remembered for an engine to come back.
+const REMEMBERED: usize = 256;
+
+pub(super) struct Shim {
+    pub(super) run: RunLayout,
+    pub(super) id: Id,
+    pub(super) stage: Stage,
+    pub(super) own: ProcessRef,
+    listener: UnixListener,
+    signals: SignalFd,
+    pub(super) engines: Vec<Engine>,
+    /// What a replacement would need; from `Create` on.
+    pub(super) record: Option<Record>,
+    pub(super) cgroup: runtime::Cgroup,
+    pub(super) pending: Option<runtime::Pending>,
+    /// Init first, then exec processes.
+    pub(super) processes: Vec<Process>,
+    pub(super) exit: Option<ExitRecord>,
+    pub(super) exec_exits: Vec<ExecExit>,
+    /// The process that compresses a rotated log file.
+    compressor: Option<u32>,
+    pub(super) ending: bool,
+    alone_since: Option<Instant>,
+}
+
+/// Something to poll.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Signals,
+    Engine(usize),
+    /// The end of an adopted process.
+    Pidfd(usize),
+    Stream(usize, Place),
+}
+
+impl Shim {
+    pub(super) fn new(run: RunLayout, id: Id) -> anyhow::Result<Self> {
+        let dir = run.shim(&id);
+        std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+        let path = run.shim_socket(&id);
+        if path.exists() {
+            std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+        }
+        let listener = UnixListener::bind(&path).with_context(|| format!("bind {}", path.display()))?;
+        listener.set_nonblocking(true)?;
+        sys::process::become_subreaper()?;
+        let mut child = SigSet::empty();
+        child.add(Signal::SIGCHLD);
+        child.thread_block()?;
+        let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self {
+            own: sys::process::reference(rustix::process::getpid())?,
+            run,
+            id,
+            stage: Stage::Empty,
+            listener,
+            signals,
+            engines: Vec::new(),
+            record: None,
+            cgroup: runtime::Cgroup::none("the container has not been created"),
+            pending: None,
+            processes: Vec::new(),
+            exit: None,
+            exec_exits: Vec::new(),
+            compressor: None,
+            ending: false,
+            alone_since: None,
+        })
+    }
+
+    pub(super) fn find(&mut self, target: &Target) -> Option<&mut Process> {
+        self.processes.iter_mut().find(|p| p.is(target))
+    }
+
+    pub(super) fn init(&self) -> Option<&Process> {
+        self.processes.first().filter(|p| p.is(&Target::Init))
+    }
+
+    pub(super) fn event(&mut self, event: &FromShim) {
+        for engine in &mut self.engines {
+            engine.send(0, event);
+        }
+    }
+}
+
+/// Serve until told to end.
+pub(super) fn serve(mut shim: Shim) -> anyhow::Result<()> {
+    loop {
+        settle(&mut shim);
+        if shim.is_finished() {
+            return shim.leave();
+        }
+        let ready = shim.wait()?;
+        for (source, flags) in ready {
+            shim.handle(source, flags);
+        }
+    }
+}
+
+/// Everything that follows from what was handled.
+fn settle(shim: &mut Shim) {
+    for index in 0..shim.engines.len() {
+        while let Some(request) = shim.engines[index].request() {
+            let seq = request.seq;
+            let reply = requests::carry_out(shim, request).unwrap_or_else(FromShim::Failed);
+            shim.engines[index].send(seq, &reply);
+        }
+    }
+    shim.engines.retain(|e| !e.is_gone());
+    for process in &mut shim.processes {
+        process.streams.tidy();
+    }
+    shim.compress_logs();
+    shim.announce();
+    shim.processes.retain(|p| !p.announced || !p.streams.is_idle() || p.is(&Target::Init));
+    let alone = shim.engines.is_empty() && matches!(shim.stage, Stage::Exited | Stage::Empty);
+    shim.alone_since = if alone { shim.alone_since.or_else(|| Some(Instant::now())) } else { None };
+}
+
+impl Shim {
+    fn is_finished(&self) -> bool {
+        let idle = self.processes.iter().all(|p| p.streams.is_idle());
+        if self.ending {
+            return idle && self.engines.iter().all(|e| !e.has_output());
+        }
+        match self.stage {
+            // Nobody will ever ask: the engine that wanted a container has gone.
+            Stage::Empty => self.alone_since.is_some(),
+            Stage::Exited => idle && self.alone_since.is_some_and(|since| since.elapsed() >= ALONE),
+            _ => false,
+        }
+    }
+
+    /// After `Shutdown`, or with nothing ever made, nothing is left behind; otherwise the exit record stays.
+    fn leave(&self) -> anyhow::Result<()> {
+        let dir = self.run.shim(&self.id);
+        let outcome = if self.ending || self.stage == Stage::Empty {
+            std::fs::remove_dir_all(&dir)
+        } else {
+            std::fs::remove_file(self.run.shim_socket(&self.id))
+        };
+        outcome.with_context(|| format!("remove {}", dir.display()))
+    }
+
+    fn wait(&self) -> anyhow::Result<Vec<(Source, PollFlags)>> {
+        let (mut fds, mut sources) = (Vec::new(), Vec::new());
+        let mut add = |fd, flags, source| {
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+            sources.push(source);
+        };
+        add(self.listener.as_fd(), PollFlags::IN, Source::Listener);
+        add(self.signals.as_fd(), PollFlags::IN, Source::Signals);
+        for (index, engine) in self.engines.iter().enumerate() {
+            let out = if engine.has_output() { PollFlags::OUT } else { PollFlags::empty() };
+            add(engine.as_fd(), PollFlags::IN | out, Source::Engine(index));
+        }
+        for (index, process) in self.processes.iter().enumerate() {
+            if process.adopted && process.is_running() {
+                add(process.pidfd.as_fd(), PollFlags::IN, Source::Pidfd(index));
+            }
+            for (fd, flags, place) in process.streams.interests() {
+                add(fd, flags, Source::Stream(index, place));
+            }
+        }
+        match poll(&mut fds, self.timeout().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e).context("poll"),
+        }
+        let ready = sources.into_iter().zip(fds.iter().map(PollFd::revents));
+        Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let alone = self.alone_since.map(|since| since + ALONE);
+        let deadline = self.processes.iter().filter_map(Process::deadline).chain(alone).min()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        Some(Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) })
+    }
+
+    fn handle(&mut self, source: Source, flags: PollFlags) {
+        match source {
+            Source::Listener => self.accept(),
+            Source::Signals => self.reap(),
+            Source::Engine(index) => {
+                let engine = &mut self.engines[index];
+                if flags.contains(PollFlags::OUT) {
+                    engine.flush();
+                }
+                if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+                    engine.read();
+                }
+            }
+            Source::Pidfd(index) => self.adopted_ended(index),
+            Source::Stream(index, place) => {
+                if self.processes[index].streams.ready(place, flags) {
+                    let target = self.processes[index].target.clone();
+                    self.event(&FromShim::Detached { target });
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let own = rustix::process::geteuid();
+        match self.listener.accept() {
+            Ok((socket, _)) => match rustix::net::sockopt::socket_peercred(&socket) {
+                Ok(peer) if peer.uid == own => match Engine::new(socket) {
+                    Ok(engine) => self.engines.push(engine),
+                    Err(e) => eprintln!("lichen-shim: accept: {e}"),
+                },
+                Ok(_) => {}
+                Err(e) => eprintln!("lichen-shim: accept: {e}"),
+            },
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => eprintln!("lichen-shim: accept: {e}"),
+        }
+    }
+
+    /// Reap all ended children: ours, and orphans that a subreaper is given.
+    pub(super) fn reap(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        loop {
+            let (pid, code) = match waitid(WaitFor::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, code),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
+                Err(nix::errno::Errno::EINTR) => continue,
+                Ok(_) | Err(_) => return,
+            };
+            let pid = pid.as_raw().unsigned_abs();
+            if self.compressor == Some(pid) {
+                self.compressor = None;
+                self.processes.iter_mut().for_each(|p| p.streams.compressed());
+            }
+            if let Some(process) = self.processes.iter_mut().find(|p| p.process.pid == pid && !p.adopted) {
+                process.ended(code);
+            }
+        }
+    }
+
+    fn adopted_ended(&mut self, index: usize) {
+        let pid = self.processes[index].process.pid;
+        let exit = kept::exit_of(&self.run, pid);
+        match exit {
+            Ok(Some(exit)) => self.processes[index].ended(exit.code),
+            // The holder was killed too, and nobody was there to reap it.
+            Ok(None) | Err(_) => {
+                self.processes[index].ended(requests::LOST);
+            }
+        }
+        if let Err(e) = kept::forget_exit(&self.run, pid) {
+            eprintln!("lichen-shim: forget an exit: {e}");
+        }
+    }
+
+    fn announce(&mut self) {
+        for index in 0..self.processes.len() {
+            let process = &mut self.processes[index];
+            let (true, Some((code, at))) = (process.is_to_be_announced(), process.exit) else { continue };
+            process.announced = true;
+            match process.target.clone() {
+                Target::Init => self.init_ended(code, at),
+                Target::Exec(id) => {
+                    let exit = ExecExit { id, code, at };
+                    self.event(&FromShim::ExecExited(exit.clone()));
+                    if self.engines.is_empty() && self.exec_exits.len() < REMEMBERED {
+                        self.exec_exits.push(exit);
+                    }
+                }
+            }
+        }
+    }
+
+    fn init_ended(&mut self, code: i32, at: Timestamp) {
+        let oom_killed = self.cgroup.oom_kills().is_ok_and(|n| n > 0);
+        let error = (code == requests::LOST).then(|| "the exit status was lost".to_owned());
+        let exit =
+            ExitRecord { code: if code == requests::LOST { 255 } else { code }, oom_killed, at, error };
+        if let Err(e) = record::write_exit(&self.run, &self.id, &exit) {
+            eprintln!("lichen-shim: write the exit record: {e}");
+        }
+        self.stage = Stage::Exited;
+        self.pending = None;
+        self.exit = Some(exit.clone());
+        self.event(&FromShim::Exited(exit));
+        if let Err(e) = kept::drop_kept(&self.run, self.id.as_str()) {
+            eprintln!("lichen-shim: have the holder drop descriptors: {e}");
+        }
+        if let Err(e) = self.cgroup.remove() {
+            eprintln!("lichen-shim: remove the cgroup: {e}");
+        }
+    }
+
+    /// One compressor at a time, as a process: gzip would hold up the loop, and a thread is not allowed.
+    fn compress_logs(&mut self) {
+        if self.compressor.is_some() {
+            return;
+        }
+        let Some(path) = self.processes.iter_mut().find_map(|p| p.streams.take_compression()) else { return };
+        match sys::clone::fork() {
+            Ok(sys::clone::Fork::Parent(child)) => {
+                self.compressor = Some(child.pid.as_raw_pid().unsigned_abs())
+            }
+            Ok(sys::clone::Fork::Child { .. }) => {
+                let outcome = logs::compress(&path);
+                sys::process::exit(i32::from(outcome.is_err()))
+            }
+            Err(e) => {
+                eprintln!("lichen-shim: compress a log file: {e}");
+                self.processes.iter_mut().for_each(|p| p.streams.compressed());
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A process's standard streams: pipes or a terminal on one side, the log and attached clients on the other.
+//!
+//! # Theory of operation
+//! Everything is non-blocking. Output is read into the log and to every client that wants it; while one client's queue
+//! is full nothing is read, so the process waits (as with Docker), until the client reads or its patience ends.
+//! Input goes through one queue; clients are not read while it is full.
+
+use super::attacher::{Attacher, Input, is_transient};
+use logs::{Stream, Writer};
+use model::Timestamp;
+use rustix::event::PollFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use shim_proto::{Attach, Io, WindowSize};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Input that waits for the process.
+const STDIN_QUEUE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
+
+/// How long the output of an ended process is read while something else holds it open. Docker waits as long.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How often an ended process's stream is read without looking at its readers.
+const LAST_READS: usize = 32;
+
+/// Our ends of a process's streams.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Input of pipes; of a terminal, the master.
+    pub(super) stdin: Option<OwnedFd>,
+    /// Output of pipes; of a terminal, the master again.
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+}
+
+/// A descriptor to poll, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Stdin,
+    Output(Stream),
+    Attacher(usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Streams {
+    io: Io,
+    ends: Ends,
+    queue: Vec<u8>,
+    /// Input ends once the queue is written.
+    end_stdin: bool,
+    attachers: Vec<Attacher>,
+    log: Option<Writer>,
+    log_failed: bool,
+    linger_until: Option<Instant>,
+}
+
+impl Streams {
+    pub(super) fn new(io: Io, ends: Ends, log: Option<Writer>) -> io::Result<Self> {
+        for end in [&ends.stdin, &ends.stdout, &ends.stderr].into_iter().flatten() {
+            fcntl_setfl(end, fcntl_getfl(end)? | OFlags::NONBLOCK)?;
+        }
+        Ok(Self {
+            io,
+            ends,
+            queue: Vec::new(),
+            end_stdin: false,
+            attachers: Vec::new(),
+            log,
+            log_failed: false,
+            linger_until: None,
+        })
+    }
+
+    pub(super) fn attach(&mut self, socket: OwnedFd, wants: Attach) -> io::Result<()> {
+        let wants = Attach { stdin: wants.stdin && self.io.open_stdin, ..wants };
+        self.attachers.push(Attacher::new(socket, wants, self.io.tty)?);
+        Ok(())
+    }
+
+    pub(super) fn resize(&self, size: WindowSize) -> Result<(), sys::Error> {
+        match (&self.ends.stdout, self.io.tty) {
+            (Some(master), true) => sys::pty::resize(master, size.rows, size.columns),
+            _ => Ok(()),
+        }
+    }
+
+    /// Descriptors to poll now.
+    pub(super) fn interests(&self) -> Vec<(BorrowedFd<'_>, PollFlags, Place)> {
+        let mut list = Vec::new();
+        if let Some(stdin) = &self.ends.stdin
+            && !self.queue.is_empty()
+        {
+            list.push((stdin.as_fd(), PollFlags::OUT, Place::Stdin));
+        }
+        let held_up = self.attachers.iter().any(Attacher::is_full);
+        for (end, stream) in [(&self.ends.stdout, Stream::Stdout), (&self.ends.stderr, Stream::Stderr)] {
+            if let (Some(end), false) = (end, held_up) {
+                list.push((end.as_fd(), PollFlags::IN, Place::Output(stream)));
+            }
+        }
+        let room = self.queue.len() < STDIN_QUEUE;
+        for (index, attacher) in self.attachers.iter().enumerate() {
+            // A client that left while its last input waits for room is not to be noticed before that is read.
+            if attacher.is_feeding() && !room && !attacher.has_output() {
+                continue;
+            }
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, room && attacher.is_feeding());
+            flags.set(PollFlags::OUT, attacher.has_output());
+            // Even with no flag, poll(2) tells when the client has gone.
+            list.push((attacher.as_fd(), flags, Place::Attacher(index)));
+        }
+        list
+    }
+
+    /// Handle what poll(2) reported. True when a client detached by its keys.
+    pub(super) fn ready(&mut self, place: Place, flags: PollFlags) -> bool {
+        match place {
+            Place::Stdin => self.write_stdin(),
+            Place::Output(stream) => drop(self.read_output(stream)),
+            Place::Attacher(index) => return self.client(index, flags),
+        }
+        false
+    }
+
+    /// Drop clients that are done, gone or too slow. Call it when the places of one poll have all been handled.
+    pub(super) fn tidy(&mut self) {
+        let now = Instant::now();
+        let ended = self.is_complete();
+        for attacher in &mut self.attachers {
+            attacher.closing |= ended;
+            attacher.gone |= attacher.deadline().is_some_and(|d| d <= now);
+        }
+        self.attachers.retain(|a| !a.gone && (!a.closing || a.has_output()));
+        if self.linger_until.is_some_and(|until| until <= now) {
+            self.close_outputs();
+        }
+    }
+
+    /// When [`Streams::tidy`] has something to do even if nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.attachers.iter().filter_map(Attacher::deadline).chain(self.linger_until).min()
+    }
+
+    /// Whether all output has been read.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ends.stdout.is_none() && self.ends.stderr.is_none()
+    }
+
+    /// Whether no client waits for output.
+    pub(super) fn is_idle(&self) -> bool {
+        self.attachers.is_empty()
+    }
+
+    /// The process has ended: read what there is; what others hold open is read for a while longer.
+    pub(super) fn process_ended(&mut self) {
+        self.queue.clear();
+        self.ends.stdin = None;
+        // Full queues do not count any more: what is left is no more than the pipes hold, unless others keep writing.
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            for _ in 0..LAST_READS {
+                if !self.read_output(stream) {
+                    break;
+                }
+            }
+        }
+        if !self.is_complete() {
+            self.linger_until = Some(Instant::now() + LINGER);
+        }
+        self.tidy();
+    }
+
+    /// End the input, after what is queued.
+    pub(super) fn close_stdin(&mut self) {
+        // A terminal's input and output are one descriptor; its input ends by the end-of-file key, if at all.
+        if !self.io.tty {
+            self.end_stdin = true;
+            self.write_stdin();
+        }
+    }
+
+    /// A rotated log file that wants compressing.
+    pub(super) fn take_compression(&mut self) -> Option<std::path::PathBuf> {
+        self.log.as_mut().and_then(Writer::take_compression)
+    }
+
+    pub(super) fn compressed(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.compressed();
+        }
+    }
+
+    fn client(&mut self, index: usize, flags: PollFlags) -> bool {
+        let attacher = &mut self.attachers[index];
+        if flags.contains(PollFlags::OUT) {
+            attacher.flush();
+        }
+        let mut detached = false;
+        if flags.contains(PollFlags::IN) && attacher.is_feeding() {
+            match attacher.input() {
+                Input::Nothing => {}
+                Input::Bytes(bytes) => self.feed(&bytes),
+                Input::Detach(bytes) => {
+                    attacher.closing = true;
+                    detached = true;
+                    self.feed(&bytes);
+                }
+                Input::End => self.input_ended(index),
+            }
+        } else if flags.intersects(PollFlags::HUP | PollFlags::ERR) && self.queue.len() < STDIN_QUEUE {
+            let was_feeding = attacher.is_feeding();
+            attacher.hung_up();
+            if was_feeding {
+                self.input_ended(index);
+            }
+        }
+        detached
+    }
+
+    /// As moby's `stream.CopyStreams`: input that is given once ends with its giver; otherwise the giver leaves.
+    fn input_ended(&mut self, index: usize) {
+        if self.io.stdin_once && !self.io.tty {
+            self.close_stdin();
+        } else {
+            self.attachers[index].closing = true;
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        if self.ends.stdin.is_some() && !self.end_stdin {
+            self.queue.extend_from_slice(bytes);
+            self.write_stdin();
+        }
+    }
+
+    fn write_stdin(&mut self) {
+        let Some(stdin) = &self.ends.stdin else { return };
+        while !self.queue.is_empty() {
+            match rustix::io::write(stdin, &self.queue) {
+                Ok(n) => drop(self.queue.drain(..n)),
+                Err(Errno::INTR) => {}
+                Err(e) if is_transient(e) => return,
+                Err(_) => {
+                    // The process closed its input; what it does not want is dropped.
+                    self.queue.clear();
+                    self.end_stdin = true;
+                }
+            }
+        }
+        if self.end_stdin {
+            self.ends.stdin = None;
+        }
+    }
+
+    /// Read once. True when there may be more.
+    fn read_output(&mut self, stream: Stream) -> bool {
+        let end = match stream {
+            Stream::Stdout => &mut self.ends.stdout,
+            Stream::Stderr => &mut self.ends.stderr,
+        };
+        let Some(fd) = end else { return false };
+        let mut buffer = [0; CHUNK];
+        match rustix::io::read(fd.as_fd(), &mut buffer[..]) {
+            Ok(0) => *end = None,
+            Ok(n) => {
+                self.deliver(stream, &buffer[..n]);
+                return true;
+            }
+            Err(e) if is_transient(e) => return e == Errno::INTR,
+            // A terminal whose last slave was closed answers EIO (tty_io.c); that is its end of file.
+            Err(_) => *end = None,
+        }
+        self.finish_log(stream);
+        false
+    }
+
+    fn deliver(&mut self, stream: Stream, bytes: &[u8]) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.write(stream, bytes, Timestamp::now())
+        {
+            self.complain(&error);
+        }
+        for attacher in &mut self.attachers {
+            attacher.output(stream, bytes);
+        }
+    }
+
+    fn finish_log(&mut self, stream: Stream) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.finish(stream, Timestamp::now())
+        {
+            self.complain(&error);
+        }
+    }
+
+    /// Once: a full disk must not fill the run directory too.
+    fn complain(&mut self, error: &logs::Error) {
+        if !self.log_failed {
+            self.log_failed = true;
+            eprintln!("lichen-shim: output is not logged: {error}");
+        }
+    }
+
+    fn close_outputs(&mut self) {
+        self.linger_until = None;
+        for (end, stream) in
+            [(self.ends.stdout.take(), Stream::Stdout), (self.ends.stderr.take(), Stream::Stderr)]
+        {
+            if end.is_some() {
+                self.finish_log(stream);
+            }
+        }
+        for attacher in &mut self.attachers {
+            attacher.closing = true;
+        }
+    }
+}
