@@ -1,0 +1,226 @@
+//! The kernel's overlay file system, mounted in the engine's user namespace.
+//!
+//! A layer is a directory with the layer's own files, its whiteouts translated to the kernel's marks; the kernel merges
+//! the directories when a [`Rootfs`] is mounted. A container's tree is an upper and a work directory, so making one
+//! costs a few mkdir(2) however large the image is.
+//!
+//! Mount options: `userxattr`, because `trusted.*` attributes need privilege in the first user namespace (Linux 5.11);
+//! it also turns redirects and metadata-only copy-up off, so that an upper directory can be read without the kernel:
+//! each changed file is whole, each renamed directory was copied (`Documentation/filesystems/overlayfs.rst`).
+
+mod probe;
+
+use crate::{
+    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type, stack::Stack, staged::Mounted, usage,
+};
+use archive::{Change, at, diff::Overlay, unpack::Ownership, whiteout::Whiteouts};
+use model::{Digest, Id};
+use rustix::fs::{self, Gid, Mode, Stat, Uid};
+use std::{
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+pub use probe::probe;
+
+/// Name of the driver and of its directory.
+pub const NAME: &str = "overlay2";
+
+/// `OVL_MAX_STACK` of the kernel; one place is kept for [`EMPTY`].
+const MOST_LAYERS: usize = 499;
+
+/// The lowest directory of every mount: an overlay needs two layers when it has no upper one.
+const EMPTY: &str = "empty";
+
+/// Upper and work directory of a container.
+const UPPER: &str = "diff";
+const WORK: &str = "work";
+
+pub struct Overlay2 {
+    stack: Stack,
+    root: PathBuf,
+    ownership: Ownership,
+    backing: String,
+}
+
+impl Overlay2 {
+    /// Opens the driver below `root`. [`probe`] has said that it works there.
+    ///
+    /// # Errors
+    /// Those of opening and reading the directory.
+    pub fn open(root: &Path, ownership: Ownership) -> Result<Self> {
+        let stack = Stack::open(root)?;
+        let empty = root.join(EMPTY);
+        match std::fs::create_dir(&empty) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.map_err(Error::file("mkdir", &empty))?,
+        }
+        let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?.docker_name();
+        Ok(Self { stack, root: root.to_owned(), ownership, backing })
+    }
+
+    fn lower(&self, layer: Option<&Digest>) -> Result<Vec<PathBuf>> {
+        let mut lower = match layer {
+            Some(layer) => self.stack.chain_paths(layer)?,
+            None => Vec::new(),
+        };
+        lower.push(self.root.join(EMPTY));
+        Ok(lower)
+    }
+
+    fn read_only(&self, layer: Option<&Digest>) -> Result<Rootfs> {
+        Ok(Rootfs::Overlay { lower: self.lower(layer)?, upper: None, work: None, options: options() })
+    }
+
+    /// The merged root shows the attributes of its topmost directory, so each has those of the one below, until its
+    /// archive says otherwise.
+    fn root_attributes(&self, layer: Option<&Digest>) -> Result<Option<Stat>> {
+        let Some(layer) = layer else { return Ok(None) };
+        let path = self.stack.layer_path(layer)?;
+        let stat = fs::stat(&path).map_err(io::Error::from).map_err(Error::file("stat", &path))?;
+        Ok(Some(stat))
+    }
+
+    /// The container's upper directory and the mounted layers below it.
+    fn difference(&self, id: &Id) -> Result<(OwnedFd, OwnedFd)> {
+        let upper = self.stack.open_container(id, UPPER)?;
+        let below = self.read_only(self.stack.container_layer(id)?.as_ref())?;
+        let below = sys::overlay::mount_detached(&below)
+            .map_err(io::Error::from)
+            .map_err(Error::file("mount the layers below", &self.stack.container_path(id)))?;
+        Ok((upper, below))
+    }
+}
+
+/// Mount options besides the directories.
+fn options() -> Vec<String> {
+    vec!["userxattr".to_owned()]
+}
+
+fn set_attributes(dir: BorrowedFd<'_>, from: Option<&Stat>) -> io::Result<()> {
+    let Some(stat) = from else { return Ok(fs::fchmod(dir, Mode::from(0o755))?) };
+    fs::fchown(dir, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    Ok(fs::fchmod(dir, Mode::from(stat.st_mode & 0o7777))?)
+}
+
+fn make_inside(dir: BorrowedFd<'_>, name: &str, attributes: Option<&Stat>) -> io::Result<()> {
+    fs::mkdirat(dir, name, Mode::from(0o700))?;
+    set_attributes(at::open_dir(dir, name.as_bytes())?.as_fd(), attributes)
+}
+
+impl Driver for Overlay2 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn status(&self) -> Vec<(String, String)> {
+        [
+            ("Backing Filesystem", self.backing.as_str()),
+            ("Supports d_type", "true"),
+            ("Using metacopy", "false"),
+            ("Native Overlay Diff", "true"),
+            ("userxattr", "true"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    fn layer_exists(&self, chain: &Digest) -> bool {
+        self.stack.layer_exists(chain)
+    }
+
+    fn layers(&self) -> Vec<Digest> {
+        self.stack.layers()
+    }
+
+    fn layer_parent(&self, chain: &Digest) -> Result<Option<Digest>> {
+        self.stack.layer_parent(chain)
+    }
+
+    fn begin_layer(&self, parent: Option<&Digest>) -> Result<StagedLayer> {
+        let lower = self.read_only(parent)?;
+        if let (Rootfs::Overlay { lower, .. }, Some(parent)) = (&lower, parent)
+            && lower.len() > MOST_LAYERS
+        {
+            let (layer, count) = (parent.clone(), lower.len() - 2);
+            return Err(Error::TooManyLayers { driver: NAME, layer, count, limit: MOST_LAYERS });
+        }
+        let attributes = self.root_attributes(parent)?;
+        let staging = self.stack.stage(parent)?;
+        let cleanup = self.stack.discard(&staging, parent);
+        let staged = StagedLayer {
+            parent: parent.cloned(),
+            path: staging.path,
+            root: staging.root,
+            whiteouts: Whiteouts::Overlay,
+            ownership: self.ownership,
+            below: Box::new(Mounted(parent.is_some().then_some(lower))),
+            usage: Some(Usage::default()),
+            cleanup: Some(cleanup),
+        };
+        set_attributes(staged.root(), attributes.as_ref()).map_err(Error::file("chmod", &staged.path))?;
+        Ok(staged)
+    }
+
+    fn commit_layer(&self, staged: StagedLayer, chain: &Digest) -> Result<()> {
+        self.stack.commit(staged, chain)
+    }
+
+    fn remove_layer(&self, chain: &Digest) -> Result<()> {
+        self.stack.remove_layer(chain)
+    }
+
+    fn layer_usage(&self, chain: &Digest) -> Result<Usage> {
+        self.stack.layer_usage(chain)
+    }
+
+    fn layer_rootfs(&self, chain: &Digest) -> Result<Rootfs> {
+        self.read_only(Some(chain))
+    }
+
+    fn create_container(&self, id: &Id, layer: Option<&Digest>) -> Result<()> {
+        let attributes = self.root_attributes(layer)?;
+        self.stack.create_container(id, layer, |dir, path| {
+            make_inside(dir, WORK, None).map_err(Error::file("mkdir", &path.join(WORK)))?;
+            make_inside(dir, UPPER, attributes.as_ref()).map_err(Error::file("mkdir", &path.join(UPPER)))
+        })
+    }
+
+    fn remove_container(&self, id: &Id) -> Result<()> {
+        self.stack.remove_container(id)
+    }
+
+    fn containers(&self) -> Vec<Id> {
+        self.stack.containers()
+    }
+
+    fn rootfs(&self, id: &Id) -> Result<Rootfs> {
+        let lower = self.lower(self.stack.container_layer(id)?.as_ref())?;
+        let own = self.stack.container_path(id);
+        Ok(Rootfs::Overlay {
+            lower,
+            upper: Some(own.join(UPPER)),
+            work: Some(own.join(WORK)),
+            options: options(),
+        })
+    }
+
+    fn changes(&self, id: &Id) -> Result<Vec<Change>> {
+        let (upper, below) = self.difference(id)?;
+        Ok(Overlay { upper: upper.as_fd(), below: below.as_fd() }.changes()?)
+    }
+
+    fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()> {
+        let (upper, below) = self.difference(id)?;
+        Ok(Overlay { upper: upper.as_fd(), below: below.as_fd() }.write_archive(out)?)
+    }
+
+    fn container_usage(&self, id: &Id) -> Result<Usage> {
+        let upper = self.stack.open_container(id, UPPER)?;
+        usage::of_tree(upper.as_fd()).map_err(Error::file("walk", &self.stack.container_path(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

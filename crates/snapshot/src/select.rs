@@ -1,0 +1,101 @@
+//! Which driver this machine can run.
+
+use crate::{
+    Driver, Error, Result, fs_type,
+    overlay2::{self, Overlay2},
+    vfs::{self, Vfs},
+};
+use archive::unpack::Ownership;
+use model::DataLayout;
+use std::{io, path::Path, sync::Arc};
+
+/// The driver in use, and why it is not a better one.
+pub struct Selected {
+    pub driver: Arc<dyn Driver>,
+    /// One line for each faster driver that was passed over, for `docker info` and the start-up log. Empty when the
+    /// fastest one runs, and when the driver was asked for by name.
+    pub warnings: Vec<String>,
+}
+
+/// Why a driver cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("there is no such driver; Lichen has {}", DRIVERS.map(|d| d.name).join(" and "))]
+    Unknown,
+    /// The probe did for real what the driver does for each container.
+    #[error("{operation}: {}{hint}", archive::error::errno_text(.source))]
+    Probe { operation: &'static str, source: io::Error, hint: &'static str },
+}
+
+/// A driver before it is opened.
+struct Candidate {
+    name: &'static str,
+    probe: fn(&Path) -> Result<Result<(), Unusable>>,
+    open: fn(&Path, Ownership) -> Result<Arc<dyn Driver>>,
+}
+
+/// Fastest first.
+const DRIVERS: [Candidate; 2] = [
+    Candidate {
+        name: overlay2::NAME,
+        probe: overlay2::probe,
+        open: |root, ownership| Ok(Arc::new(Overlay2::open(root, ownership)?)),
+    },
+    Candidate {
+        name: vfs::NAME,
+        probe: |_| Ok(Ok(())),
+        open: |root, ownership| Ok(Arc::new(Vfs::open(root, ownership)?)),
+    },
+];
+
+/// Opens the driver to use: `forced` (`--storage-driver`, `storage-driver` in daemon.json) or else the first of
+/// overlay2 and vfs whose probe succeeds on the data root. Collects what a crash left behind.
+///
+/// # Errors
+/// [`Error::DataRoot`] when the file system cannot keep ownership, [`Error::Unusable`] when the forced driver cannot
+/// run, [`Error::NoDriver`].
+pub fn open(layout: &DataLayout, forced: Option<&str>) -> Result<Selected> {
+    let root = layout.root();
+    std::fs::create_dir_all(root).map_err(Error::file("mkdir", root))?;
+    let (uids, gids) = (fs_type::own_map("uid")?, fs_type::own_map("gid")?);
+    fs_type::check_data_root(root, &uids, &gids)?;
+    // With one ID there is nobody else to own anything.
+    let ownership = if uids.len() > 1 && gids.len() > 1 { Ownership::Archive } else { Ownership::Recorded };
+    let open = |candidate: &Candidate| (candidate.open)(&layout.driver(candidate.name), ownership);
+    if let Some(name) = forced {
+        let unusable = |reason| Error::Unusable { name: name.to_owned(), reason };
+        let candidate = DRIVERS.iter().find(|c| c.name == name).ok_or_else(|| unusable(Unusable::Unknown))?;
+        (candidate.probe)(root)?.map_err(unusable)?;
+        return Ok(Selected { driver: open(candidate)?, warnings: Vec::new() });
+    }
+    let mut reasons = Vec::new();
+    for candidate in &DRIVERS {
+        match (candidate.probe)(root)? {
+            Ok(()) => {
+                let warnings = reasons
+                    .iter()
+                    .map(|(name, reason): &(&str, _)| warning(name, reason, candidate.name))
+                    .collect();
+                return Ok(Selected { driver: open(candidate)?, warnings });
+            }
+            Err(reason) => reasons.push((candidate.name, reason)),
+        }
+    }
+    Err(Error::NoDriver { root: root.to_owned(), reasons })
+}
+
+fn warning(passed_over: &str, reason: &Unusable, instead: &str) -> String {
+    format!(
+        "WARNING: storage driver {passed_over} cannot be used ({reason}); using {instead}, which is slower"
+    )
+}
+
+/// A driver by its name, without probing, for the process that a test kills.
+#[cfg(test)]
+pub(crate) fn open_named(name: &str, root: &Path) -> Arc<dyn Driver> {
+    let candidate = DRIVERS.iter().find(|c| c.name == name).expect("a driver of ours");
+    (candidate.open)(root, Ownership::Archive).expect("the driver opens")
+}
+
+#[cfg(test)]
+mod tests;

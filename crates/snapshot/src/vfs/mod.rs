@@ -1,0 +1,164 @@
+//! Plain directories: each layer and each container is a whole copy of what it stands on.
+//!
+//! Slow and large, unless the file system can share blocks between copies (btrfs, xfs, bcachefs); but it needs nothing
+//! of the kernel, so it works where overlays do not.
+
+mod copy;
+
+use crate::{
+    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type, stack::Stack, staged::Mounted, usage,
+};
+use archive::{Change, at, diff::Trees, unpack::Ownership, whiteout::Whiteouts};
+use model::{Digest, Id};
+use rustix::fs::{self, CWD, Mode, OFlags};
+use std::{
+    io::{self, Write},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+/// Name of the driver and of its directory.
+pub const NAME: &str = "vfs";
+
+/// A container's tree.
+const ROOT: &str = "root";
+
+pub struct Vfs {
+    stack: Stack,
+    ownership: Ownership,
+    backing: String,
+}
+
+impl Vfs {
+    /// Opens the driver below `root`.
+    ///
+    /// # Errors
+    /// Those of opening and reading the directory.
+    pub fn open(root: &Path, ownership: Ownership) -> Result<Self> {
+        let stack = Stack::open(root)?;
+        let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?.docker_name();
+        Ok(Self { stack, ownership, backing })
+    }
+
+    fn open_layer(&self, layer: Option<&Digest>) -> Result<Option<OwnedFd>> {
+        let Some(layer) = layer else { return Ok(None) };
+        let path = self.stack.layer_path(layer)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = fs::openat(CWD, &path, flags, Mode::empty()).map_err(io::Error::from);
+        dir.map(Some).map_err(Error::file("open", &path))
+    }
+
+    fn compare<T>(&self, id: &Id, with: impl FnOnce(&Trees<'_>) -> archive::Result<T>) -> Result<T> {
+        let newer = self.stack.open_container(id, ROOT)?;
+        let older = self.open_layer(self.stack.container_layer(id)?.as_ref())?;
+        Ok(with(&Trees { newer: newer.as_fd(), older: older.as_ref().map(AsFd::as_fd) })?)
+    }
+}
+
+impl Driver for Vfs {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn status(&self) -> Vec<(String, String)> {
+        vec![("Backing Filesystem".to_owned(), self.backing.clone())]
+    }
+
+    fn layer_exists(&self, chain: &Digest) -> bool {
+        self.stack.layer_exists(chain)
+    }
+
+    fn layers(&self) -> Vec<Digest> {
+        self.stack.layers()
+    }
+
+    fn layer_parent(&self, chain: &Digest) -> Result<Option<Digest>> {
+        self.stack.layer_parent(chain)
+    }
+
+    fn begin_layer(&self, parent: Option<&Digest>) -> Result<StagedLayer> {
+        let staging = self.stack.stage(parent)?;
+        let cleanup = self.stack.discard(&staging, parent);
+        let staged = StagedLayer {
+            parent: parent.cloned(),
+            path: staging.path,
+            root: staging.root,
+            whiteouts: Whiteouts::Apply,
+            ownership: self.ownership,
+            below: Box::new(Mounted(None)),
+            usage: Some(Usage::default()),
+            cleanup: Some(cleanup),
+        };
+        if let Some(below) = self.open_layer(parent)? {
+            copy::tree(below.as_fd(), staged.root()).map_err(Error::file("copy to", &staged.path))?;
+        }
+        Ok(staged)
+    }
+
+    fn commit_layer(&self, staged: StagedLayer, chain: &Digest) -> Result<()> {
+        self.stack.commit(staged, chain)
+    }
+
+    fn remove_layer(&self, chain: &Digest) -> Result<()> {
+        self.stack.remove_layer(chain)
+    }
+
+    fn layer_usage(&self, chain: &Digest) -> Result<Usage> {
+        self.stack.layer_usage(chain)
+    }
+
+    fn layer_rootfs(&self, chain: &Digest) -> Result<Rootfs> {
+        Ok(Rootfs::Dir { path: self.stack.layer_path(chain)? })
+    }
+
+    fn create_container(&self, id: &Id, layer: Option<&Digest>) -> Result<()> {
+        let below = self.open_layer(layer)?;
+        self.stack.create_container(id, layer, |dir, path| {
+            let fail = |operation| Error::file(operation, &path.join(ROOT));
+            fs::mkdirat(dir, ROOT, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("mkdir"))?;
+            let root = at::open_dir(dir, ROOT.as_bytes()).map_err(fail("open"))?;
+            match &below {
+                Some(below) => copy::tree(below.as_fd(), root.as_fd()).map_err(fail("copy to")),
+                None => fs::fchmod(&root, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("chmod")),
+            }
+        })
+    }
+
+    fn remove_container(&self, id: &Id) -> Result<()> {
+        self.stack.remove_container(id)
+    }
+
+    fn containers(&self) -> Vec<Id> {
+        self.stack.containers()
+    }
+
+    fn rootfs(&self, id: &Id) -> Result<Rootfs> {
+        self.stack.container_layer(id)?;
+        Ok(Rootfs::Dir { path: self.stack.container_path(id).join(ROOT) })
+    }
+
+    fn changes(&self, id: &Id) -> Result<Vec<Change>> {
+        self.compare(id, |trees| trees.changes())
+    }
+
+    fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()> {
+        self.compare(id, |trees| trees.write_archive(out))
+    }
+
+    /// What the tree holds more than the layer below it.
+    fn container_usage(&self, id: &Id) -> Result<Usage> {
+        let fail = |e| Error::file("walk", &self.stack.container_path(id))(e);
+        let own = usage::of_tree(self.stack.open_container(id, ROOT)?.as_fd()).map_err(fail)?;
+        let below = match self.open_layer(self.stack.container_layer(id)?.as_ref())? {
+            Some(below) => usage::of_tree(below.as_fd()).map_err(fail)?,
+            None => Usage::default(),
+        };
+        Ok(Usage {
+            bytes: own.bytes.saturating_sub(below.bytes),
+            inodes: own.inodes.saturating_sub(below.inodes),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
