@@ -1,2 +1,40 @@
 //! Networks: bridges, address management, container sandboxes, outer drivers, port plans.
 #![forbid(unsafe_code)]
+
+mod adopt;
+mod books;
+pub mod config;
+mod connect;
+mod create;
+mod daemon;
+mod endpoint;
+pub mod error;
+mod forwarder;
+mod ipam;
+pub mod mac;
+pub mod names;
+mod netlink;
+mod netns;
+pub mod networks;
+pub mod options;
+mod outward;
+mod plumbing;
+mod ports;
+mod predefined;
+mod reaper;
+pub mod pools;
+pub mod record;
+pub mod request;
+mod router;
+mod start;
+mod stop;
+mod undo;
+mod validate;
+
+pub use config::{AddressPool, Config, DefaultBridge, OutwardChoice, OutwardConfig, Program, Toggle};
+pub use error::{Error, OutwardError, PortError, Result};
+pub use mac::MacAddr;
+pub use networks::{Attached, Created, Networks, OutwardStatus};
+pub use netd::proto::Protocol;
+pub use record::{Driver, Endpoint, Network, Pool, PublishedPort, SandboxRecord};
+pub use request::{EndpointRequest, HostPorts, NewNetwork, NewPool, PortRequest, Sandbox, SandboxRequest};

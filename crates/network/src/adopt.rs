@@ -1,0 +1,85 @@
+//! After an engine restart: the sandboxes of containers that ran on.
+
+use crate::{
+    books::LiveSandbox,
+    error::{Error, Result},
+    netns,
+    networks::Networks,
+    ports::Target,
+    record::SandboxRecord,
+};
+use model::Id;
+use std::{
+    collections::BTreeSet,
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+impl Networks {
+    /// After an engine restart: takes the sandbox of a container that still runs back into the books, `netns` being
+    /// its namespace (`/proc/<init>/ns/net`). Returns none when the records know no such sandbox, or another one.
+    pub fn adopt(&self, container: &Id, netns: OwnedFd) -> Result<Option<SandboxRecord>> {
+        let inode = netns::inode(&netns)?;
+        let mut books = self.books();
+        let fits = books.unadopted.get(container).is_some_and(|record| record.netns_inode == inode);
+        let Some(record) = books.unadopted.remove(container).filter(|_| fits) else { return Ok(None) };
+        let sandbox = LiveSandbox { record: record.clone(), netns: Arc::new(netns) };
+        books.sandboxes.insert(container.clone(), sandbox);
+        drop(books);
+        self.host_ports.adopt(container, &record.ports);
+        let target = Target::of(container, &record.endpoints);
+        let ports: Result<Vec<_>, _> = record.ports.iter().map(|port| target.port(port)).collect();
+        match ports {
+            Ok(ports) => self.forwarder.adopt(ports),
+            Err(error) => tracing::warn!(%error, container = container.short(), "a published port leads nowhere"),
+        }
+        Ok(Some(record))
+    }
+
+    /// Ends adoption: drops the records, veth pairs and published ports of sandboxes that were not adopted, and
+    /// publishes again what the forwarder has lost meanwhile.
+    pub fn settle(&self) -> Result<()> {
+        let dead = std::mem::take(&mut self.books().unadopted);
+        let mut errors: Vec<Error> = Vec::new();
+        for (container, record) in dead {
+            self.reaper.take(&container, record.endpoints);
+            errors.extend(self.sandboxes.delete(container.as_str()).err().map(Error::from));
+        }
+        match self.forwarder.settle() {
+            Ok(failures) => {
+                for (container, error) in failures {
+                    tracing::error!(%error, container = container.short(), "cannot publish a port again");
+                }
+            }
+            Err(error) => errors.push(error.into()),
+        }
+        errors.extend(self.remove_strays().err());
+        match errors.len() {
+            0 => Ok(()),
+            _ => Err(Error::TearDown { what: "containers that ended while no engine ran".into(), errors }),
+        }
+    }
+
+    /// Deletes interfaces in the router namespace that no record accounts for: an engine may have been killed between
+    /// making one and writing that down.
+    fn remove_strays(&self) -> Result<()> {
+        self.reaper.finish();
+        let links = self.router.netlink(crate::netlink::Netlink::links)?;
+        let books = self.books();
+        let sandboxes = books.sandboxes.values();
+        let veths: BTreeSet<&str> =
+            sandboxes.flat_map(|s| s.record.endpoints.iter().map(|e| e.host_interface.as_str())).collect();
+        let bridges: BTreeSet<&str> = books.networks.values().map(|n| n.network.bridge.as_str()).collect();
+        let stray = |link: &crate::netlink::link::Link| {
+            (link.is_veth && !veths.contains(link.name.as_str()))
+                || (link.is_bridge && !bridges.contains(link.name.as_str()))
+        };
+        let changes: Vec<_> = links
+            .iter()
+            .filter(|link| stray(link))
+            .map(|link| crate::netlink::link::delete(&link.name))
+            .collect();
+        drop(books);
+        if changes.is_empty() { Ok(()) } else { self.router.netlink(|netlink| netlink.changes(&changes)) }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the engine tells this crate at start.
+
+use ipnet::{IpNet, Ipv4Net};
+use model::RunLayout;
+use std::{ffi::OsString, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
+
+/// Everything [`crate::Networks::open`] needs. Built from `daemon.json`, flags and environment by the engine.
+#[derive(Debug)]
+pub struct Config {
+    pub run: RunLayout,
+    /// The router namespace: a path such as `/proc/<holder>/ns/net` that stays valid while the engine lives.
+    pub router: PathBuf,
+    pub bridge: DefaultBridge,
+    /// `default-address-pools`; empty means Docker's ([`crate::pools::docker_defaults`]).
+    pub address_pools: Vec<AddressPool>,
+    pub outward: OutwardConfig,
+    /// How to start the forwarder: a program and its leading arguments, such as `/proc/self/fd/9` and `netd`.
+    pub netd: Program,
+    /// Sockets that socket activation passed in; a published port whose address one of them is bound to uses it.
+    pub inherited: Vec<OwnedFd>,
+}
+
+/// `bip`, `fixed-cidr`, `default-gateway`, `mtu`, `icc`, `ip`: what dockerd's options say about the network `bridge`.
+#[derive(Debug, Clone)]
+pub struct DefaultBridge {
+    /// False is `--bridge=none`: the network `bridge` does not exist.
+    pub enabled: bool,
+    /// Address and prefix of the bridge itself; Docker's default is the first free of the address pools, in practice
+    /// 172.17.0.1/16.
+    pub bip: Option<Ipv4Net>,
+    pub fixed_cidr: Option<Ipv4Net>,
+    pub default_gateway: Option<std::net::Ipv4Addr>,
+    /// MTU of the network `bridge`; Docker's default is 1500.
+    pub mtu: u32,
+    /// Whether containers on it may talk to each other.
+    pub icc: bool,
+    /// Host address for published ports that name none; none means every address, v4 and v6.
+    pub host_ip: Option<IpAddr>,
+}
+
+impl Default for DefaultBridge {
+    fn default() -> Self {
+        Self { enabled: true, bip: None, fixed_cidr: None, default_gateway: None, mtu: 1500, icc: true, host_ip: None }
+    }
+}
+
+/// One entry of `default-address-pools`: networks of prefix length `size` are cut out of `base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressPool {
+    pub base: IpNet,
+    pub size: u8,
+}
+
+/// How packets leave the router namespace (`--net` and its friends).
+#[derive(Debug, Clone)]
+pub struct OutwardConfig {
+    pub driver: OutwardChoice,
+    /// MTU of the link between the router namespace and the host; the default is 65520.
+    pub mtu: u32,
+    /// Keeps containers from the host's own 127.0.0.1 (`DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK`).
+    pub disable_host_loopback: bool,
+    pub slirp4netns_sandbox: Toggle,
+    pub slirp4netns_seccomp: Toggle,
+    /// Give the link IPv6 too, where the driver can.
+    pub ipv6: bool,
+}
+
+impl Default for OutwardConfig {
+    fn default() -> Self {
+        Self {
+            driver: OutwardChoice::Auto,
+            mtu: 65_520,
+            disable_host_loopback: true,
+            slirp4netns_sandbox: Toggle::Auto,
+            slirp4netns_seccomp: Toggle::Auto,
+            ipv6: false,
+        }
+    }
+}
+
+/// `--net`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutwardChoice {
+    /// The first that works of slirp4netns and pasta, else none with a warning.
+    Auto,
+    Slirp4netns,
+    Pasta,
+    /// Containers reach each other and are reached by published ports, and reach nothing else.
+    None,
+}
+
+/// `true`, `false` or `auto`, as RootlessKit's options have it; `auto` turns a protection on where it works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toggle {
+    Auto,
+    On,
+    Off,
+}
+
+/// A program and its leading arguments.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub path: PathBuf,
+    pub args: Vec<OsString>,
+}
+
+impl std::str::FromStr for OutwardChoice {
+    type Err = crate::Error;
+    fn from_str(text: &str) -> Result<Self, crate::Error> {
+        match text {
+            "auto" | "" => Ok(Self::Auto),
+            "slirp4netns" => Ok(Self::Slirp4netns),
+            "pasta" => Ok(Self::Pasta),
+            "none" => Ok(Self::None),
+            other => Err(crate::Error::UnknownOutward { name: other.to_owned() }),
+        }
+    }
+}
+
+impl std::str::FromStr for Toggle {
+    type Err = crate::Error;
+    fn from_str(text: &str) -> Result<Self, crate::Error> {
+        match text {
+            "auto" | "" => Ok(Self::Auto),
+            "true" => Ok(Self::On),
+            "false" => Ok(Self::Off),
+            other => Err(crate::Error::InvalidToggle { value: other.to_owned() }),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `network connect` and `network disconnect` of running containers.
+
+use crate::{
+    endpoint::{self, Owner},
+    error::{Error, Result},
+    networks::Networks,
+    plumbing::{self, Namespace},
+    record::{Endpoint, SandboxRecord},
+    request::EndpointRequest,
+    undo::Undo,
+};
+use model::Id;
+use std::collections::BTreeSet;
+
+impl Networks {
+    /// Connects a running container to one more network.
+    pub fn connect(&self, container: &Id, request: EndpointRequest) -> Result<Endpoint> {
+        let (before, endpoint, port) = self.plan_connect(container, &request)?;
+        let mut undo = Undo::default();
+        let taken = endpoint.clone();
+        undo.push("connect", move || {
+            self.reaper.take(container, vec![taken]);
+            Ok(())
+        });
+        let mut after = before.clone();
+        after.endpoints.push(endpoint.clone());
+        let result = self.hold(container).and_then(|mut namespace| {
+            plumbing::plug(&self.router, &mut namespace, &endpoint, &port)?;
+            self.reroute(&mut namespace, &before, &mut after)
+        });
+        match result.and_then(|()| self.replace(after)) {
+            Ok(()) => Ok(endpoint),
+            Err(cause) => Err(undo.roll_back(cause)),
+        }
+    }
+
+    fn plan_connect(
+        &self,
+        container: &Id,
+        request: &EndpointRequest,
+    ) -> Result<(SandboxRecord, Endpoint, plumbing::Port)> {
+        let mut books = self.books();
+        let network = books.find(&request.network)?.network.clone();
+        let no_sandbox = || Error::NoSandbox { container: container.short().to_owned() };
+        let record = books.sandboxes.get(container).ok_or_else(no_sandbox)?.record.clone();
+        if record.endpoints.iter().any(|e| e.network == network.id) {
+            return Err(Error::AlreadyConnected { container: record.container_name, network: network.name });
+        }
+        let owner = Owner { container, name: &record.container_name };
+        let mut interfaces: BTreeSet<String> = record.endpoints.iter().map(|e| e.interface.clone()).collect();
+        let (endpoint, port) = endpoint::plan(&mut books, &owner, request, &mut interfaces)?;
+        Ok((record, endpoint, port))
+    }
+
+    /// Disconnects a running container from a network.
+    pub fn disconnect(&self, container: &Id, network: &str) -> Result<Endpoint> {
+        let (before, endpoint) = {
+            let books = self.books();
+            let network = books.find(network)?.network.clone();
+            let record = books.sandboxes.get(container).map(|sandbox| sandbox.record.clone());
+            let not_connected = |container: &str| Error::NotConnected {
+                container: container.to_owned(),
+                network: network.name.clone(),
+            };
+            let record = record.ok_or_else(|| not_connected(container.short()))?;
+            let endpoint = record.endpoints.iter().find(|e| e.network == network.id).cloned();
+            let endpoint = endpoint.ok_or_else(|| not_connected(&record.container_name))?;
+            (record, endpoint)
+        };
+        let mut after = before.clone();
+        after.endpoints.retain(|e| e.id != endpoint.id);
+        let mut namespace = self.hold(container)?;
+        plumbing::unplug(&self.router, &endpoint)?;
+        endpoint::release(&mut self.books(), container, &endpoint);
+        let rerouted = self.reroute(&mut namespace, &before, &mut after);
+        // The interface is gone whatever else failed: that must be on record.
+        self.replace(after)?;
+        rerouted.map(|()| endpoint)
+    }
+
+    /// The container's namespace, with a netlink socket inside.
+    fn hold(&self, container: &Id) -> Result<Namespace> {
+        plumbing::existing(self.netns(container)?)
+    }
+
+    /// Moves the default routes, and the published ports after them.
+    fn reroute(&self, namespace: &mut Namespace, before: &SandboxRecord, after: &mut SandboxRecord) -> Result<()> {
+        plumbing::set_default_routes(namespace, &before.endpoints, &after.endpoints)?;
+        let holders = |record: &SandboxRecord| {
+            let (v4, v6) = plumbing::gateways(&record.endpoints);
+            (v4.map(|e| e.id.clone()), v6.map(|e| e.id.clone()))
+        };
+        if holders(before) == holders(after) || after.port_requests.is_empty() {
+            return Ok(());
+        }
+        if holders(after) == (None, None) {
+            self.withdraw(&std::mem::take(&mut after.ports))
+        } else if after.ports.is_empty() {
+            let (name, requests) = (after.container_name.clone(), after.port_requests.clone());
+            after.ports = self.publish(&after.container, &name, &after.endpoints, &requests)?;
+            Ok(())
+        } else {
+            self.retarget(after).map_err(|source| Error::Ports {
+                name: after.container_name.clone(),
+                endpoint: holders(after).0.or(holders(after).1).map(|id| id.to_string()).unwrap_or_default(),
+                source: Box::new(source),
+            })
+        }
+    }
+
+    fn replace(&self, record: SandboxRecord) -> Result<()> {
+        self.sandboxes.put(record.container.as_str(), &record)?;
+        if let Some(sandbox) = self.books().sandboxes.get_mut(&record.container) {
+            sandbox.record = record;
+        }
+        Ok(())
+    }
+}

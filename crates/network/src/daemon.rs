@@ -1,0 +1,122 @@
+//! Programs that outlive the engine: started, found again, watched, ended.
+
+use crate::error::{Error, Result};
+use model::ProcessRef;
+use rustix::process::{Pid, Signal};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fs, io,
+    os::fd::OwnedFd,
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
+
+/// How long a program may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A running program, our child or an earlier engine's.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub process: ProcessRef,
+    pidfd: OwnedFd,
+}
+
+impl Daemon {
+    /// Takes charge of a child: it is waited for through its pidfd from here on.
+    pub(crate) fn of_child(child: &Child) -> Result<Self> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child's PID is positive");
+        let process = sys::process::reference(pid).map_err(|e| process_error("read the start time", e))?;
+        Self::find(process)
+    }
+
+    /// The process that a record names, when it still runs.
+    pub(crate) fn find(process: ProcessRef) -> Result<Self> {
+        let pidfd = sys::pidfd::open(process).map_err(|e| process_error("open a process", e))?;
+        Ok(Self { process, pidfd })
+    }
+
+    /// A second handle to the same process.
+    pub(crate) fn handle(&self) -> Result<OwnedFd> {
+        self.pidfd.try_clone().map_err(|source| Error::Namespace { operation: "duplicate a pidfd", source })
+    }
+
+    /// Asks the program to end, insists after a while, and returns when it has ended.
+    pub(crate) fn end(&self) -> Result<()> {
+        for signal in [Signal::TERM, Signal::KILL] {
+            match sys::pidfd::signal(&self.pidfd, signal.as_raw()) {
+                Err(e) if e.errno == rustix::io::Errno::SRCH => break,
+                other => other.map_err(|e| process_error("signal a process", e))?,
+            }
+            if wait(&self.pidfd, Some(PATIENCE))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the process behind `pidfd` has ended, and reaps it when it is our child.
+pub(crate) fn wait(pidfd: &OwnedFd, timeout: Option<Duration>) -> Result<bool> {
+    let ended = sys::pidfd::poll_exit(pidfd, timeout).map_err(|e| process_error("wait for a process", e))?;
+    if ended {
+        match sys::pidfd::try_wait(pidfd) {
+            // Not our child, or reaped by another of our threads.
+            Err(e) if e.errno == rustix::io::Errno::CHILD => {}
+            other => drop(other.map_err(|e| process_error("reap a process", e))?),
+        }
+    }
+    Ok(ended)
+}
+
+fn process_error(operation: &'static str, source: sys::Error) -> Error {
+    Error::Namespace { operation, source: source.into() }
+}
+
+/// Starts `command` without waiting for it.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+    use std::os::unix::process::CommandExt;
+    // A ^C at the engine's terminal is not for it.
+    command.process_group(0).spawn()
+}
+
+/// Writes a record whole or not at all.
+pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<()> {
+    let failed = |source| Error::File { operation: "write", path: path.to_owned(), source };
+    let temporary = path.with_extension("new");
+    let text = serde_json::to_vec(record).map_err(|e| failed(e.into()))?;
+    fs::write(&temporary, text).map_err(failed)?;
+    fs::rename(&temporary, path).map_err(failed)
+}
+
+/// Reads a record; none when there is no file, or one of another release.
+pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::File { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// Removes a file that may be gone.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|source| Error::File { operation: "remove", path: path.to_owned(), source }),
+    }
+}
+
+/// A log file for a program's output, emptied.
+pub(crate) fn log_file(path: &Path) -> Result<fs::File> {
+    fs::File::create(path).map_err(|source| Error::File { operation: "create", path: path.to_owned(), source })
+}
+
+/// The end of a program's output, on one line.
+pub(crate) fn last_words(path: &Path) -> String {
+    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    match lines.as_slice() {
+        [] => "it said nothing".into(),
+        lines => lines[lines.len().saturating_sub(4)..].join("; "),
+    }
+}

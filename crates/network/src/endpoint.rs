@@ -1,0 +1,125 @@
+//! From a wish to be on a network to an endpoint with addresses, and back.
+
+use crate::{
+    books::Books,
+    error::{Error, Result},
+    names, options,
+    plumbing::{self, Port},
+    record::{Driver, Endpoint, Network},
+    request::EndpointRequest,
+};
+use model::Id;
+use std::collections::BTreeSet;
+
+/// Whose endpoint it is.
+pub(crate) struct Owner<'a> {
+    pub container: &'a Id,
+    pub name: &'a str,
+}
+
+/// Checks what can be checked without taking anything.
+pub(crate) fn check(network: &Network, request: &EndpointRequest) -> Result<()> {
+    match network.driver {
+        Driver::Bridge => {}
+        Driver::Host => return Err(Error::ModeConflict { operation: "connecting to a network", mode: "host" }),
+        Driver::Null => return Err(Error::ModeConflict { operation: "connecting to a network", mode: "none" }),
+    }
+    let wants_static = request.ipv4.is_some() || request.ipv6.is_some();
+    if wants_static && network.is_predefined() {
+        return Err(Error::StaticOnDefault);
+    }
+    if !request.aliases.is_empty() && network.is_predefined() {
+        return Err(Error::AliasesOnDefault);
+    }
+    let outside = |what: &str| {
+        Err(Error::InvalidEndpoint(format!("no configured subnet or ip-range contain the IP address {what}")))
+    };
+    if let Some(address) = request.ipv4
+        && network.pool_v4().is_none_or(|(_, pool)| !pool.subnet.contains(&std::net::IpAddr::V4(address)))
+    {
+        return outside(&address.to_string());
+    }
+    if let Some(address) = request.ipv6
+        && network.pool_v6().is_none_or(|(_, pool)| !pool.subnet.contains(&std::net::IpAddr::V6(address)))
+    {
+        return outside(&address.to_string());
+    }
+    if let Some(mac) = request.mac.filter(|mac| mac.is_multicast()) {
+        return Err(Error::InvalidEndpoint(format!("the MAC address {mac} is a multicast address")));
+    }
+    options::endpoint_interface(&request.driver_options).map(drop)
+}
+
+/// Takes addresses and names for one endpoint. `interfaces` are the container's so far.
+pub(crate) fn plan(
+    books: &mut Books,
+    owner: &Owner<'_>,
+    request: &EndpointRequest,
+    interfaces: &mut BTreeSet<String>,
+) -> Result<(Endpoint, Port)> {
+    let id = books.find(&request.network)?.network.id.clone();
+    let live = books.networks.get_mut(&id).ok_or_else(|| Error::NotFound { name: request.network.clone() })?;
+    check(&live.network, request)?;
+    let interface = match options::endpoint_interface(&request.driver_options)? {
+        Some(name) if interfaces.contains(&name) => {
+            let reason = format!("the interface name {name} is used twice in container {}", owner.name);
+            return Err(Error::InvalidEndpoint(reason));
+        }
+        Some(name) => name,
+        None => free_interface(&live.options.interface_prefix, interfaces),
+    };
+    let (ipv4, ipv6) = live.allocate(request)?;
+    live.users.insert(owner.container.clone());
+    interfaces.insert(interface.clone());
+    let gateway = |pool: Option<(usize, &crate::record::Pool)>| {
+        pool.filter(|_| !live.network.internal).map(|(_, pool)| pool.gateway)
+    };
+    let endpoint = Endpoint {
+        id: Id::random(),
+        network: id,
+        network_name: live.network.name.clone(),
+        interface,
+        host_interface: plumbing::host_interface(),
+        mac: plumbing::mac(request.mac),
+        ipv4,
+        ipv6,
+        gateway_v4: gateway(live.network.pool_v4()).and_then(|ip| match ip {
+            std::net::IpAddr::V4(ip) => Some(ip),
+            std::net::IpAddr::V6(_) => None,
+        }),
+        gateway_v6: gateway(live.network.pool_v6()).and_then(|ip| match ip {
+            std::net::IpAddr::V6(ip) => Some(ip),
+            std::net::IpAddr::V4(_) => None,
+        }),
+        aliases: request.aliases.clone(),
+        links: request.links.clone(),
+        dns_names: dns_names(owner, &live.network, request),
+        driver_options: request.driver_options.clone(),
+        gateway_priority: request.gateway_priority,
+    };
+    let port =
+        Port { bridge: live.bridge_index, mtu: live.options.mtu, isolated: !live.options.icc };
+    Ok((endpoint, port))
+}
+
+/// Gives back what [`plan`] took.
+pub(crate) fn release(books: &mut Books, container: &Id, endpoint: &Endpoint) {
+    if let Some(live) = books.networks.get_mut(&endpoint.network) {
+        live.release(endpoint);
+        live.users.remove(container);
+    }
+}
+
+fn free_interface(prefix: &str, taken: &BTreeSet<String>) -> String {
+    (0..).map(|n| format!("{prefix}{n}")).find(|name| !taken.contains(name)).expect("there are more numbers")
+}
+
+/// The container's name, its aliases and its short ID, in Docker's order and without repetition; none on the network
+/// `bridge`, where names mean nothing.
+fn dns_names(owner: &Owner<'_>, network: &Network, request: &EndpointRequest) -> Vec<String> {
+    if !network.is_user_defined() {
+        return Vec::new();
+    }
+    let all = [owner.name.to_owned()].into_iter().chain(request.aliases.iter().cloned());
+    names::distinct(all.chain([owner.container.short().to_owned()]))
+}

@@ -1,0 +1,277 @@
+//! The engine's side of netd: starts it or finds it, tells it what to forward, and starts it again when it dies.
+
+use crate::{
+    config::{Config, Program},
+    daemon::{self, Daemon},
+    error::{Error, Result},
+    router::Router,
+};
+use model::Id;
+use netd::{
+    client::{self, Client},
+    proto::{Listen, Port},
+    state::State,
+};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Pause before a forwarder that died is started again; doubled up to the second figure while it keeps dying.
+const RESTART_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+
+/// The forwarder.
+pub(crate) struct Forwarder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    program: Program,
+    router: PathBuf,
+    router_inode: u64,
+    /// The kernel cannot route replies back to transparent sockets.
+    gateway_sources: bool,
+    socket: PathBuf,
+    state: PathBuf,
+    log: PathBuf,
+    /// Sockets of socket activation, by what they are bound to.
+    inherited: BTreeMap<Listen, OwnedFd>,
+    /// What is to be forwarded: the engine's list, from which a new forwarder is filled.
+    ports: Mutex<BTreeMap<Listen, Port>>,
+    client: Mutex<Option<Client>>,
+    daemon: Mutex<Option<Daemon>>,
+    stopping: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Forwarder {
+    /// Finds the forwarder of an earlier engine, or starts one.
+    pub(crate) fn open(config: &mut Config, router: &Router) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            program: config.netd.clone(),
+            router: config.router.clone(),
+            router_inode: router.inode(),
+            gateway_sources: router.without_nft.is_some(),
+            socket: config.run.netd_socket(),
+            state: config.run.netd_state(),
+            log: config.run.root().join("netd.log"),
+            inherited: inherited(std::mem::take(&mut config.inherited)),
+            ports: Mutex::default(),
+            client: Mutex::default(),
+            daemon: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let handle = shared.find_or_start()?;
+        watch(Arc::clone(&shared), handle)?;
+        Ok(Self { shared })
+    }
+
+    /// Starts forwarding all of `ports`, or none.
+    pub(crate) fn add(&self, ports: Vec<Port>) -> Result<(), client::Error> {
+        let ports = self.shared.mark_inherited(ports);
+        self.shared.ask(|client| self.shared.add(client, &ports))?;
+        lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
+        Ok(())
+    }
+
+    /// Stops forwarding `ports`.
+    pub(crate) fn remove(&self, ports: &[Listen]) -> Result<(), client::Error> {
+        lock(&self.shared.ports).retain(|listen, _| !ports.contains(listen));
+        if ports.is_empty() { Ok(()) } else { self.shared.ask(|client| client.remove(ports.to_vec())) }
+    }
+
+    /// Takes ports that an adopted container has into the list, without a word to the forwarder.
+    pub(crate) fn adopt(&self, ports: Vec<Port>) {
+        lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
+    }
+
+    /// Brings the forwarder in line with the list: what it has beyond is removed, what it lacks is added. Returns the
+    /// failures, each of which concerns one container.
+    pub(crate) fn settle(&self) -> Result<Vec<(Id, client::Error)>, client::Error> {
+        let wanted = lock(&self.shared.ports).clone();
+        let there = self.shared.ask(Client::list)?;
+        let surplus: Vec<Listen> =
+            there.iter().map(|p| p.listen).filter(|l| !wanted.contains_key(l)).collect();
+        if !surplus.is_empty() {
+            self.shared.ask(|client| client.remove(surplus.clone()))?;
+        }
+        let missing = wanted.into_values().filter(|p| !there.contains(p));
+        let add = |port: Port| {
+            let id = port.container.clone();
+            let result = self.shared.ask(|client| self.shared.add(client, std::slice::from_ref(&port)));
+            result.err().map(|error| (id, error))
+        };
+        Ok(missing.filter_map(add).collect())
+    }
+
+    /// Ends the forwarder.
+    pub(crate) fn stop(&self) -> Result<()> {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        *lock(&self.shared.client) = None;
+        let ended = lock(&self.shared.daemon).take().map_or(Ok(()), |daemon| daemon.end());
+        ended.and(daemon::remove_file(&self.shared.state)).and(daemon::remove_file(&self.shared.socket))
+    }
+}
+
+impl Drop for Forwarder {
+    /// The watching thread must not restart what outlives this value.
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn find_or_start(&self) -> Result<OwnedFd> {
+        let known = daemon::read_record::<State>(&self.state)?;
+        if let Some(found) = known.as_ref().and_then(|state| Daemon::find(state.process).ok()) {
+            let fits = known.is_some_and(|state| state.router_inode == self.router_inode);
+            if fits && let Ok(client) = Client::connect(&self.socket) {
+                *lock(&self.client) = Some(client);
+                let handle = found.handle()?;
+                *lock(&self.daemon) = Some(found);
+                return Ok(handle);
+            }
+            found.end()?;
+        }
+        self.start()
+    }
+
+    fn start(&self) -> Result<OwnedFd> {
+        let failed = |source| Error::StartNetd { program: self.program.path.clone(), source };
+        let log = daemon::log_file(&self.log)?;
+        let mut command = Command::new(&self.program.path);
+        command
+            .args(&self.program.args)
+            .arg("--socket")
+            .arg(&self.socket)
+            .arg("--state")
+            .arg(&self.state)
+            .arg("--router")
+            .arg(&self.router)
+            .args(self.gateway_sources.then_some("--gateway-sources"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = daemon::spawn(&mut command).map_err(failed)?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
+        let daemon = Daemon::of_child(&child)?;
+        if line.trim_end() != netd::READY {
+            let words = daemon::last_words(&self.log);
+            daemon.end()?;
+            return Err(failed(std::io::Error::other(format!("it did not get ready: {words}"))));
+        }
+        *lock(&self.client) = Some(Client::connect(&self.socket)?);
+        let handle = daemon.handle()?;
+        *lock(&self.daemon) = Some(daemon);
+        Ok(handle)
+    }
+
+    /// Asks over the standing connection, or over a new one when that has broken.
+    fn ask<T>(
+        &self,
+        question: impl Fn(&mut Client) -> Result<T, client::Error>,
+    ) -> Result<T, client::Error> {
+        let mut client = lock(&self.client);
+        for attempt in 0.. {
+            let mut connected = match client.take() {
+                Some(connected) => connected,
+                None => Client::connect(&self.socket)?,
+            };
+            match question(&mut connected) {
+                // Every request may be repeated: adding what is there and removing what is not succeed.
+                Err(client::Error::Connection { .. }) if attempt == 0 => {}
+                Err(error @ client::Error::Port { .. }) => {
+                    *client = Some(connected);
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    *client = Some(connected);
+                    return Ok(answer);
+                }
+            }
+        }
+        unreachable!("the second attempt returns")
+    }
+
+    fn mark_inherited(&self, ports: Vec<Port>) -> Vec<Port> {
+        ports
+            .into_iter()
+            .map(|port| Port { passed: self.inherited.contains_key(&port.listen), ..port })
+            .collect()
+    }
+
+    fn add(&self, client: &mut Client, ports: &[Port]) -> Result<(), client::Error> {
+        let passed = ports.iter().filter(|p| p.passed).filter_map(|p| self.inherited.get(&p.listen));
+        let listeners: Vec<_> = passed.map(AsFd::as_fd).collect();
+        client.add(ports.to_vec(), &listeners)
+    }
+
+    /// Fills a new forwarder. One port that cannot be had again must not keep the others from coming back.
+    fn refill(&self) {
+        let ports: Vec<Port> = lock(&self.ports).values().cloned().collect();
+        for port in ports {
+            if let Err(error) = self.ask(|client| self.add(client, std::slice::from_ref(&port))) {
+                tracing::error!(%error, listen = ?port.listen, container = %port.container.short(), "cannot publish a port again");
+            }
+        }
+    }
+}
+
+/// Starts the forwarder again whenever it ends by itself.
+fn watch(shared: Arc<Shared>, mut handle: OwnedFd) -> Result<()> {
+    let work = move || {
+        let mut pause = RESTART_PAUSE.0;
+        loop {
+            let since = Instant::now();
+            if let Err(error) = daemon::wait(&handle, None) {
+                tracing::error!(%error, "cannot watch the forwarder");
+                return;
+            }
+            if since.elapsed() > RESTART_PAUSE.1 {
+                pause = RESTART_PAUSE.0;
+            }
+            loop {
+                if shared.stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                tracing::warn!(output = daemon::last_words(&shared.log), "the forwarder ended; starting it again");
+                thread::sleep(pause);
+                pause = (pause * 2).min(RESTART_PAUSE.1);
+                match shared.start() {
+                    Ok(started) => {
+                        handle = started;
+                        shared.refill();
+                        break;
+                    }
+                    Err(error) => tracing::error!(%error, "cannot start the forwarder"),
+                }
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("netd-watch".into())
+        .spawn(work)
+        .map(drop)
+        .map_err(|source| Error::Namespace { operation: "start a thread", source })
+}
+
+/// What sockets of socket activation are bound to; others than TCP listeners and UDP sockets are not ports.
+fn inherited(sockets: Vec<OwnedFd>) -> BTreeMap<Listen, OwnedFd> {
+    let describe = |fd: OwnedFd| netd::socket::bound_to(&fd).map(|listen| (listen, fd));
+    sockets.into_iter().filter_map(describe).collect()
+}

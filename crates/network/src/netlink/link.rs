@@ -1,0 +1,174 @@
+//! Interfaces: bridges, veth pairs, and what is set on them.
+
+use super::{Change, Netlink};
+use crate::{error::Result, mac::MacAddr};
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::{
+    RouteNetlinkMessage as Message,
+    link::{
+        BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth,
+        LinkAttribute as Attribute, LinkFlags, LinkInfo, LinkMessage,
+    },
+};
+use rustix::io::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A bridge to be made.
+pub(crate) struct Bridge<'a> {
+    pub name: &'a str,
+    pub mac: MacAddr,
+    pub mtu: u32,
+}
+
+/// A veth pair to be made: one end on a bridge here, the other in a container's namespace.
+pub(crate) struct Veth<'a> {
+    /// The end in the router namespace.
+    pub name: &'a str,
+    pub bridge: u32,
+    /// Whether its port may talk only to the bridge itself (`icc=false`).
+    pub isolated: bool,
+    pub mtu: u32,
+    /// The end in the container.
+    pub peer: &'a str,
+    pub peer_mac: MacAddr,
+    pub peer_namespace: BorrowedFd<'a>,
+}
+
+/// What is read of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub index: u32,
+    pub name: String,
+    pub is_bridge: bool,
+    pub is_veth: bool,
+}
+
+fn up(message: &mut LinkMessage) {
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+}
+
+/// The bridge, up. Spanning tree is off and ports forward at once: nothing here can make a loop.
+pub(crate) fn add_bridge(bridge: &Bridge<'_>) -> Change {
+    let mut message = LinkMessage::default();
+    up(&mut message);
+    message.attributes = vec![
+        Attribute::IfName(bridge.name.to_owned()),
+        // Fixed, because a bridge without an address of its own takes its ports' lowest and changes with them.
+        Attribute::Address(bridge.mac.0.to_vec()),
+        Attribute::Mtu(bridge.mtu),
+        Attribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Bridge),
+            LinkInfo::Data(InfoData::Bridge(vec![
+                InfoBridge::StpState(BridgeStpState::Disabled),
+                InfoBridge::ForwardDelay(0),
+                // Without a querier, snooping cuts multicast between containers off after some minutes.
+                InfoBridge::MulticastSnooping(false),
+            ])),
+        ]),
+    ];
+    Change::route(format!("make bridge {}", bridge.name), &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// The pair, with the near end up and on its bridge. The far end still has to be brought up in its namespace.
+pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
+    let mut peer = LinkMessage::default();
+    peer.attributes = vec![
+        Attribute::IfName(veth.peer.to_owned()),
+        Attribute::Address(veth.peer_mac.0.to_vec()),
+        Attribute::Mtu(veth.mtu),
+        Attribute::NetNsFd(veth.peer_namespace.as_raw_fd()),
+    ];
+    let mut message = LinkMessage::default();
+    up(&mut message);
+    message.attributes = vec![
+        Attribute::IfName(veth.name.to_owned()),
+        Attribute::Mtu(veth.mtu),
+        Attribute::Controller(veth.bridge),
+        no_link_local(),
+        Attribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]),
+    ];
+    let operation = format!("make veth pair {} ↔ {}", veth.name, veth.peer);
+    Change::route(operation, &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// `IFLA_INET6_ADDR_GEN_MODE = IN6_ADDR_GEN_MODE_NONE`: a bridge port needs no address, nor the multicast that
+/// announces one.
+fn no_link_local() -> Attribute {
+    const IFLA_AF_SPEC: u16 = 26;
+    const AF_INET6: u16 = 10;
+    const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+    const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
+    let mut mode = super::nft::Attributes::default();
+    mode.bytes(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
+    let mut family = super::nft::Attributes::default();
+    family.bytes(AF_INET6, &mode.finish());
+    Attribute::Other(DefaultNla::new(IFLA_AF_SPEC, family.finish()))
+}
+
+/// Forbids a bridge port to talk to other isolated ports (`bridge link set … isolated on`, since Linux 4.18).
+pub(crate) fn isolate_port(name: &str) -> Change {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        Attribute::IfName(name.to_owned()),
+        Attribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(true)])),
+        ]),
+    ];
+    Change::route(format!("isolate bridge port {name}"), &Message::NewLink(message), 0)
+}
+
+pub(crate) fn set_up(name: &str) -> Change {
+    let mut message = LinkMessage::default();
+    up(&mut message);
+    message.attributes = vec![Attribute::IfName(name.to_owned())];
+    Change::route(format!("bring {name} up"), &Message::SetLink(message), 0)
+}
+
+/// Deletes an interface; that it is gone already is no error.
+pub(crate) fn delete(name: &str) -> Change {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![Attribute::IfName(name.to_owned())];
+    Change::route(format!("delete interface {name}"), &Message::DelLink(message), 0).tolerating(Errno::NODEV)
+}
+
+impl Netlink {
+    pub(crate) fn link(&mut self, name: &str) -> Result<Link> {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![Attribute::IfName(name.to_owned())];
+        let found = self.get(&format!("look up interface {name}"), &Message::GetLink(message))?;
+        match read(found) {
+            Some(link) => Ok(link),
+            None => Err(crate::Error::Netlink {
+                operation: format!("look up interface {name}"),
+                source: std::io::ErrorKind::InvalidData.into(),
+            }),
+        }
+    }
+
+    pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
+        let found = self.dump("list interfaces", &Message::GetLink(LinkMessage::default()))?;
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+}
+
+fn read(message: Message) -> Option<Link> {
+    let Message::NewLink(message) = message else { return None };
+    let mut link =
+        Link { index: message.header.index, name: String::new(), is_bridge: false, is_veth: false };
+    for attribute in message.attributes {
+        match attribute {
+            Attribute::IfName(name) => link.name = name,
+            Attribute::LinkInfo(infos) => {
+                link.is_bridge |= infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+                link.is_veth |= infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}

@@ -1,0 +1,206 @@
+//! The few nf_tables messages that are needed, written out: netlink attributes of `linux/netfilter/nf_tables.h`, byte
+//! order big-endian throughout (`NLA_BE32`).
+//!
+//! One table of ours in the router namespace, made anew at each start of the engine in one transaction:
+//!
+//! ```text
+//! table inet lichen {
+//!   chain returning { type filter hook prerouting priority mangle; socket transparent 1 meta mark set 1 }
+//!   chain outward   { type nat hook postrouting priority srcnat; oifname "tap0" masquerade }
+//! }
+//! ```
+
+use super::{Change, Netlink};
+use crate::error::Result;
+use netlink_packet_core::NLM_F_CREATE;
+use rustix::io::Errno;
+
+const TABLE: &str = "lichen";
+
+const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
+const NFNL_MSG_BATCH_END: u16 = 0x11;
+const NFNL_SUBSYS_NFTABLES: u16 = 10;
+const NFPROTO_INET: u8 = 1;
+
+const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_DELTABLE: u16 = 2;
+const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFT_MSG_NEWRULE: u16 = 6;
+
+const NF_INET_PRE_ROUTING: u32 = 0;
+const NF_INET_POST_ROUTING: u32 = 4;
+const PRIORITY_MANGLE: i32 = -150;
+const PRIORITY_SRCNAT: i32 = 100;
+
+const NFT_REG_1: u32 = 1;
+const NFT_REG32_00: u32 = 8;
+const NFT_META_MARK: u32 = 3;
+const NFT_META_OIFNAME: u32 = 7;
+const NFT_SOCKET_TRANSPARENT: u32 = 0;
+const NFT_CMP_EQ: u32 = 0;
+const NLA_F_NESTED: u16 = 1 << 15;
+const IFNAMSIZ: usize = 16;
+
+/// Netlink attributes: length, type, value, padding to four bytes.
+#[derive(Default)]
+pub(crate) struct Attributes(Vec<u8>);
+
+impl Attributes {
+    pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) {
+        let length = u16::try_from(4 + value.len()).expect("attributes written here are short");
+        self.0.extend(length.to_ne_bytes());
+        self.0.extend(kind.to_ne_bytes());
+        self.0.extend(value);
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
+    }
+
+    fn text(&mut self, kind: u16, value: &str) {
+        let mut bytes = value.as_bytes().to_vec();
+        bytes.push(0);
+        self.bytes(kind, &bytes);
+    }
+
+    fn number(&mut self, kind: u16, value: u32) {
+        self.bytes(kind, &value.to_be_bytes());
+    }
+
+    fn nested(&mut self, kind: u16, inner: Self) {
+        self.bytes(kind | NLA_F_NESTED, &inner.0);
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+fn attributes(fill: impl FnOnce(&mut Attributes)) -> Attributes {
+    let mut list = Attributes::default();
+    fill(&mut list);
+    list
+}
+
+/// `struct nfgenmsg` (family, version, resource) and the attributes.
+fn message(operation: &str, kind: u16, flags: u16, list: Attributes) -> Change {
+    let mut payload = vec![NFPROTO_INET, 0, 0, 0];
+    payload.extend(list.0);
+    Change::new(format!("nf_tables: {operation}"), (NFNL_SUBSYS_NFTABLES << 8) | kind, flags, payload)
+}
+
+fn batch(kind: u16) -> Change {
+    let mut payload = vec![0, 0];
+    payload.extend(NFNL_SUBSYS_NFTABLES.to_be_bytes());
+    Change::frame("nf_tables: transaction", kind, payload)
+}
+
+fn table(kind: u16, flags: u16) -> Change {
+    let list = attributes(|a| a.text(1, TABLE));
+    message("table", kind, flags, list)
+}
+
+fn base_chain(name: &str, kind: &str, hook: u32, priority: i32) -> Change {
+    let list = attributes(|a| {
+        a.text(1, TABLE);
+        a.text(3, name);
+        a.nested(
+            4,
+            attributes(|hooked| {
+                hooked.number(1, hook);
+                hooked.number(2, priority.cast_unsigned());
+            }),
+        );
+        a.text(7, kind);
+    });
+    message(name, NFT_MSG_NEWCHAIN, NLM_F_CREATE, list)
+}
+
+fn rule(chain: &str, expressions: Vec<(&str, Attributes)>) -> Change {
+    let list = attributes(|a| {
+        a.text(1, TABLE);
+        a.text(2, chain);
+        a.nested(
+            4,
+            attributes(|list| {
+                for (name, data) in expressions {
+                    list.nested(
+                        1,
+                        attributes(|expression| {
+                            expression.text(1, name);
+                            expression.nested(2, data);
+                        }),
+                    );
+                }
+            }),
+        );
+    });
+    message(chain, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, list)
+}
+
+const NLM_F_APPEND: u16 = 0x800;
+
+/// `NFTA_DATA_VALUE` inside the attribute `kind`.
+fn value(a: &mut Attributes, kind: u16, bytes: &[u8]) {
+    a.nested(kind, attributes(|data| data.bytes(1, bytes)));
+}
+
+fn compare(register: u32, bytes: &[u8]) -> (&'static str, Attributes) {
+    let list = attributes(|a| {
+        a.number(1, register);
+        a.number(2, NFT_CMP_EQ);
+        value(a, 3, bytes);
+    });
+    ("cmp", list)
+}
+
+/// Packets that belong to a transparent socket of the forwarder get the mark that routes them to it.
+fn returning(mark: u32) -> Change {
+    let socket = attributes(|a| {
+        a.number(1, NFT_SOCKET_TRANSPARENT);
+        a.number(2, NFT_REG32_00);
+    });
+    let immediate = attributes(|a| {
+        a.number(1, NFT_REG32_00);
+        value(a, 2, &mark.to_ne_bytes());
+    });
+    let set_mark = attributes(|a| {
+        a.number(2, NFT_META_MARK);
+        a.number(3, NFT_REG32_00);
+    });
+    let expressions = vec![
+        ("socket", socket),
+        compare(NFT_REG32_00, &[1]),
+        ("immediate", immediate),
+        ("meta", set_mark),
+    ];
+    rule("returning", expressions)
+}
+
+/// What leaves by `interface` takes its address.
+fn masquerade(interface: &str) -> Change {
+    let mut name = [0; IFNAMSIZ];
+    name[..interface.len()].copy_from_slice(interface.as_bytes());
+    let output = attributes(|a| {
+        a.number(1, NFT_REG_1);
+        a.number(2, NFT_META_OIFNAME);
+    });
+    let expressions = vec![("meta", output), compare(NFT_REG_1, &name), ("masq", Attributes::default())];
+    rule("outward", expressions)
+}
+
+/// Replaces our table: the returning rule, and masquerading on `outward`, in one transaction.
+///
+/// # Errors
+/// Refused as a whole by a kernel without nf_tables, its `socket` or its `masq` expression.
+pub(crate) fn install(netlink: &mut Netlink, mark: u32, outward: &str) -> Result<()> {
+    netlink.changes(&[
+        batch(NFNL_MSG_BATCH_BEGIN),
+        // Adding what may exist first makes the deletion succeed always.
+        table(NFT_MSG_NEWTABLE, NLM_F_CREATE),
+        table(NFT_MSG_DELTABLE, 0).tolerating(Errno::NOENT),
+        table(NFT_MSG_NEWTABLE, NLM_F_CREATE),
+        base_chain("returning", "filter", NF_INET_PRE_ROUTING, PRIORITY_MANGLE),
+        returning(mark),
+        base_chain("outward", "nat", NF_INET_POST_ROUTING, PRIORITY_SRCNAT),
+        masquerade(outward),
+        batch(NFNL_MSG_BATCH_END),
+    ])
+}

@@ -1,0 +1,152 @@
+//! slirp4netns(1): a tap whose packets libslirp turns into sockets.
+//!
+//! Both halves are its own: with `--configure` it gives the tap 10.0.2.100/24, and 10.0.2.2 as the default route;
+//! 10.0.2.3 answers DNS. It announces that it is ready on a descriptor; that is its standard input (which it has no
+//! other use for), so that no descriptor needs to be inherited by number.
+
+use super::{Driver, Ground, ask_version, check_tun, find_program};
+use crate::{
+    config::Toggle,
+    daemon::{self, Daemon},
+    error::OutwardError,
+    router::OUTWARD_INTERFACE,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    pipe::{PipeFlags, pipe_with},
+};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+pub(super) const NAME: &str = "slirp4netns";
+
+/// RootlessKit asks for the same: the first with `--enable-sandbox` and `--enable-seccomp`.
+const NEEDED: (u32, u32) = (0, 4);
+
+/// How long it may take to configure the tap.
+const PATIENCE_SECONDS: u64 = 5;
+
+struct Slirp4netns {
+    program: PathBuf,
+    version: String,
+}
+
+pub(super) fn probe() -> Result<Box<dyn Driver>, OutwardError> {
+    let program = find_program(NAME, NAME)?;
+    let line = ask_version(&program)?;
+    let version = line.strip_prefix("slirp4netns version ").unwrap_or(&line).to_owned();
+    if parse_version(&version).is_some_and(|found| found < NEEDED) {
+        return Err(OutwardError::TooOld { found: version, needed: "0.4.0" });
+    }
+    check_tun()?;
+    Ok(Box::new(Slirp4netns { program, version }))
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(['.', '-', '+']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+impl Driver for Slirp4netns {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn resolver(&self) -> IpAddr {
+        Ipv4Addr::new(10, 0, 2, 3).into()
+    }
+
+    fn start(&self, ground: &Ground<'_>) -> Result<Daemon, OutwardError> {
+        let wanted = [ground.config.slirp4netns_sandbox, ground.config.slirp4netns_seccomp];
+        let protected = wanted.map(|toggle| toggle != Toggle::Off);
+        let result = self.start_with(ground, protected);
+        // Inside some containers it may neither mount nor filter; "auto" then means without.
+        let fallback = [0, 1].map(|i| wanted[i] == Toggle::On);
+        match result {
+            Err(OutwardError::Died { output }) if fallback != protected => {
+                tracing::warn!(output, "slirp4netns does not start with its sandbox; trying without");
+                self.start_with(ground, fallback)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Slirp4netns {
+    fn start_with(
+        &self,
+        ground: &Ground<'_>,
+        [sandbox, seccomp]: [bool; 2],
+    ) -> Result<Daemon, OutwardError> {
+        let failed = |source| OutwardError::Run { program: self.program.clone(), source };
+        let (ready, announce) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+        let log = std::fs::File::create(ground.log).map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command.args(["--configure", "--ready-fd=0", "--netns-type=path"]);
+        command.arg(format!("--mtu={}", ground.config.mtu));
+        let flags = [
+            (ground.config.disable_host_loopback, "--disable-host-loopback"),
+            (sandbox, "--enable-sandbox"),
+            (seccomp, "--enable-seccomp"),
+            (ground.config.ipv6, "--enable-ipv6"),
+        ];
+        command.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag));
+        command.arg(&ground.router.path).arg(OUTWARD_INTERFACE);
+        command.stdin(Stdio::from(announce)).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        let child = daemon::spawn(&mut command).map_err(failed)?;
+        // The command still holds the pipe's other end, whose closing is to mean that the program died.
+        drop(command);
+        let started = Daemon::of_child(&child).map_err(|e| failed(std::io::Error::other(e)))?;
+        match wait_ready(&ready) {
+            Ok(true) => Ok(started),
+            Ok(false) => {
+                end(&started);
+                Err(OutwardError::Died { output: daemon::last_words(ground.log) })
+            }
+            Err(()) => {
+                end(&started);
+                Err(OutwardError::Late { seconds: PATIENCE_SECONDS, output: daemon::last_words(ground.log) })
+            }
+        }
+    }
+}
+
+fn end(started: &Daemon) {
+    if let Err(error) = started.end() {
+        tracing::warn!(%error, "cannot end a slirp4netns that did not get ready");
+    }
+}
+
+/// True when it announced itself, false when it died; an error when it took too long.
+fn wait_ready(ready: &OwnedFd) -> Result<bool, ()> {
+    let timeout = Timespec { tv_sec: PATIENCE_SECONDS as i64, tv_nsec: 0 };
+    loop {
+        match poll(&mut [PollFd::new(ready, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Err(()),
+            Ok(_) => return Ok(rustix::io::read(ready, &mut [0u8; 8]).is_ok_and(|n| n > 0)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(parse_version("1.2.0"), Some((1, 2)));
+        assert!(parse_version("0.10.1-beta").unwrap() > NEEDED);
+        assert!(parse_version("0.3.3").unwrap() < NEEDED);
+        assert_eq!(parse_version("unknown"), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! What is stored: networks, and the sandboxes of running containers.
+
+use crate::mac::MacAddr;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use model::{Id, Timestamp};
+use netd::proto::Protocol;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// A network. Built by [`crate::Networks::create`] from a validated [`crate::NewNetwork`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: Id,
+    pub name: String,
+    pub created: Timestamp,
+    pub driver: Driver,
+    pub internal: bool,
+    pub attachable: bool,
+    pub ipv4: bool,
+    pub ipv6: bool,
+    /// One per subnet, IPv4 first; empty for `host` and `none`.
+    pub pools: Vec<Pool>,
+    pub ipam_options: BTreeMap<String, String>,
+    /// As given, for `inspect`; what they mean is in [`crate::options::BridgeOptions`].
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    /// Name of the bridge in the router namespace; empty for `host` and `none`.
+    pub bridge: String,
+}
+
+impl Network {
+    /// `bridge`, `host` and `none` exist always and cannot be removed.
+    pub fn is_predefined(&self) -> bool {
+        matches!(self.name.as_str(), "bridge" | "host" | "none")
+    }
+
+    /// Containers of a user-defined network find each other by name; those of the network `bridge` do not.
+    pub fn is_user_defined(&self) -> bool {
+        self.driver == Driver::Bridge && !self.is_predefined()
+    }
+
+    pub(crate) fn pool_v4(&self) -> Option<(usize, &Pool)> {
+        self.pools.iter().enumerate().find(|(_, p)| p.subnet.addr().is_ipv4())
+    }
+
+    pub(crate) fn pool_v6(&self) -> Option<(usize, &Pool)> {
+        self.pools.iter().enumerate().find(|(_, p)| p.subnet.addr().is_ipv6())
+    }
+}
+
+/// The kinds of network; the names are the API's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Bridge,
+    Host,
+    Null,
+}
+
+impl Driver {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// One subnet of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its host bits are zero.
+    pub subnet: IpNet,
+    /// Where addresses are taken from when none is asked for; within `subnet`.
+    pub ip_range: Option<IpNet>,
+    pub gateway: IpAddr,
+    /// Addresses that are never given out, by the name the user gave them.
+    pub aux: BTreeMap<String, IpAddr>,
+}
+
+/// A container's place on one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub id: Id,
+    pub network: Id,
+    pub network_name: String,
+    /// The interface inside the container, `eth0` and so on.
+    pub interface: String,
+    /// Its peer in the router namespace.
+    pub host_interface: String,
+    pub mac: MacAddr,
+    pub ipv4: Option<Ipv4Net>,
+    pub ipv6: Option<Ipv6Net>,
+    /// None on an internal network.
+    pub gateway_v4: Option<Ipv4Addr>,
+    pub gateway_v6: Option<Ipv6Addr>,
+    /// Aliases as asked for.
+    pub aliases: Vec<String>,
+    /// `container:alias` pairs as asked for.
+    pub links: Vec<String>,
+    /// Every name this container answers to on the network: its own, its short ID, its aliases.
+    pub dns_names: Vec<String>,
+    pub driver_options: BTreeMap<String, String>,
+    pub gateway_priority: i64,
+}
+
+/// One published port as it came out: `0.0.0.0:49153` leads to the container's port 80.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PublishedPort {
+    pub protocol: Protocol,
+    pub container_port: u16,
+    pub host_ip: IpAddr,
+    pub host_port: u16,
+}
+
+/// What is kept of a running container's sandbox, so that a restarted engine can adopt it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxRecord {
+    pub container: Id,
+    pub container_name: String,
+    /// The namespace's inode number in nsfs, which tells it from every other living one (ioctl_nsfs(2)).
+    pub netns_inode: u64,
+    pub endpoints: Vec<Endpoint>,
+    pub ports: Vec<PublishedPort>,
+    /// As asked for: the endpoint that carries them can change when networks are connected and disconnected.
+    pub port_requests: Vec<crate::PortRequest>,
+}

@@ -1,0 +1,197 @@
+//! The router namespace: the detached network namespace that holds all bridges, with one link to the outside.
+//!
+//! ```text
+//!   containers            router namespace                       host's namespace
+//!   eth0 ── veth… ─┐
+//!   eth0 ── veth… ─┴─ docker0 ──┐
+//!                               ├── routing ── tap0 ──────────── slirp4netns, pasta
+//!   eth0 ── veth… ─── br-… ─────┘      └────── sockets made by netd ─── netd's listeners
+//! ```
+//!
+//! # Routing rules, by priority
+//! * 0 `local`, the kernel's own: the gateways' addresses.
+//! * 100 `fwmark 1 lookup 100`: packets of the forwarder's transparent sockets, whatever they are addressed to, are
+//!   delivered here (table 100 is `local default dev lo`). The mark is set by [`crate::netlink::nft`].
+//! * 200 `iif BRIDGE lookup 200`: what comes from a bridge does not get to another bridge's subnet; table 200 holds a
+//!   `prohibit` for each. Locally made packets, such as netd's, have no input bridge.
+//! * 210 `iif BRIDGE prohibit`: nothing else leaves an internal network either.
+//! * 32766 `main`: the bridges' subnets, and the default route that the outward driver makes.
+
+use crate::{
+    error::Result,
+    mac::MacAddr,
+    netlink::{
+        Change, Netlink, link, nft,
+        route::{self, Family, Rule, Then, Via},
+    },
+    netns,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+/// The link to the outside, by whichever driver.
+pub(crate) const OUTWARD_INTERFACE: &str = "tap0";
+
+const RETURNING_MARK: u32 = 1;
+const TABLE_RETURNING: u32 = 100;
+const TABLE_BRIDGES: u32 = 200;
+
+/// The loopback interface is the first of every network namespace (`include/net/flow.h`, `LOOPBACK_IFINDEX`).
+const LOOPBACK_INDEX: u32 = 1;
+
+/// A bridge that is to exist.
+#[derive(Debug, Clone)]
+pub(crate) struct BridgePlan {
+    pub name: String,
+    pub mtu: u32,
+    /// Gateway addresses with the prefix of their subnets.
+    pub addresses: Vec<IpNet>,
+    pub outward: bool,
+}
+
+/// The router namespace and ways to change it.
+pub(crate) struct Router {
+    /// Where it was found: valid for other processes too.
+    pub(crate) path: PathBuf,
+    namespace: OwnedFd,
+    inode: u64,
+    /// Idle sockets in the namespace; one more is opened when all are in use.
+    idle: Mutex<Vec<Netlink>>,
+    /// Why source addresses cannot be kept and nothing goes out, where the kernel lacks nf_tables.
+    pub(crate) without_nft: Option<String>,
+}
+
+fn everywhere() -> [IpNet; 2] {
+    let v4 = Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 0).expect("0 is a prefix length");
+    let v6 = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0).expect("0 is a prefix length");
+    [v4.into(), v6.into()]
+}
+
+fn family_of(net: &IpNet) -> Family {
+    Family::of(net.addr())
+}
+
+impl Router {
+    /// Joins the namespace at `path` and makes it forward. What an earlier engine did there is kept.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let namespace = netns::open(path)?;
+        let inode = netns::inode(&namespace)?;
+        let (netlink, without_nft) = netns::inside(namespace.as_fd(), || {
+            set_forwarding()?;
+            let mut netlink = Netlink::route_here()?;
+            netlink.change(link::set_up("lo"))?;
+            netlink.changes(&returning_route(LOOPBACK_INDEX))?;
+            let refused = Netlink::netfilter_here()
+                .and_then(|mut nf| nft::install(&mut nf, RETURNING_MARK, OUTWARD_INTERFACE))
+                .err();
+            Ok((netlink, refused.map(|e| e.to_string())))
+        })?;
+        Ok(Self { path: path.to_owned(), namespace, inode, idle: Mutex::new(vec![netlink]), without_nft })
+    }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    pub(crate) fn namespace(&self) -> &OwnedFd {
+        &self.namespace
+    }
+
+    /// Lends a netlink socket of the router namespace.
+    pub(crate) fn netlink<T>(&self, work: impl FnOnce(&mut Netlink) -> Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut netlink = match idle {
+            Some(netlink) => netlink,
+            None => netns::inside(self.namespace.as_fd(), Netlink::route_here)?,
+        };
+        let result = work(&mut netlink);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(netlink);
+        result
+    }
+
+    /// Makes a bridge, or takes over one of that name; returns its index.
+    pub(crate) fn add_bridge(&self, plan: &BridgePlan) -> Result<u32> {
+        let index = self.netlink(|netlink| {
+            let bridge = link::Bridge { name: &plan.name, mac: MacAddr::random(), mtu: plan.mtu };
+            netlink.change(link::add_bridge(&bridge).tolerating(rustix::io::Errno::EXIST))?;
+            let index = netlink.link(&plan.name)?.index;
+            let mut changes: Vec<Change> =
+                plan.addresses.iter().map(|address| route::add_address(index, *address)).collect();
+            changes.extend(plan.addresses.iter().map(|a| route::add_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)));
+            changes.extend(rules(plan).iter().map(Rule::add));
+            netlink.changes(&changes).map(|()| index)
+        });
+        index.inspect_err(|_| {
+            // The first failure is the one to report; what could not be undone is found at the next start.
+            if let Err(error) = self.delete_bridge(plan) {
+                tracing::warn!(%error, bridge = plan.name, "cannot remove a half-made bridge");
+            }
+        })
+    }
+
+    /// Removes a bridge with its addresses, routes and rules.
+    pub(crate) fn delete_bridge(&self, plan: &BridgePlan) -> Result<()> {
+        self.netlink(|netlink| {
+            let mut changes: Vec<Change> = rules(plan).iter().map(Rule::delete).collect();
+            changes.extend(plan.addresses.iter().map(|a| route::delete_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)));
+            changes.push(link::delete(&plan.name));
+            netlink.changes(&changes)
+        })
+    }
+
+    /// Whether the outward driver's link and its default route are there.
+    pub(crate) fn has_outward(&self) -> Result<bool> {
+        self.netlink(|netlink| Ok(netlink.links()?.iter().any(|l| l.name == OUTWARD_INTERFACE)))
+    }
+}
+
+fn rules(plan: &BridgePlan) -> Vec<Rule> {
+    let mut families: Vec<Family> = Vec::new();
+    for family in plan.addresses.iter().map(family_of) {
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    let input = Some(plan.name.clone());
+    let rule = |family, priority, then| Rule { family, priority, input: input.clone(), mark: None, then };
+    let mut rules = Vec::new();
+    for family in families {
+        rules.push(rule(family, 200, Then::Lookup(TABLE_BRIDGES)));
+        if !plan.outward {
+            rules.push(rule(family, 210, Then::Prohibit));
+        }
+    }
+    rules
+}
+
+fn returning_route(loopback: u32) -> Vec<Change> {
+    let rule = |family| Rule {
+        family,
+        priority: 100,
+        input: None,
+        mark: Some(RETURNING_MARK),
+        then: Then::Lookup(TABLE_RETURNING),
+    };
+    let mut changes = Vec::new();
+    for net in everywhere() {
+        changes.push(route::add_route(TABLE_RETURNING, net, &Via::Local { interface: loopback }));
+        changes.push(rule(family_of(&net)).add());
+    }
+    changes
+}
+
+/// Forwarding on; reverse-path checks off, because replies to transparent sockets come in by bridges that do not lead
+/// to the address they answer (Documentation/networking/ip-sysctl.rst).
+fn set_forwarding() -> Result<()> {
+    netns::set("ipv4/ip_forward", "1")?;
+    netns::set("ipv4/conf/all/rp_filter", "0")?;
+    netns::set("ipv4/conf/default/rp_filter", "0")?;
+    // A transparent socket takes its client's port, which may be below 1024.
+    netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
+    netns::set_if_present("ipv6/conf/all/forwarding", "1")
+}

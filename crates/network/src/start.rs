@@ -1,0 +1,138 @@
+//! Building a container's network: everything is checked and taken first, then made, and undone in reverse when a step
+//! fails.
+
+use crate::{
+    endpoint::{self, Owner},
+    error::{Error, PortError, Result},
+    books::LiveSandbox,
+    netns,
+    networks::Networks,
+    plumbing::{self, Namespace, Port},
+    ports::{Target, listen},
+    record::{Endpoint, PublishedPort, SandboxRecord},
+    request::{PortRequest, Sandbox, SandboxRequest},
+    undo::Undo,
+};
+use model::Id;
+use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
+
+impl Networks {
+    /// Builds a container's network: all of it, or none of it.
+    pub fn start(&self, request: SandboxRequest) -> Result<Sandbox> {
+        let planned = self.plan(&request)?;
+        let mut undo = Undo::default();
+        let endpoints: Vec<Endpoint> = planned.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+        let (container, to_release) = (request.container.clone(), endpoints.clone());
+        // Also where a pair was not made: deleting what is not there is no error.
+        undo.push("take addresses", move || {
+            self.reaper.take(&container, to_release);
+            Ok(())
+        });
+        match self.build(&request, &planned, &mut undo) {
+            Ok((netns, ports)) => Ok(Sandbox { netns, endpoints, ports }),
+            Err(cause) => Err(undo.roll_back(cause)),
+        }
+    }
+
+    /// Takes addresses for every endpoint, or none.
+    fn plan(&self, request: &SandboxRequest) -> Result<Vec<(Endpoint, Port)>> {
+        let owner = Owner { container: &request.container, name: &request.container_name };
+        let mut books = self.books();
+        let mut interfaces = BTreeSet::new();
+        let mut planned: Vec<(Endpoint, Port)> = Vec::new();
+        for wanted in &request.endpoints {
+            let result = endpoint::plan(&mut books, &owner, wanted, &mut interfaces);
+            match result {
+                Ok(endpoint) => planned.push(endpoint),
+                Err(error) => {
+                    for (endpoint, _) in &planned {
+                        endpoint::release(&mut books, &request.container, endpoint);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(planned)
+    }
+
+    fn build<'a>(
+        &'a self,
+        request: &SandboxRequest,
+        planned: &[(Endpoint, Port)],
+        undo: &mut Undo<'a>,
+    ) -> Result<(OwnedFd, Vec<PublishedPort>)> {
+        let mut namespace = plumbing::new_namespace()?;
+        for (endpoint, port) in planned {
+            plumbing::plug(&self.router, &mut namespace, endpoint, port)?;
+        }
+        let endpoints: Vec<Endpoint> = planned.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+        plumbing::set_default_routes(&mut namespace, &[], &endpoints)?;
+        let ports = self.publish(&request.container, &request.container_name, &endpoints, &request.ports)?;
+        let published = ports.clone();
+        undo.push("publish ports", move || self.withdraw(&published));
+        if !endpoints.is_empty() {
+            self.outward.wait_settled();
+        }
+        let record = SandboxRecord {
+            container: request.container.clone(),
+            container_name: request.container_name.clone(),
+            netns_inode: netns::inode(&namespace.fd)?,
+            endpoints,
+            ports: ports.clone(),
+            port_requests: request.ports.clone(),
+        };
+        let netns = self.enter(record, namespace)?;
+        Ok((netns, ports))
+    }
+
+    /// Enters a finished sandbox into the books and the records.
+    fn enter(&self, record: SandboxRecord, namespace: Namespace) -> Result<OwnedFd> {
+        let duplicate = namespace.fd.try_clone();
+        let netns =
+            duplicate.map_err(|source| Error::Namespace { operation: "duplicate a descriptor", source })?;
+        self.sandboxes.put(record.container.as_str(), &record)?;
+        let sandbox = LiveSandbox { netns: Arc::new(namespace.fd), record };
+        self.books().sandboxes.insert(sandbox.record.container.clone(), sandbox);
+        Ok(netns)
+    }
+
+    /// Publishes ports at the endpoints that hold the default routes. A container whose networks are all internal
+    /// publishes nothing, as in Docker.
+    pub(crate) fn publish(
+        &self,
+        container: &Id,
+        name: &str,
+        endpoints: &[Endpoint],
+        requests: &[PortRequest],
+    ) -> Result<Vec<PublishedPort>> {
+        let target = Target::of(container, endpoints);
+        if requests.is_empty() || !target.is_reachable() {
+            return Ok(Vec::new());
+        }
+        let (v4, v6) = plumbing::gateways(endpoints);
+        let endpoint = v4.or(v6).map(|e| (e.id.to_string(), e.network.clone()));
+        let (endpoint, network) = endpoint.unwrap_or_else(|| (String::new(), container.clone()));
+        let default_host = self.books().networks.get(&network).and_then(|live| live.options.host_ip);
+        // Docker writes the default down as 0.0.0.0 and takes it to mean "every address".
+        let default_host = default_host.filter(|ip| !ip.is_unspecified());
+        self.host_ports.publish(&self.forwarder, &target, requests, default_host).map_err(|source| {
+            Error::Ports { name: name.to_owned(), endpoint, source: Box::new(source) }
+        })
+    }
+
+    /// Takes published ports back.
+    pub(crate) fn withdraw(&self, ports: &[PublishedPort]) -> Result<()> {
+        self.host_ports.release(ports);
+        Ok(self.forwarder.remove(&ports.iter().map(listen).collect::<Vec<_>>())?)
+    }
+
+    /// Points ports that stay published to where the container's default routes are now.
+    pub(crate) fn retarget(&self, record: &SandboxRecord) -> Result<(), PortError> {
+        let target = Target::of(&record.container, &record.endpoints);
+        if record.ports.is_empty() {
+            return Ok(());
+        }
+        let ports = record.ports.iter().map(|port| target.port(port)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.forwarder.add(ports)?)
+    }
+}
