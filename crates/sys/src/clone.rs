@@ -19,7 +19,8 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 pub struct CloneArgs<'a> {
     /// The new namespaces, made in the order user namespace first (clone(2)).
     pub namespaces: Namespaces,
-    /// A cgroup v2 directory to start in (`CLONE_INTO_CGROUP`, Linux 5.7). Ignored by the fallback: see [`Child::in_cgroup`].
+    /// A cgroup v2 directory to start in (`CLONE_INTO_CGROUP`, Linux 5.7). The
+    /// fallback cannot: see [`Child::in_cgroup`].
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Makes the child a sibling (`CLONE_PARENT`).
     pub sibling: bool,
@@ -30,8 +31,8 @@ pub struct CloneArgs<'a> {
 pub enum Fork {
     Parent(Child),
     /// In the new process. It must end with `execve` or [`exit`](crate::process::exit), never by returning to code
-    /// that believes it is the parent.
-    Child,
+    /// that believes it is the parent. `in_cgroup` is as in [`Child`].
+    Child { in_cgroup: bool },
 }
 
 /// A new child, as its parent sees it.
@@ -112,7 +113,7 @@ fn clone_old(args: &CloneArgs<'_>) -> Result<Fork> {
 
 fn finish(pid: libc::c_long, pidfd: libc::c_int, in_cgroup: bool, call: &'static str, args: &CloneArgs<'_>) -> Result<Fork> {
     match pid {
-        0 => Ok(Fork::Child),
+        0 => Ok(Fork::Child { in_cgroup }),
         pid if pid > 0 => {
             let pid = Pid::from_raw(pid as i32).expect("positive");
             // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.

@@ -1,0 +1,145 @@
+//! `exec`: one more process in a running container.
+
+use crate::{
+    Cgroup, Error, Failure, Result, Stdio, Warning,
+    container::unexpected,
+    namespaces::Join,
+    notify::{self, Listener},
+    process::{IoPlan, ProcessPlan},
+    report::{Message, Reporter, Watcher, failed},
+    root::Root,
+    seccomp, spawn,
+};
+use model::{ErrorKind, ProcessRef};
+use oci_spec::runtime::{LinuxSeccomp, Process};
+use std::{
+    convert::Infallible,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
+};
+use sys::{
+    clone::Child,
+    namespaces::{Kind, Set},
+};
+
+/// What `exec` needs to know of the container and of the new process.
+#[derive(Debug)]
+pub struct ExecOptions<'a> {
+    /// The container's init, whose namespaces and root are joined: all that differ from the caller's.
+    pub init: BorrowedFd<'a>,
+    pub init_process: ProcessRef,
+    pub process: &'a Process,
+    /// The container's own rules; an exec is confined like its container.
+    pub seccomp: Option<&'a LinuxSeccomp>,
+    pub stdio: Stdio<'a>,
+    pub preserve_fds: u32,
+    pub cgroup: &'a Cgroup,
+    pub seccomp_cache: Option<&'a Path>,
+    /// Who is told of system calls, when the rules say `SCMP_ACT_NOTIFY`: see [`Listener::of_spec`].
+    pub listener: Option<&'a Listener>,
+    /// The container's execution domain ([`personality`](crate::personality)).
+    pub personality: Option<u64>,
+}
+
+/// A process that has executed its program.
+#[derive(Debug)]
+pub struct Executing {
+    /// As the caller's PID namespace numbers it.
+    pub process: ProcessRef,
+    pub pidfd: OwnedFd,
+    pub console: Option<OwnedFd>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Runs `options.process` in all namespaces of the container and returns once its program has been executed.
+///
+/// The caller must be single-threaded, and gets the process as its own child.
+pub fn exec(options: &ExecOptions<'_>) -> Result<Executing> {
+    let filter = match options.seccomp {
+        Some(rules) => seccomp::load(rules, options.seccomp_cache)?,
+        None => None,
+    };
+    let plan = ExecPlan {
+        process: ProcessPlan::plan(options.process, filter, options.personality, options.preserve_fds)?,
+        namespaces: differing(options)?,
+        io: IoPlan(options.stdio),
+        init: options.init,
+    };
+    let before = pid_namespace(options, plan.namespaces)?;
+    // Namespaces were looked up by number; only now is it certain whose they were.
+    if !sys::process::is_alive(options.init_process) {
+        return Err(gone(options));
+    }
+    let (child, watcher) = spawn::spawn(&before, Set::EMPTY, options.cgroup, |reporter| plan.run(reporter))?;
+    match follow(options, &child, &watcher) {
+        Ok((console, warnings, process)) => Ok(Executing { process, pidfd: child.pidfd, console, warnings }),
+        Err(e) => Err(spawn::bury(&child, e)),
+    }
+}
+
+fn gone(options: &ExecOptions<'_>) -> Error {
+    let id = format!("with PID {}", options.init_process.pid);
+    Error::Container { id, reason: "is not running", kind: ErrorKind::Conflict }
+}
+
+fn differing(options: &ExecOptions<'_>) -> Result<Set> {
+    sys::namespaces::differing(options.init_process.pid).map_err(|_| gone(options))
+}
+
+/// Joined before the process is made, so that it is born there.
+fn pid_namespace(options: &ExecOptions<'_>, differing: Set) -> Result<Vec<Join>> {
+    if !differing.contains(Kind::Pid) {
+        return Ok(Vec::new());
+    }
+    let step = |e: sys::Error| Error::Step { step: "open namespace", source: e.into() };
+    let fd = sys::namespaces::open_of(options.init_process.pid, Kind::Pid).map_err(step)?;
+    Ok(vec![Join { kind: Kind::Pid, fd }])
+}
+
+struct ExecPlan<'a> {
+    process: ProcessPlan,
+    namespaces: Set,
+    io: IoPlan<'a>,
+    init: BorrowedFd<'a>,
+}
+
+impl ExecPlan<'_> {
+    /// In the child.
+    fn run(&self, reporter: &Reporter) -> Result<Infallible, Failure> {
+        self.process.set_oom_score(reporter)?;
+        sys::process::forbid_inspection().map_err(failed("forbid inspection"))?;
+        let rest = self.namespaces.without(Kind::Pid);
+        if !rest.is_empty() {
+            sys::namespaces::join_process(self.init, rest).map_err(failed("join namespaces of the container"))?;
+        }
+        if rest.contains(Kind::User) {
+            crate::process::become_root()?;
+        }
+        let root = Root::new(sys::mount::open_path(Path::new("/")).map_err(failed("open root directory"))?);
+        let terminal = self.io.open_terminal(&root, reporter)?;
+        self.io.connect(terminal.as_ref(), self.process.uid())?;
+        let ready = self.process.prepare("_ses.exec", reporter)?;
+        drop((root, terminal));
+        ready.execute(reporter)
+    }
+}
+
+fn follow(options: &ExecOptions<'_>, child: &Child, watcher: &Watcher) -> Result<(Option<OwnedFd>, Vec<Warning>, ProcessRef)> {
+    // Read before the program can exit: a child that nobody has waited for still has its entry in /proc.
+    let process = sys::process::reference(child.pid)
+        .map_err(|e| Error::Step { step: "look at the new process", source: e.into() })?;
+    let (mut console, mut warnings) = (None, Vec::new());
+    while let Some((message, mut fds)) = watcher.next()? {
+        match message {
+            Message::Console => console = fds.pop(),
+            Message::Warning(warning) => warnings.push(warning),
+            Message::Failed(failure) => return Err(Error::Process(failure)),
+            Message::Notify { fd } => {
+                notify::hand_over(&child.pidfd, fd, options.listener)?;
+                watcher.go()?;
+            }
+            other => return Err(unexpected(&other, "the program to run")),
+        }
+    }
+    Ok((console, warnings, process))
+}

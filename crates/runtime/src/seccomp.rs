@@ -1,0 +1,82 @@
+//! Seccomp: from the rules of the specification to a BPF program.
+//!
+//! libseccomp compiles the rules; a few instructions of ours go in front of what it makes ([`prologue`]). Compiling
+//! Docker's default rules takes milliseconds, so that the result can be kept in a directory ([`load`]).
+
+mod cache;
+mod compile;
+mod prologue;
+
+use crate::{Error, Result};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
+use std::path::Path;
+
+/// A compiled filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    program: Vec<u8>,
+    flags: u64,
+}
+
+/// `SECCOMP_FILTER_FLAG_*` (`<linux/seccomp.h>`).
+const FLAG_TSYNC: u64 = 1;
+const FLAG_LOG: u64 = 1 << 1;
+const FLAG_SPEC_ALLOW: u64 = 1 << 2;
+const FLAG_NEW_LISTENER: u64 = 1 << 3;
+const FLAG_WAIT_KILLABLE_RECV: u64 = 1 << 5;
+
+impl Filter {
+    /// BPF instructions in the machine's byte order.
+    pub fn program(&self) -> &[u8] {
+        &self.program
+    }
+
+    /// For seccomp(2).
+    pub fn flags(&self) -> u64 {
+        self.flags
+    }
+
+    /// Whether an agent is to be told of system calls.
+    pub fn notifies(&self) -> bool {
+        self.flags & FLAG_NEW_LISTENER != 0
+    }
+}
+
+/// The filter for `rules`, from `cache` when it has been compiled before. None when the rules allow everything.
+pub fn load(rules: &LinuxSeccomp, cache: Option<&Path>) -> Result<Option<Filter>> {
+    if rules.default_action() == LinuxSeccompAction::ScmpActAllow && rules.syscalls().as_ref().is_none_or(Vec::is_empty) {
+        return Ok(None);
+    }
+    let flags = flags(rules);
+    let Some(directory) = cache else { return Ok(Some(Filter { program: compile::compile(rules)?, flags })) };
+    let entry = cache::Entry::of(rules, directory)?;
+    if let Some(program) = entry.read() {
+        return Ok(Some(Filter { program, flags }));
+    }
+    let program = compile::compile(rules)?;
+    entry.write(&program);
+    Ok(Some(Filter { program, flags }))
+}
+
+/// No flags at all mean SPEC_ALLOW, as in runc: mitigations against speculation cost more than they protect here, and
+/// Linux 5.16 turned them off by default for the same reason.
+fn flags(rules: &LinuxSeccomp) -> u64 {
+    let bit = |flag: &LinuxSeccompFilterFlag| match flag {
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => FLAG_LOG,
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => FLAG_TSYNC,
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => FLAG_WAIT_KILLABLE_RECV,
+    };
+    let asked = rules.flags().as_ref().map_or(FLAG_SPEC_ALLOW, |f| f.iter().map(bit).fold(0, |all, b| all | b));
+    // TSYNC is for processes with several threads; a new process has one, and the flag excludes NEW_LISTENER.
+    let asked = asked & !FLAG_TSYNC;
+    if notifies(rules) { asked | FLAG_NEW_LISTENER } else { asked }
+}
+
+fn notifies(rules: &LinuxSeccomp) -> bool {
+    rules.syscalls().iter().flatten().any(|s| s.action() == LinuxSeccompAction::ScmpActNotify)
+}
+
+fn failed(step: &'static str) -> impl FnOnce(libseccomp::error::SeccompError) -> Error {
+    move |e| Error::Seccomp { step, reason: e.to_string() }
+}
