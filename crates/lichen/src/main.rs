@@ -1,4 +1,33 @@
 //! The command line, the launcher and the engine.
+//!
+//! ```text
+//! lichen daemon … ─▶ daemon (launcher) ─ fork, setns, exec ─▶ lichen engine … ─▶ engine_main
+//! lichen nsenter … ─▶ nsenter
+//! lichen …        ─▶ crate cli
+//! ```
+//! The program also answers to `docker` (the client) and `dockerd-rootless.sh` (the daemon).
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod daemon;
+mod engine_main;
+mod nsenter;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let name = argv.first().and_then(|p| std::path::Path::new(p).file_name()).unwrap_or_default().to_owned();
+    let words: Vec<String> = argv.iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    match (name.to_str(), words.first().map(String::as_str)) {
+        (Some("dockerd-rootless.sh" | "dockerd"), _) => daemon::main(&words),
+        (Some("docker"), _) => client(argv),
+        (_, Some("daemon")) => daemon::main(&words[1..]),
+        (_, Some("engine")) => engine_main::main(&words[1..]),
+        (_, Some("nsenter")) => nsenter::main(&words[1..]),
+        _ => client(argv),
+    }
+}
+
+fn client(argv: Vec<std::ffi::OsString>) -> ExitCode {
+    ExitCode::from(u8::try_from(cli::main(argv)).unwrap_or(1))
+}

@@ -1,0 +1,331 @@
+//! Settings made into what the launcher and the engine use: defaults filled in, values checked.
+
+use super::environment::{self, Rootless};
+use super::error::{Error, Result};
+use super::hosts::Host;
+use super::objects::{AddressPool, Proxies, RuntimeEntry, Ulimit, typed};
+use super::paths::{self, Places};
+use super::settings::{self, CommandLine, Settings};
+use model::{DataLayout, RunLayout};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How this engine is to run. Made by the launcher to check it, and again by the engine, from the same arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) places: Places,
+    pub(crate) data: DataLayout,
+    pub(crate) run: RunLayout,
+    pub(crate) pidfile: PathBuf,
+    pub(crate) config_file: PathBuf,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) log: Logging,
+    pub(crate) rootless: Rootless,
+    pub(crate) storage_driver: Option<String>,
+    pub(crate) storage_options: Vec<String>,
+    pub(crate) registry: Registry,
+    pub(crate) network: Network,
+    pub(crate) containers: Containers,
+    pub(crate) labels: Vec<String>,
+    pub(crate) live_restore: bool,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) debug: bool,
+    pub(crate) experimental: bool,
+    pub(crate) features: BTreeMap<String, bool>,
+    pub(crate) cdi_spec_dirs: Vec<PathBuf>,
+    pub(crate) exec_opts: Vec<String>,
+    pub(crate) proxies: Proxies,
+    /// Lines to log: settings without effect.
+    pub(crate) remarks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// Whether clients must show a certificate of `ca`.
+    pub(crate) verify: bool,
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Logging {
+    pub(crate) level: tracing::level_filters::LevelFilter,
+    pub(crate) json: bool,
+    pub(crate) colour: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Registry {
+    pub(crate) insecure: Vec<String>,
+    pub(crate) mirrors: Vec<String>,
+    pub(crate) downloads: usize,
+    pub(crate) uploads: usize,
+    pub(crate) attempts: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) bip: Option<String>,
+    pub(crate) fixed_cidr: Option<String>,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) icc: bool,
+    pub(crate) ip: Option<String>,
+    pub(crate) pools: Vec<AddressPool>,
+    pub(crate) dns: Vec<String>,
+    pub(crate) dns_options: Vec<String>,
+    pub(crate) dns_search: Vec<String>,
+    pub(crate) host_gateways: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Containers {
+    pub(crate) log_driver: String,
+    pub(crate) log_options: BTreeMap<String, String>,
+    pub(crate) ulimits: BTreeMap<String, Ulimit>,
+    pub(crate) runtimes: BTreeMap<String, RuntimeEntry>,
+    pub(crate) default_runtime: Option<String>,
+    pub(crate) cgroupns_mode: Option<String>,
+    pub(crate) ipc_mode: Option<String>,
+    pub(crate) shm_size: Option<String>,
+    pub(crate) init: bool,
+    pub(crate) init_path: Option<PathBuf>,
+    pub(crate) seccomp_profile: Option<String>,
+    pub(crate) no_new_privileges: bool,
+}
+
+/// From the command line, the file and the environment.
+pub(crate) fn load(line: &CommandLine) -> Result<Config> {
+    let places = paths::places()?;
+    let default_file = places.config.join("docker/daemon.json");
+    let config_file = line.config_file.clone().unwrap_or(default_file);
+    let file = settings::read_file(&config_file, line.config_file.is_some())?;
+    let merged = settings::merge(&line.settings, file, &config_file)?;
+    resolve(&merged, places, config_file)
+}
+
+fn resolve(s: &Settings, places: Places, config_file: PathBuf) -> Result<Config> {
+    let rootless = environment::read(s)?;
+    let run = path(s, "exec-root")?
+        .or_else(|| rootless.state_dir.clone())
+        .unwrap_or_else(|| places.runtime.join("lichen"));
+    paths::check_length(&run)?;
+    let data = path(s, "data-root")?.unwrap_or_else(|| places.data.join("lichen"));
+    let pidfile = path(s, "pidfile")?.unwrap_or_else(|| places.runtime.join("docker.pid"));
+    let tls = tls(s)?;
+    let hosts = hosts(s, &places.runtime.join("docker.sock"), tls.is_some())?;
+    let log = logging(s)?;
+    let containers = containers(s)?;
+    Ok(Config {
+        data: DataLayout::new(data),
+        run: RunLayout::new(run),
+        pidfile,
+        config_file,
+        hosts,
+        tls,
+        log,
+        storage_driver: s.text("storage-driver").filter(|d| !d.is_empty()).map(str::to_owned),
+        storage_options: s.list("storage-opts"),
+        registry: registry(s)?,
+        network: network(s, &rootless)?,
+        containers,
+        labels: labels(s)?,
+        live_restore: s.bool("live-restore").unwrap_or(false),
+        shutdown_timeout: Duration::from_secs(
+            u64::try_from(positive(s, "shutdown-timeout", 15)?).unwrap_or(15),
+        ),
+        debug: s.bool("debug").unwrap_or(false),
+        experimental: s.bool("experimental").unwrap_or(false),
+        features: typed(s, "features")?,
+        cdi_spec_dirs: s.list("cdi-spec-dirs").into_iter().map(PathBuf::from).collect(),
+        exec_opts: exec_opts(s)?,
+        proxies: proxies(s)?,
+        remarks: s.remarks(),
+        rootless,
+        places,
+    })
+}
+
+fn path(s: &Settings, key: &'static str) -> Result<Option<PathBuf>> {
+    let Some(text) = s.text(key).filter(|t| !t.is_empty()) else { return Ok(None) };
+    std::path::absolute(text).map(Some).map_err(|e| Error::invalid(key, text, e.to_string()))
+}
+
+fn positive(s: &Settings, key: &'static str, default: i64) -> Result<usize> {
+    let number = s.number(key).unwrap_or(default);
+    usize::try_from(number)
+        .map_err(|_| Error::invalid(key, number.to_string(), "expected a number of at least 0"))
+}
+
+fn tls(s: &Settings) -> Result<Option<Tls>> {
+    let verify = s.bool("tlsverify").unwrap_or(false);
+    if !verify && !s.bool("tls").unwrap_or(false) {
+        return Ok(None);
+    }
+    let file = |key: &'static str| {
+        s.text(key)
+            .map(PathBuf::from)
+            .ok_or_else(|| Error::invalid(key, "", "needed with --tls and --tlsverify"))
+    };
+    let ca = if verify { file("tlscacert")? } else { PathBuf::new() };
+    Ok(Some(Tls { verify, ca, certificate: file("tlscert")?, key: file("tlskey")? }))
+}
+
+fn hosts(s: &Settings, default: &Path, tls: bool) -> Result<Vec<Host>> {
+    let given = s.list("hosts");
+    if given.is_empty() {
+        return Ok(vec![Host::Unix(default.to_owned())]);
+    }
+    let hosts = given.iter().map(|h| Host::parse(h, default, tls)).collect::<Result<Vec<_>>>()?;
+    // Whoever reaches the API is the user; over a network that must be insisted on (`--tls=false`), as with dockerd.
+    if let (Some(index), false, None) = (hosts.iter().position(|h| !h.is_local()), tls, s.bool("tls")) {
+        let reason = "serving it without TLS gives everyone who reaches it the user's files; use --tlsverify, or insist with --tls=false";
+        return Err(Error::invalid("host", given[index].clone(), reason));
+    }
+    Ok(hosts)
+}
+
+fn logging(s: &Settings) -> Result<Logging> {
+    use tracing::level_filters::LevelFilter;
+    let level = match s.text("log-level").unwrap_or("info") {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "" | "info" => LevelFilter::INFO,
+        "warn" => LevelFilter::WARN,
+        "error" | "fatal" | "panic" => LevelFilter::ERROR,
+        other => {
+            return Err(Error::invalid("log-level", other, "expected debug, info, warn, error or fatal"));
+        }
+    };
+    let debug = s.bool("debug").unwrap_or(false);
+    let json = match s.text("log-format").unwrap_or("text") {
+        "" | "text" => false,
+        "json" => true,
+        other => return Err(Error::invalid("log-format", other, "expected text or json")),
+    };
+    let level = if debug { level.max(LevelFilter::DEBUG) } else { level };
+    Ok(Logging { level, json, colour: !s.bool("raw-logs").unwrap_or(false) })
+}
+
+fn registry(s: &Settings) -> Result<Registry> {
+    for mirror in s.list("registry-mirrors") {
+        if !mirror.starts_with("http://") && !mirror.starts_with("https://") {
+            return Err(Error::invalid("registry-mirror", mirror, "expected http:// or https://"));
+        }
+    }
+    Ok(Registry {
+        insecure: s.list("insecure-registries"),
+        mirrors: s.list("registry-mirrors"),
+        downloads: positive(s, "max-concurrent-downloads", 3)?.max(1),
+        uploads: positive(s, "max-concurrent-uploads", 5)?.max(1),
+        attempts: positive(s, "max-download-attempts", 5)?.max(1),
+    })
+}
+
+fn network(s: &Settings, rootless: &Rootless) -> Result<Network> {
+    let mtu = match s.number("mtu") {
+        None => None,
+        Some(n) => {
+            let mtu = u32::try_from(n).ok().filter(|m| (68..=65_535).contains(m));
+            Some(mtu.ok_or_else(|| Error::invalid("mtu", n.to_string(), "expected 68 to 65535"))?)
+        }
+    };
+    let text = |key| s.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
+    let dns = s.list("dns");
+    if let Some(bad) = dns.iter().find(|d| d.parse::<std::net::IpAddr>().is_err()) {
+        return Err(Error::invalid("dns", bad.clone(), "expected an IP address"));
+    }
+    let gateways = s.list("host-gateway-ips");
+    if let Some(bad) = gateways.iter().find(|d| d.parse::<std::net::IpAddr>().is_err()) {
+        return Err(Error::invalid("host-gateway-ip", bad.clone(), "expected an IP address"));
+    }
+    Ok(Network {
+        bip: text("bip"),
+        fixed_cidr: text("fixed-cidr"),
+        mtu: mtu.or(rootless.mtu),
+        icc: s.bool("icc").unwrap_or(true),
+        ip: text("ip"),
+        pools: typed(s, "default-address-pools")?,
+        dns,
+        dns_options: s.list("dns-opts"),
+        dns_search: s.list("dns-search"),
+        host_gateways: gateways,
+    })
+}
+
+fn containers(s: &Settings) -> Result<Containers> {
+    let one_of = |key: &'static str, allowed: &[&str]| match s.text(key).filter(|t| !t.is_empty()) {
+        Some(value) if !allowed.contains(&value) => {
+            Err(Error::invalid(key, value, format!("expected {}", allowed.join(" or "))))
+        }
+        value => Ok(value.map(str::to_owned)),
+    };
+    let text = |key| s.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
+    let log_driver = text("log-driver").unwrap_or_else(|| "json-file".to_owned());
+    let log_options = s.map("log-opts");
+    logs::Config::parse(&log_driver, &log_options)
+        .map_err(|e| Error::invalid("log-driver", log_driver.clone(), e.to_string()))?;
+    Ok(Containers {
+        log_driver,
+        log_options,
+        ulimits: typed(s, "default-ulimits")?,
+        runtimes: typed(s, "runtimes")?,
+        default_runtime: text("default-runtime"),
+        cgroupns_mode: one_of("default-cgroupns-mode", &["private", "host"])?,
+        ipc_mode: one_of("default-ipc-mode", &["private", "shareable"])?,
+        shm_size: text("default-shm-size"),
+        init: s.bool("init").unwrap_or(false),
+        init_path: path(s, "init-path")?,
+        seccomp_profile: text("seccomp-profile"),
+        no_new_privileges: s.bool("no-new-privileges").unwrap_or(false),
+    })
+}
+
+fn labels(s: &Settings) -> Result<Vec<String>> {
+    let labels = s.list("labels");
+    match labels.iter().find(|l| !l.contains('=')) {
+        Some(bad) => Err(Error::invalid("label", bad.clone(), "bad attribute format: expected KEY=VALUE")),
+        None => Ok(labels),
+    }
+}
+
+/// `native.cgroupdriver` is the only one that dockerd knows on Linux.
+fn exec_opts(s: &Settings) -> Result<Vec<String>> {
+    let options = s.list("exec-opts");
+    for option in &options {
+        match option.split_once('=') {
+            Some(("native.cgroupdriver", "cgroupfs" | "none")) => {}
+            Some(("native.cgroupdriver", driver)) => {
+                return Err(Error::invalid(
+                    "exec-opt",
+                    option.clone(),
+                    format!("the cgroup driver {driver} is not supported"),
+                ));
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "exec-opt",
+                    option.clone(),
+                    "expected native.cgroupdriver=DRIVER",
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn proxies(s: &Settings) -> Result<Proxies> {
+    let mut proxies: Proxies = typed(s, "proxies")?;
+    for (key, slot) in [
+        ("http-proxy", &mut proxies.http_proxy),
+        ("https-proxy", &mut proxies.https_proxy),
+        ("no-proxy", &mut proxies.no_proxy),
+    ] {
+        if let Some(value) = s.text(key) {
+            *slot = value.to_owned();
+        }
+    }
+    Ok(proxies)
+}

@@ -1,0 +1,121 @@
+//! The `DOCKERD_ROOTLESS_ROOTLESSKIT_*` variables of dockerd-rootless.sh, so that an existing `override.conf` works.
+
+use super::error::{Error, Result};
+use super::settings::Settings;
+use std::env;
+use std::path::PathBuf;
+
+/// What RootlessKit's options say here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rootless {
+    /// `--state-dir`: stands in for `--exec-root`.
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) net: String,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) port_driver: String,
+    pub(crate) slirp4netns_sandbox: String,
+    pub(crate) slirp4netns_seccomp: String,
+    pub(crate) disable_host_loopback: bool,
+}
+
+const PREFIX: &str = "DOCKERD_ROOTLESS_ROOTLESSKIT_";
+
+/// From the environment; flags win over it.
+pub(crate) fn read(settings: &Settings) -> Result<Rootless> {
+    resolve(settings, |name| env::var(format!("{PREFIX}{name}")).ok().filter(|v| !v.is_empty()))
+}
+
+fn resolve(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Result<Rootless> {
+    let text = |key, name, default: &str| {
+        settings.text(key).map(str::to_owned).or_else(|| variable(name)).unwrap_or_else(|| default.to_owned())
+    };
+    let disable = match settings.bool("lichen-disable-host-loopback") {
+        Some(disable) => disable,
+        None => match variable("DISABLE_HOST_LOOPBACK").as_deref() {
+            None | Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            Some(other) => {
+                return Err(Error::invalid("disable-host-loopback", other, "expected true or false"));
+            }
+        },
+    };
+    let detach = text("lichen-detach-netns", "DETACH_NETNS", "auto");
+    if !matches!(detach.as_str(), "auto" | "true" | "1") {
+        return Err(Error::invalid("detach-netns", detach, "the network namespace is always detached here"));
+    }
+    let mtu =
+        variable("MTU").map(|v| v.parse().map_err(|_| Error::invalid("mtu", v, "expected a whole number")));
+    check_flags(&variable("FLAGS").unwrap_or_default())?;
+    Ok(Rootless {
+        state_dir: variable("STATE_DIR").map(PathBuf::from),
+        net: text("lichen-net", "NET", "auto"),
+        mtu: mtu.transpose()?,
+        port_driver: text("lichen-port-driver", "PORT_DRIVER", "auto"),
+        slirp4netns_sandbox: text("lichen-slirp4netns-sandbox", "SLIRP4NETNS_SANDBOX", "auto"),
+        slirp4netns_seccomp: text("lichen-slirp4netns-seccomp", "SLIRP4NETNS_SECCOMP", "auto"),
+        disable_host_loopback: disable,
+    })
+}
+
+/// `-p 0.0.0.0:2376:2376/tcp` makes RootlessKit publish a port of the engine. The engine is in the host's network
+/// namespace here, so it is published by `-H` alone, and the flag only has to be well-formed.
+fn check_flags(flags: &str) -> Result<()> {
+    let mut words = flags.split_whitespace();
+    while let Some(word) = words.next() {
+        let value = match word {
+            "-p" | "--publish" => words.next(),
+            _ => word.strip_prefix("-p=").or_else(|| word.strip_prefix("--publish=")).or_else(|| {
+                word.strip_prefix("-p").filter(|v| v.starts_with(|c: char| c.is_ascii_digit() || c == '['))
+            }),
+        };
+        let reason = "only -p [IP:]PORT:PORT/PROTOCOL is known";
+        let spec = value.ok_or_else(|| Error::invalid("DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS", word, reason))?;
+        let (ports, protocol) = spec.rsplit_once('/').unwrap_or((spec, "tcp"));
+        let numbers: Vec<_> = ports.rsplit(':').take(2).map(str::parse::<u16>).collect();
+        let well_formed = numbers.len() == 2 && numbers.iter().all(Result::is_ok);
+        if !well_formed || !protocol.starts_with("tcp") {
+            return Err(Error::invalid("DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS", spec, reason));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Rootless> {
+        let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        resolve(&Settings::default(), find)
+    }
+
+    #[test]
+    fn an_existing_override_is_understood() {
+        let rootless = with(&[
+            ("NET", "pasta"),
+            ("PORT_DRIVER", "implicit"),
+            ("MTU", "1500"),
+            ("DISABLE_HOST_LOOPBACK", "false"),
+            ("FLAGS", "-p 0.0.0.0:2376:2376/tcp --publish=127.0.0.1:80:80/tcp"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (rootless.net.as_str(), rootless.mtu, rootless.disable_host_loopback),
+            ("pasta", Some(1500), false)
+        );
+        assert!(with(&[]).unwrap().disable_host_loopback);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        for (name, value) in [
+            ("DETACH_NETNS", "false"),
+            ("MTU", "big"),
+            ("FLAGS", "--debug"),
+            ("FLAGS", "-p 80"),
+            ("DISABLE_HOST_LOOPBACK", "x"),
+        ] {
+            assert!(with(&[(name, value)]).is_err(), "{name}={value}");
+        }
+    }
+}

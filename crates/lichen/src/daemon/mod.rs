@@ -1,0 +1,169 @@
+//! `lichen daemon`: the launcher. It checks what it was told, makes or finds the namespaces, and supervises the engine.
+//!
+//! It stays outside the namespaces, single-threaded, and does nothing else: all of the engine's work is in
+//! [`crate::engine_main`], in a process of its own that is started from here.
+
+pub(crate) mod config;
+pub(crate) mod engine_process;
+mod environment;
+pub(crate) mod error;
+pub(crate) mod hosts;
+pub(crate) mod lock;
+pub(crate) mod logging;
+pub(crate) mod objects;
+mod options;
+pub(crate) mod paths;
+pub(crate) mod settings;
+mod supervise;
+
+use config::Config;
+use engine_process::FIRST_ACTIVATED;
+use error::{Error, Result};
+use lock::Lock;
+use options::{OPTIONS, Support};
+use rootless::Ensure;
+use shim_proto::{Connection, FromHolder, ToHolder};
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use supervise::{Supervised, supervise};
+use tracing::{debug, info, warn};
+
+/// Run `lichen daemon` with these arguments.
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    match run(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("lichen: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<u8> {
+    let line = settings::parse(arguments)?;
+    if line.help {
+        help();
+        return Ok(0);
+    }
+    if line.version {
+        println!("Lichen version {}", env!("CARGO_PKG_VERSION"));
+        return Ok(0);
+    }
+    refuse_root()?;
+    let config = config::load(&line)?;
+    if line.validate {
+        println!("configuration OK");
+        return Ok(0);
+    }
+    logging::start(&config.log);
+    launch(&config, arguments)
+}
+
+fn launch(config: &Config, arguments: &[String]) -> Result<u8> {
+    for remark in &config.remarks {
+        info!("{remark}");
+    }
+    paths::make_private(config.run.root())?;
+    paths::make_private(config.data.root())?;
+    let mut locks =
+        [Lock::take(config.run.root(), &config.pidfile)?, Lock::take(config.data.root(), &config.pidfile)?];
+    locks.iter_mut().try_for_each(|l| l.sign(None))?;
+    let program = shim_program()?;
+    let ensure = Ensure { run: &config.run, program: program.as_fd() };
+    let holder = rootless::ensure(&ensure)?;
+    for warning in &holder.warnings {
+        warn!("{warning}");
+    }
+    debug!(pid = holder.state.process.pid, found = ?holder.found, "namespace holder");
+    let code = supervise(Supervised {
+        ensure,
+        holder: holder.state,
+        locks,
+        activated: activated()?,
+        arguments,
+        environment: environment(config),
+        pidfile: &config.pidfile,
+    })?;
+    end(config);
+    Ok(code)
+}
+
+/// After a graceful end: nothing is left but what containers that were to go on need.
+fn end(config: &Config) {
+    if let Err(e) = std::fs::remove_file(&config.pidfile) {
+        debug!("remove {}: {e}", config.pidfile.display());
+    }
+    let mut holder = match Connection::connect(&config.run.holder_socket(), "holder") {
+        Ok(holder) => holder,
+        Err(e) => return debug!("the holder is gone: {e}"),
+    };
+    match holder.ask_holder(&ToHolder::Shutdown, &[]) {
+        Ok((FromHolder::Done, _)) => {}
+        Ok((FromHolder::Failed(why), _)) => info!("the namespaces stay: {why}"),
+        Ok((other, _)) => warn!("{}", other.unexpected("Done")),
+        Err(e) => warn!("end the holder: {e}"),
+    }
+}
+
+/// Root on the host has the rootful engine; root of a user namespace is an ordinary user outside.
+fn refuse_root() -> Result<()> {
+    if rustix::process::geteuid().is_root() && !in_user_namespace() {
+        return Err(Error::Root);
+    }
+    Ok(())
+}
+
+/// The initial user namespace maps all IDs to themselves (user_namespaces(7)).
+fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
+}
+
+/// `lichen-shim` in sealed memory, from beside this program or from PATH.
+fn shim_program() -> Result<OwnedFd> {
+    let beside =
+        std::env::current_exe().map_err(Error::io("find", "this program"))?.with_file_name("lichen-shim");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates =
+        std::iter::once(beside.clone()).chain(std::env::split_paths(&path).map(|p| p.join("lichen-shim")));
+    let found: Option<PathBuf> = candidates.into_iter().find(|p| p.is_file());
+    let found = found.ok_or(Error::NoShim { beside })?;
+    let file = File::open(&found).map_err(Error::io("open", &found))?;
+    Ok(sys::memfd::sealed_copy("lichen-shim", &file)?)
+}
+
+/// Sockets that systemd passed (sd_listen_fds(3)).
+fn activated() -> Result<Vec<OwnedFd>> {
+    let number = |name| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
+    if number("LISTEN_PID") != Some(std::process::id()) {
+        return Ok(Vec::new());
+    }
+    let count = i32::try_from(number("LISTEN_FDS").unwrap_or(0)).unwrap_or(0);
+    let fds = FIRST_ACTIVATED..FIRST_ACTIVATED + count;
+    Ok(fds.map(sys::fds::take_inherited).collect::<Result<_, _>>()?)
+}
+
+/// What the engine, as root of its namespace, could not find out by itself.
+fn environment(config: &Config) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("XDG_RUNTIME_DIR", config.places.runtime.clone().into()),
+        ("XDG_DATA_HOME", config.places.data.clone().into()),
+        ("XDG_CONFIG_HOME", config.places.config.clone().into()),
+    ]
+}
+
+fn help() {
+    println!("Usage: lichen daemon [OPTIONS]\n\nThe engine, with dockerd's options:\n");
+    for option in OPTIONS.iter().filter(|o| !o.flag.is_empty()) {
+        let short = option.short.map_or_else(|| "    ".to_owned(), |c| format!("-{c}, "));
+        let note = match option.support {
+            Support::Yes | Support::FlagOnly => String::new(),
+            Support::NoEffect(reason) => format!("accepted: {reason}"),
+            Support::No(reason) => format!("refused: {reason}"),
+        };
+        println!("  {}", format!("{short}--{:<32} {note}", option.flag).trim_end());
+    }
+}

@@ -1,0 +1,70 @@
+//! Where things are: from the environment, as dockerd-rootless.sh and the XDG Base Directory Specification have it.
+
+use super::error::{Error, Result};
+use std::env;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The user's directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// `$XDG_RUNTIME_DIR`, which exists and is ours.
+    pub(crate) runtime: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) config: PathBuf,
+}
+
+/// Room for `/c/`, a short ID and `/shim.sock` in the 108 bytes of `sun_path` (unix(7)).
+const LONGEST_RUN_DIR: usize = 107 - "/c/0123456789ab/shim.sock".len();
+
+pub(crate) fn places() -> Result<Places> {
+    let uid = rustix::process::geteuid().as_raw();
+    let runtime = match path_variable("XDG_RUNTIME_DIR") {
+        Some(path) => check_runtime_dir(path, uid)?,
+        // Inside a user namespace root's own directory is the outer user's, which nothing tells us.
+        None => check_runtime_dir(PathBuf::from(format!("/run/user/{uid}")), uid)
+            .map_err(|_| Error::NoRuntimeDir)?,
+    };
+    let home = path_variable("HOME").filter(|home| home.is_dir());
+    let below_home = |variable: &str, default: &str| {
+        path_variable(variable).or_else(|| Some(home.as_ref()?.join(default))).ok_or(Error::NoHome)
+    };
+    let data = below_home("XDG_DATA_HOME", ".local/share")?;
+    let config = below_home("XDG_CONFIG_HOME", ".config")?;
+    Ok(Places { runtime, data, config })
+}
+
+/// An absolute path; the specification has others ignored.
+fn path_variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute())
+}
+
+fn check_runtime_dir(path: PathBuf, uid: u32) -> Result<PathBuf> {
+    let fail = |reason: String| Error::RuntimeDir { path: path.clone(), reason };
+    let metadata = fs::metadata(&path).map_err(|e| fail(e.to_string()))?;
+    if !metadata.is_dir() {
+        return Err(fail("not a directory".to_owned()));
+    }
+    if metadata.uid() != uid {
+        return Err(fail(format!("owned by UID {}, not by {uid}", metadata.uid())));
+    }
+    rustix::fs::access(&path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|e| fail(e.to_string()))?;
+    Ok(path)
+}
+
+/// Make a directory that is ours alone, with those above it.
+pub(crate) fn make_private(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(Error::io("make", path))
+}
+
+/// Sockets below the run directory need names that the kernel takes.
+pub(crate) fn check_length(run: &Path) -> Result<()> {
+    if run.as_os_str().len() > LONGEST_RUN_DIR {
+        return Err(Error::RunDirTooLong { path: run.to_owned(), limit: LONGEST_RUN_DIR });
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Watching the engine and the holder, and passing signals on.
+//!
+//! # Theory of operation
+//! ```text
+//! Starting ──ready──▶ Serving ──died──▶ (back-off) ──▶ Starting
+//!    │ died                  └──SIGTERM, SIGINT──▶ Stopping ──died──▶ end
+//!    └─▶ end, with its exit code, if no engine has ever served
+//! ```
+//! A dead holder is re-made from the engine or any shim, without touching them.
+
+use super::engine_process::{Engine, Start, start};
+use super::error::{Error, Result};
+use super::lock::Lock;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rootless::{Ensure, HolderState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use sys::pidfd::Exit;
+use tracing::{error, info, warn};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// An engine that served this long was well.
+const WELL: Duration = Duration::from_secs(30);
+/// dockerd ends at once at the third SIGINT or SIGTERM.
+const PATIENCE: u32 = 3;
+
+/// What is supervised.
+pub(super) struct Supervised<'a> {
+    pub(super) ensure: Ensure<'a>,
+    pub(super) holder: HolderState,
+    pub(super) locks: [Lock; 2],
+    pub(super) activated: Vec<OwnedFd>,
+    pub(super) arguments: &'a [String],
+    pub(super) environment: Vec<(&'static str, std::ffi::OsString)>,
+    pub(super) pidfile: &'a Path,
+}
+
+struct Running {
+    engine: Engine,
+    since: Instant,
+    serving: bool,
+}
+
+/// Run engines until one was asked to end, or the first could not start. Returns the exit code.
+pub(super) fn supervise(mut s: Supervised<'_>) -> Result<u8> {
+    let signals = signals()?;
+    let mut pause = FIRST_PAUSE;
+    let mut ever_served = false;
+    loop {
+        let running = begin(&mut s)?;
+        let outcome = watch(&mut s, running, &signals)?;
+        ever_served |= outcome.served;
+        if outcome.stopping || !ever_served {
+            return Ok(u8::try_from(outcome.exit.code()).unwrap_or(1));
+        }
+        if outcome.lasted >= WELL {
+            pause = FIRST_PAUSE;
+        }
+        error!(exit = ?outcome.exit, pause = ?pause, "the engine died; it is started again, and adopts what runs");
+        if wait_for_signal(&signals, pause)? {
+            return Ok(0);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn begin(s: &mut Supervised<'_>) -> Result<Running> {
+    if !s.holder.is_current() {
+        remake(s)?;
+    }
+    let engine = start(&Start {
+        holder: &s.holder,
+        shim: s.ensure.program,
+        locks: &s.locks,
+        activated: &s.activated,
+        arguments: s.arguments,
+        environment: &s.environment,
+    })?;
+    let pid = engine.child.pid.as_raw_pid().unsigned_abs();
+    s.locks.iter_mut().try_for_each(|l| l.sign(Some(pid)))?;
+    // dockerd writes it without a newline.
+    rootless::state::write_whole(s.pidfile, pid.to_string().as_bytes())
+        .map_err(Error::io("write", s.pidfile))?;
+    Ok(Running { engine, since: Instant::now(), serving: false })
+}
+
+fn remake(s: &mut Supervised<'_>) -> Result<()> {
+    let holder = rootless::ensure(&s.ensure)?;
+    warn!(pid = holder.state.process.pid, found = ?holder.found, "the namespace holder had died");
+    s.holder = holder.state;
+    Ok(())
+}
+
+/// How an engine's life went.
+struct Outcome {
+    exit: Exit,
+    served: bool,
+    stopping: bool,
+    lasted: Duration,
+}
+
+fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Result<Outcome> {
+    let mut asked = 0;
+    let mut holder = sys::pidfd::open(s.holder.process).ok();
+    loop {
+        let ready = wait(&running, signals, holder.as_ref())?;
+        if ready.socket && !running.serving {
+            running.serving = matches!((&running.engine.socket).read(&mut [0]), Ok(1));
+            if running.serving {
+                info!(after = ?running.since.elapsed(), "the engine serves");
+            }
+        }
+        if ready.holder {
+            remake(s)?;
+            holder = sys::pidfd::open(s.holder.process).ok();
+        }
+        if ready.signal {
+            while let Some(signal) =
+                signals.read_signal().map_err(|e| Error::io("read", "signals")(e.into()))?
+            {
+                let number = signal.ssi_signo.cast_signed();
+                if number != Signal::SIGHUP as i32 {
+                    asked += 1;
+                }
+                let number = if asked >= PATIENCE { Signal::SIGKILL as i32 } else { number };
+                pass_on(&running, number)?;
+            }
+        }
+        if ready.engine
+            && let Some(exit) = sys::pidfd::try_wait(&running.engine.child.pidfd)?
+        {
+            let lasted = running.since.elapsed();
+            return Ok(Outcome { exit, served: running.serving, stopping: asked > 0, lasted });
+        }
+    }
+}
+
+fn pass_on(running: &Running, signal: i32) -> Result<()> {
+    // The engine has one way to end well.
+    let signal = if signal == Signal::SIGINT as i32 { Signal::SIGTERM as i32 } else { signal };
+    match sys::pidfd::signal(&running.engine.child.pidfd, signal) {
+        Err(e) if e.errno != rustix::io::Errno::SRCH => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+struct Ready {
+    signal: bool,
+    engine: bool,
+    socket: bool,
+    holder: bool,
+}
+
+fn wait(running: &Running, signals: &SignalFd, holder: Option<&OwnedFd>) -> Result<Ready> {
+    let socket = if running.serving { PollFlags::empty() } else { PollFlags::IN };
+    let mut fds = vec![
+        PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(running.engine.child.pidfd.as_fd(), PollFlags::IN),
+    ];
+    if !running.serving {
+        fds.push(PollFd::from_borrowed_fd(running.engine.socket.as_fd(), socket));
+    }
+    let socket_at = if running.serving { None } else { Some(2) };
+    let holder_at = holder.map(|holder| {
+        fds.push(PollFd::from_borrowed_fd(holder.as_fd(), PollFlags::IN));
+        fds.len() - 1
+    });
+    match poll(&mut fds, None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(e) => return Err(sys::Error::of("poll", "engine and holder")(e).into()),
+    }
+    let is_ready = |at: Option<usize>| at.is_some_and(|at| fds[at].revents().contains(PollFlags::IN));
+    Ok(Ready {
+        signal: is_ready(Some(0)),
+        engine: is_ready(Some(1)),
+        socket: is_ready(socket_at),
+        holder: is_ready(holder_at),
+    })
+}
+
+/// True when a signal that ends us came within the time.
+fn wait_for_signal(signals: &SignalFd, time: Duration) -> Result<bool> {
+    let deadline = Instant::now() + time;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(sys::Error::of("poll", "signals")(e).into()),
+        }
+        if let Ok(Some(signal)) = signals.read_signal()
+            && signal.ssi_signo != Signal::SIGHUP as u32
+        {
+            return Ok(true);
+        }
+    }
+}
+
+fn signals() -> Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    let failed = |e: nix::Error| Error::io("watch", "signals")(e.into());
+    set.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
+}
