@@ -8,6 +8,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// Every field of API 1.51, in Go's order; Go's embedded `Resources` are the fields from `cpu_shares` on.
+///
+/// dockerd echoes `null` or `[]` as the client sent it; which of the two is written here is what the docker command
+/// line sends.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HostConfig {
@@ -77,15 +80,12 @@ pub struct HostConfig {
     pub nano_cpus: i64,
     pub cgroup_parent: String,
     pub blkio_weight: u16,
-    #[serde(serialize_with = "go::list")]
     pub blkio_weight_device: Vec<WeightDevice>,
-    #[serde(serialize_with = "go::list")]
     pub blkio_device_read_bps: Vec<ThrottleDevice>,
-    #[serde(serialize_with = "go::list")]
     pub blkio_device_write_bps: Vec<ThrottleDevice>,
-    #[serde(rename = "BlkioDeviceReadIOps", serialize_with = "go::list")]
+    #[serde(rename = "BlkioDeviceReadIOps")]
     pub blkio_device_read_iops: Vec<ThrottleDevice>,
-    #[serde(rename = "BlkioDeviceWriteIOps", serialize_with = "go::list")]
+    #[serde(rename = "BlkioDeviceWriteIOps")]
     pub blkio_device_write_iops: Vec<ThrottleDevice>,
     /// Microseconds.
     pub cpu_period: i64,
@@ -95,7 +95,6 @@ pub struct HostConfig {
     pub cpu_realtime_runtime: i64,
     pub cpuset_cpus: String,
     pub cpuset_mems: String,
-    #[serde(serialize_with = "go::list")]
     pub devices: Vec<DeviceMapping>,
     #[serde(serialize_with = "go::list")]
     pub device_cgroup_rules: Vec<String>,
@@ -112,7 +111,6 @@ pub struct HostConfig {
     pub memory_swappiness: Option<i64>,
     pub oom_kill_disable: Option<bool>,
     pub pids_limit: Option<i64>,
-    #[serde(serialize_with = "go::list")]
     pub ulimits: Vec<Ulimit>,
     pub cpu_count: i64,
     pub cpu_percent: i64,
