@@ -151,18 +151,19 @@ pub struct PutOptions {
     pub owner: Option<(ContainerUid, ContainerGid)>,
 }
 
-/// Unpacks `source` (plain, gzip or zstd) into the directory `path`, through a symbolic link too.
+/// Unpacks `source` (plain, gzip or zstd) into the directory `path`, through a symbolic link too. Links in the archive
+/// and in the container mean what they mean to the container, whose root is where they start and end.
 ///
 /// # Errors
 /// [`crate::Error::NotADirectory`], [`crate::Error::Overwrite`] and those of unpacking.
 pub fn put(root: BorrowedFd<'_>, path: &Path, source: impl Read + Send, options: PutOptions) -> Result<()> {
     let parts = clean(path.as_os_str().as_bytes());
-    let target = match at::open_in_root(root, &path::join(&parts), OFlags::PATH | OFlags::DIRECTORY) {
+    match at::open_in_root(root, &path::join(&parts), OFlags::PATH | OFlags::DIRECTORY) {
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::NotADirectory { path: path.to_owned() });
         }
-        other => other.map_err(Error::file("open", path))?,
-    };
+        other => drop(other.map_err(Error::file("open", path))?),
+    }
     let unpack = Options {
         whiteouts: Whiteouts::Literal,
         ownership: options.owner.map_or(Ownership::Archive, |(uid, gid)| Ownership::Fixed(uid, gid)),
@@ -170,11 +171,11 @@ pub fn put(root: BorrowedFd<'_>, path: &Path, source: impl Read + Send, options:
         limits: Limits::default(),
         below: None,
     };
-    pipe::decode(source, &unpack.limits, |chunks| unpack::archive(chunks, target.as_fd(), &unpack))
+    pipe::decode(source, &unpack.limits, |chunks| unpack::archive_within(chunks, root, &parts, &unpack))
         .map(drop)
         .map_err(|error| match error {
             Error::Overwrite { existing, directory, .. } => {
-                Error::Overwrite { existing: path.join(existing), directory, root: path.to_owned() }
+                Error::Overwrite { existing: Path::new("/").join(existing), directory, root: path.to_owned() }
             }
             other => other,
         })

@@ -239,6 +239,3 @@ fn fail(operation: &'static str, path: &[u8]) -> impl FnOnce(io::Error) -> Error
     let path = path::to_path(path);
     move |source| Error::File { operation, path, source }
 }
-
-#[cfg(test)]
-mod tests;

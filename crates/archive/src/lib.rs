@@ -32,10 +32,12 @@ pub mod pack;
 pub(crate) mod path;
 mod pipe;
 pub mod read;
+#[cfg(test)]
+mod support;
 pub mod unpack;
 pub mod walk;
 pub mod whiteout;
-mod write;
+pub mod write;
 
 pub use change::{Change, ChangeKind};
 pub use error::{Error, Result};

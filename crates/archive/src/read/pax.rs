@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn records_must_be_what_their_length_says() {
-        let good = parse(b"11 path=ab\n13 a=b=\n\0\x01=\n").unwrap();
+        let good = parse(b"11 path=ab\n12 a=b=\n\0\x01=\n").unwrap();
         assert_eq!(good, [(b"path".to_vec(), b"ab".to_vec()), (b"a".to_vec(), b"b=\n\0\x01=".to_vec())]);
         for bad in [
             &b"x"[..],

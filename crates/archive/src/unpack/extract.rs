@@ -23,6 +23,8 @@ use std::{
 
 pub struct Extractor<'a> {
     pub(super) root: BorrowedFd<'a>,
+    /// Components that precede every path of the archive.
+    within: &'a [&'a [u8]],
     pub(super) options: &'a Options<'a>,
     pub(super) parents: Parents<'a>,
     pub(super) made: Made,
@@ -58,9 +60,10 @@ impl Place<'_> {
 }
 
 impl<'a> Extractor<'a> {
-    pub fn new(root: BorrowedFd<'a>, options: &'a Options<'a>) -> Self {
+    pub fn new(root: BorrowedFd<'a>, within: &'a [&'a [u8]], options: &'a Options<'a>) -> Self {
         Self {
             root,
+            within,
             options,
             parents: Parents::new(root, options),
             made: Made::default(),
@@ -81,9 +84,11 @@ impl<'a> Extractor<'a> {
                 path: path::to_path(&entry.path),
             });
         }
-        let Some((name, above)) = parts.split_last() else {
+        if parts.is_empty() {
             return self.root_entry(&entry, reader.offset());
-        };
+        }
+        let parts = [self.within, &parts].concat();
+        let Some((name, above)) = parts.split_last() else { return Ok(()) };
         let whole = path::join(&parts);
         let parent = self.parents.open(above, &mut self.made)?;
         let place = Place { dir: parent.as_fd(), name, path: &whole };
@@ -122,7 +127,7 @@ impl<'a> Extractor<'a> {
                 let offset = reader.offset();
                 let parts =
                     path::components(&entry.link).map_err(|what| Error::Malformed { what, offset })?;
-                return self.new_link(place, &parts);
+                return self.new_link(place, &[self.within, &parts].concat());
             }
             Kind::CharDevice | Kind::BlockDevice => {
                 // What Docker's rootless mode does too (moby pkg/archive, createTarFile in a user namespace).

@@ -80,8 +80,19 @@ pub fn layer(blob: impl Read + Send, root: BorrowedFd<'_>, options: &Options<'_>
 /// # Errors
 /// See [`crate::Error`].
 pub fn archive(source: impl BufRead, root: BorrowedFd<'_>, options: &Options<'_>) -> Result<Contents> {
+    archive_within(source, root, &[], options)
+}
+
+/// The same with every path of the archive taken as one below the directory `within`, while links mean what they mean
+/// from `root`.
+pub(crate) fn archive_within(
+    source: impl BufRead,
+    root: BorrowedFd<'_>,
+    within: &[&[u8]],
+    options: &Options<'_>,
+) -> Result<Contents> {
     let mut reader = Reader::new(source, &options.limits);
-    let mut extractor = Extractor::new(root, options);
+    let mut extractor = Extractor::new(root, within, options);
     while let Some(entry) = reader.next_entry()? {
         extractor.entry(entry, &mut reader)?;
     }
