@@ -113,7 +113,7 @@ impl Store {
     /// Returns when everything written so far is on the disk.
     pub fn flush(&self) -> Result<(), Error> {
         self.lock()
-            .pragma_query(None, "wal_checkpoint(FULL)", |_| Ok(()))
+            .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
             .map_err(|source| Error::operation(&self.path, "flush", "*", "*", source))
     }
 
