@@ -1,0 +1,111 @@
+//! What can go wrong with a registry, in Docker's words.
+
+use model::ErrorKind;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer at all. `reason` is worded as Go words it: `dial tcp 127.0.0.1:5000: connect: connection refused`.
+    #[error("{method} \"{url}\": {reason}")]
+    Transport { method: &'static str, url: String, reason: String },
+
+    #[error("manifest for {reference} not found: manifest unknown: {message}")]
+    ManifestUnknown { reference: String, message: String },
+
+    #[error("repository {repository} not found: name unknown: {message}")]
+    NameUnknown { repository: String, message: String },
+
+    /// Registries that hide what they do not show say this of absent repositories too.
+    #[error("pull access denied for {repository}, repository does not exist or may require 'docker login': denied: {message}")]
+    Denied { repository: String, message: String },
+
+    #[error("unauthorized: {message}")]
+    Unauthorized { message: String },
+
+    #[error("{method} \"{url}\": no basic auth credentials")]
+    NoCredentials { method: &'static str, url: String },
+
+    #[error("{method} \"{url}\": the registry wants authentication by {schemes:?}, of which neither Basic nor Bearer is one")]
+    Challenge { method: &'static str, url: String, schemes: Vec<String> },
+
+    #[error("toomanyrequests: {message}")]
+    TooManyRequests { message: String },
+
+    #[error("received unexpected HTTP status: {status} from {method} \"{url}\"{detail}")]
+    Status { method: &'static str, url: String, status: String, detail: String },
+
+    #[error("{method} \"{url}\": {what} is larger than {limit} bytes")]
+    TooLarge { method: &'static str, url: String, what: &'static str, limit: u64 },
+
+    #[error("{method} \"{url}\": {source}")]
+    Answer { method: &'static str, url: String, source: serde_json::Error },
+
+    /// A digest that does not fit; `what` is `manifest`, `image config` or `filesystem layer`.
+    #[error("{what} verification failed for digest {digest}")]
+    Verification { what: &'static str, digest: model::Digest },
+
+    #[error("no matching manifest for {platform} in the manifest list entries")]
+    NoPlatform { platform: String },
+
+    #[error("{reference} leads through more than {limit} nested indexes")]
+    Nested { reference: String, limit: usize },
+
+    /// An artifact of another kind, such as a Helm chart or a plugin.
+    #[error("{reference} is no image: its configuration has media type {media_type:?}")]
+    NotAnImage { reference: String, media_type: String },
+
+    #[error("image operating system {os:?} cannot be used on this platform")]
+    OperatingSystem { os: String },
+
+    #[error("{path}: {reason}", path = .path.display())]
+    Certificate { path: std::path::PathBuf, reason: String },
+
+    #[error("invalid mirror {url:?}: {reason}")]
+    Mirror { url: String, reason: String },
+
+    #[error("prepare the HTTP client for {host}: {reason}")]
+    Client { host: String, reason: String },
+
+    #[error("registry {host} cannot be searched: {reason}")]
+    NoSearch { host: String, reason: String },
+}
+
+impl Error {
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ManifestUnknown { .. } | Self::NameUnknown { .. } | Self::Denied { .. } | Self::NoPlatform { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::NotAnImage { .. } | Self::OperatingSystem { .. } | Self::Nested { .. } | Self::Mirror { .. } => {
+                ErrorKind::InvalidParameter
+            }
+            Self::NoSearch { .. } => ErrorKind::NotImplemented,
+            Self::TooManyRequests { .. } => ErrorKind::Unavailable,
+            // Docker answers 500 to all of these.
+            Self::Transport { .. }
+            | Self::NoCredentials { .. }
+            | Self::Challenge { .. }
+            | Self::Status { .. }
+            | Self::TooLarge { .. }
+            | Self::Answer { .. }
+            | Self::Verification { .. }
+            | Self::Certificate { .. }
+            | Self::Client { .. } => ErrorKind::System,
+        }
+    }
+
+    /// Whether the registry answered for this very repository or reference, which another endpoint's silence does not
+    /// outweigh.
+    pub(crate) fn is_definite(&self) -> bool {
+        matches!(self.kind(), ErrorKind::NotFound | ErrorKind::Unauthorized | ErrorKind::InvalidParameter)
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport { .. } | Self::TooManyRequests { .. } => true,
+            Self::Status { status, .. } => status.starts_with('5') || status.starts_with("408"),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Requests to one repository of one registry, authenticated as it asks.
+
+use super::{Clients, Endpoint, Error, RegistryAuth, RegistryConfig, challenge, text, token};
+use crate::{
+    Reference,
+    manifest::{DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENT_MAX, OCI_INDEX, OCI_MANIFEST},
+};
+use model::Digest;
+use reqwest::{Client, Response, StatusCode, header};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+
+/// How often a manifest or configuration is asked for while the registry is merely unwell.
+const ATTEMPTS: u32 = 3;
+/// What an error answer may have to say.
+const ERROR_MAX: u64 = 64 << 10;
+
+/// One repository at one endpoint. Clones share the authorization.
+#[derive(Clone)]
+pub(crate) struct Session {
+    client: Client,
+    endpoint: Endpoint,
+    reference: Reference,
+    auth: Option<RegistryAuth>,
+    /// The `Authorization` header that worked last.
+    authorization: Arc<Mutex<Option<String>>>,
+}
+
+/// A manifest or index as it was served.
+pub(crate) struct Served {
+    pub bytes: Vec<u8>,
+    pub media_type: String,
+    pub digest: Digest,
+}
+
+impl Session {
+    /// Credentials go to the registry they are for, never to a mirror.
+    pub fn new(
+        clients: &Clients,
+        config: &RegistryConfig,
+        endpoint: Endpoint,
+        reference: &Reference,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            client: clients.get(config, &endpoint)?,
+            auth: auth.filter(|_| !endpoint.is_mirror).cloned(),
+            endpoint,
+            reference: reference.trim(),
+            authorization: Arc::default(),
+        })
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn url(&self, rest: &str) -> String {
+        self.endpoint.url(&format!("{}/{rest}", self.reference.path()))
+    }
+
+    /// Whether anything that speaks the protocol is there: the check that decides between HTTPS and HTTP.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let url = self.endpoint.url("");
+        let response = self.client.get(&url).send().await.map_err(|e| text::transport("Get", &url, &e))?;
+        match response.status() {
+            StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Ok(()),
+            // A repository may be readable where the root of the API is not.
+            StatusCode::NOT_FOUND if self.endpoint.is_mirror => Ok(()),
+            _ => Err(self.refusal("Get", &url, response, &self.reference).await),
+        }
+    }
+
+    /// A manifest or index by tag or digest, verified when by digest.
+    pub async fn manifest(&self, wanted: &Reference) -> Result<Served, Error> {
+        let key = wanted.digest().map(Digest::as_str).or(wanted.tag()).unwrap_or(crate::reference::DEFAULT_TAG);
+        let url = self.url(&format!("manifests/{key}"));
+        let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST].join(", ");
+        let response = self.get_patiently(&url, &[(header::ACCEPT, accept)], wanted).await?;
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let media_type = content_type.and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let bytes = body(response, "Get", &url, "manifest", DOCUMENT_MAX).await?;
+        let digest = crate::chain::digest_of(&bytes);
+        match wanted.digest() {
+            Some(asked) if *asked != digest => Err(Error::Verification { what: "manifest", digest: asked.clone() }),
+            _ => Ok(Served { bytes, media_type, digest }),
+        }
+    }
+
+    /// A small blob, verified: an image configuration.
+    pub async fn small_blob(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let url = self.url(&format!("blobs/{digest}"));
+        let response = self.get_patiently(&url, &[], &self.reference.with_digest(digest.clone())).await?;
+        let bytes = body(response, "Get", &url, "image config", DOCUMENT_MAX).await?;
+        if crate::chain::digest_of(&bytes) != *digest {
+            return Err(Error::Verification { what: "image config", digest: digest.clone() });
+        }
+        Ok(bytes)
+    }
+
+    /// A blob from `offset` on, streamed, unverified. A registry that ignores ranges answers 200 with all of it.
+    pub async fn blob(&self, digest: &Digest, offset: u64) -> Result<Response, Error> {
+        let url = self.url(&format!("blobs/{digest}"));
+        let range = (offset > 0).then(|| (header::RANGE, format!("bytes={offset}-")));
+        self.get(&url, range.as_slice(), &self.reference.with_digest(digest.clone())).await
+    }
+
+    /// Every tag of the repository.
+    pub async fn tags(&self) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Tags {
+            tags: Option<Vec<String>>,
+        }
+        let mut tags = Vec::new();
+        let mut url = Some(self.url("tags/list"));
+        while let Some(here) = url.take() {
+            let response = self.get_patiently(&here, &[], &self.reference).await?;
+            url = next_page(&self.endpoint, response.headers());
+            let bytes = body(response, "Get", &here, "tag list", DOCUMENT_MAX).await?;
+            let page: Tags =
+                serde_json::from_slice(&bytes).map_err(|source| Error::Answer { method: "Get", url: here, source })?;
+            tags.extend(page.tags.unwrap_or_default());
+        }
+        Ok(tags)
+    }
+
+    /// As [`Session::get`], again after a while when the registry is unwell. What cannot be reached at all is not
+    /// asked again: the user is waiting for that message.
+    async fn get_patiently(
+        &self,
+        url: &str,
+        headers: &[(header::HeaderName, String)],
+        about: &Reference,
+    ) -> Result<Response, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.get(url, headers, about).await {
+                Err(e) if attempt < ATTEMPTS && e.is_passing() && !matches!(e, Error::Transport { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// One GET, authenticating when asked to.
+    async fn get(
+        &self,
+        url: &str,
+        headers: &[(header::HeaderName, String)],
+        about: &Reference,
+    ) -> Result<Response, Error> {
+        let mut authorization = self.authorization.lock().await.clone();
+        for attempt in 0..2 {
+            let mut request = self.client.get(url);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            if let Some(authorization) = &authorization {
+                request = request.header(header::AUTHORIZATION, authorization);
+            }
+            let response = request.send().await.map_err(|e| text::transport("Get", url, &e))?;
+            if response.status() != StatusCode::UNAUTHORIZED || attempt == 1 {
+                return if response.status().is_success() {
+                    Ok(response)
+                } else {
+                    Err(self.refusal("Get", url, response, about).await)
+                };
+            }
+            authorization = Some(self.authenticate(url, &response, authorization.as_deref()).await?);
+        }
+        Err(Error::Unauthorized { message: "authentication required".to_owned() })
+    }
+
+    /// What to send after a 401. Concurrent requests authenticate once.
+    async fn authenticate(&self, url: &str, response: &Response, used: Option<&str>) -> Result<String, Error> {
+        let mut shared = self.authorization.lock().await;
+        if let Some(newer) = shared.as_ref().filter(|now| Some(now.as_str()) != used) {
+            return Ok(newer.clone());
+        }
+        let challenges = challenges(response);
+        let scope = format!("repository:{}:pull", self.reference.path());
+        let made = token::answer(&self.client, ("Get", url), &challenges, &scope, self.auth.as_ref()).await?;
+        *shared = Some(made.clone());
+        Ok(made)
+    }
+
+    /// An unsuccessful answer as an error.
+    async fn refusal(&self, method: &'static str, url: &str, response: Response, about: &Reference) -> Error {
+        let status = response.status();
+        let bytes = body(response, method, url, "error", ERROR_MAX).await.unwrap_or_default();
+        let first = serde_json::from_slice::<Refusals>(&bytes).ok().and_then(|r| r.errors.into_iter().next());
+        let (code, message) = first.map(|r| (r.code, r.message)).unwrap_or_default();
+        let or = |default: &str| if message.is_empty() { default.to_owned() } else { message.clone() };
+        let repository = about.familiar_name();
+        match (code.as_str(), status) {
+            ("MANIFEST_UNKNOWN", _) => {
+                Error::ManifestUnknown { reference: about.familiar(), message: or("manifest unknown") }
+            }
+            ("NAME_UNKNOWN", _) => Error::NameUnknown { repository, message: or("repository name not known to registry") },
+            ("DENIED", _) | (_, StatusCode::FORBIDDEN) => {
+                Error::Denied { repository, message: or("requested access to the resource is denied") }
+            }
+            (_, StatusCode::UNAUTHORIZED) if self.auth.is_none() => {
+                // A token without the scope: what is private and what is absent look the same.
+                Error::Denied { repository, message: "requested access to the resource is denied".to_owned() }
+            }
+            (_, StatusCode::UNAUTHORIZED) => Error::Unauthorized { message: or("authentication required") },
+            ("TOOMANYREQUESTS", _) | (_, StatusCode::TOO_MANY_REQUESTS) => {
+                Error::TooManyRequests { message: or("retry later") }
+            }
+            (_, StatusCode::NOT_FOUND) if url.contains("/manifests/") => {
+                Error::ManifestUnknown { reference: about.familiar(), message: or("manifest unknown") }
+            }
+            _ => Error::Status {
+                method,
+                url: url.to_owned(),
+                status: status.to_string(),
+                detail: if message.is_empty() { String::new() } else { format!(": {message}") },
+            },
+        }
+    }
+}
+
+/// How the registry that answered 401 wants to be asked.
+pub(super) fn challenges(response: &Response) -> Vec<challenge::Challenge> {
+    let headers = response.headers().get_all(header::WWW_AUTHENTICATE);
+    headers.iter().filter_map(|v| v.to_str().ok()).flat_map(challenge::parse).collect()
+}
+
+#[derive(Deserialize)]
+struct Refusals {
+    #[serde(default)]
+    errors: Vec<RefusalEntry>,
+}
+
+#[derive(Deserialize)]
+struct RefusalEntry {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// The next page of a list (RFC 8288), on the same registry.
+fn next_page(endpoint: &Endpoint, headers: &header::HeaderMap) -> Option<String> {
+    let link = headers.get(header::LINK)?.to_str().ok()?;
+    let (target, parameters) = link.split_once(';')?;
+    if !parameters.contains("rel=\"next\"") && !parameters.contains("rel=next") {
+        return None;
+    }
+    let target = target.trim().strip_prefix('<')?.strip_suffix('>')?;
+    let next = endpoint.base.join(target).ok()?;
+    (next.origin() == endpoint.base.origin()).then(|| next.to_string())
+}
+
+/// The whole of a bounded body.
+pub(crate) async fn body(
+    mut response: Response,
+    method: &'static str,
+    url: &str,
+    what: &'static str,
+    limit: u64,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| text::transport(method, url, &e))? {
+        if bytes.len() as u64 + chunk.len() as u64 > limit {
+            return Err(Error::TooLarge { method, url: url.to_owned(), what, limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_on_the_same_registry() {
+        let base = "http://127.0.0.1:5000/".parse().unwrap();
+        let endpoint = Endpoint { base, is_mirror: false, insecure: true };
+        let next = |link: &str| {
+            let mut headers = header::HeaderMap::new();
+            headers.insert(header::LINK, link.parse().unwrap());
+            next_page(&endpoint, &headers)
+        };
+        assert_eq!(
+            next(r#"</v2/a/tags/list?last=x&n=1>; rel="next""#).as_deref(),
+            Some("http://127.0.0.1:5000/v2/a/tags/list?last=x&n=1")
+        );
+        assert_eq!(next(r#"<http://elsewhere/v2/>; rel="next""#), None);
+        assert_eq!(next(r#"</v2/>; rel="prev""#), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! Failures of the transport in the words Go's net/http has for them, which users of Docker know and search for.
+
+use super::Error;
+use archive::error::errno_text;
+use std::{error::Error as StdError, io};
+use url::Url;
+
+/// An error and all its sources in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    for source in sources(error).skip(1) {
+        let source = source.to_string();
+        if !text.contains(&source) {
+            text = format!("{text}: {source}");
+        }
+    }
+    text
+}
+
+fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |e: &&'a (dyn StdError + 'static)| (*e).source())
+}
+
+/// A request that got no answer.
+pub(crate) fn transport(method: &'static str, url: &str, error: &reqwest::Error) -> Error {
+    Error::Transport { method, url: url.to_owned(), reason: reason(url, error) }
+}
+
+fn reason(url: &str, error: &reqwest::Error) -> String {
+    let address = Url::parse(url).ok().and_then(|u| {
+        let host = u.host_str()?.replace("localhost", "127.0.0.1");
+        Some((host, u.port_or_known_default()?))
+    });
+    let (host, port) = address.unwrap_or_default();
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return tls_reason(&host, tls);
+    }
+    if error.is_connect() {
+        if error.is_timeout() {
+            return format!("dial tcp {host}:{port}: i/o timeout");
+        }
+        if let Some(refused) = find::<io::Error>(error).filter(|e| e.raw_os_error().is_some()) {
+            return format!("dial tcp {host}:{port}: connect: {}", errno_text(refused));
+        }
+        if chain(error).contains("dns error") {
+            return format!("dial tcp: lookup {host}: no such host");
+        }
+    }
+    if error.is_timeout() {
+        return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
+    }
+    // reqwest repeats the URL, which the message has already; the deepest cause says what happened.
+    sources(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The deepest source of type `T`; io::Error hides errors inside itself.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    sources(error).filter_map(|e| {
+        let inner = e.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
+        e.downcast_ref::<T>().or_else(|| inner.and_then(|i| find(i as &(dyn StdError + 'static))))
+    }).last()
+}
+
+fn tls_reason(host: &str, error: &rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidMessage(_) => "http: server gave HTTP response to HTTPS client".to_owned(),
+        rustls::Error::InvalidCertificate(bad) => {
+            let reason = match bad {
+                Bad::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+                Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                    "certificate has expired or is not yet valid".to_owned()
+                }
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => format!("certificate is not valid for {host}"),
+                other => other.to_string(),
+            };
+            format!("tls: failed to verify certificate: x509: {reason}")
+        }
+        other => format!("remote error: tls: {other}"),
+    }
+}
