@@ -1,0 +1,194 @@
+//! The layers of one image: each fetched and unpacked once, in parallel as far as they can be.
+
+use super::{fetch, stream};
+use crate::{
+    Error, ImageStore, Message, Progress, Result,
+    layers::{Expected, Made},
+    manifest::Descriptor,
+    records::SeenBlob,
+    registry::{self, Session},
+    task,
+};
+use model::Digest;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    task::JoinSet,
+};
+
+/// One layer to have.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub repository: String,
+    pub blob: Descriptor,
+    pub diff_id: Digest,
+    pub chain: Digest,
+    pub parent: Option<Digest>,
+}
+
+/// How far a layer is; the layer above waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Queued,
+    /// It has its permit to download, or needs none.
+    Started,
+    Committed,
+}
+
+pub(super) fn plan(repository: &str, blobs: &[Descriptor], diff_ids: &[Digest], chains: &[Digest]) -> Vec<Plan> {
+    let parents = std::iter::once(None).chain(chains.iter().cloned().map(Some));
+    let layers = blobs.iter().zip(diff_ids).zip(chains).zip(parents);
+    let plan = |(((blob, diff_id), chain), parent): (((&Descriptor, &Digest), &Digest), _)| Plan {
+        repository: repository.to_owned(),
+        blob: blob.clone(),
+        diff_id: diff_id.clone(),
+        chain: chain.clone(),
+        parent,
+    };
+    layers.map(plan).collect()
+}
+
+/// Has all layers when it returns.
+pub(super) async fn fetch_all(
+    store: &ImageStore,
+    session: &Session,
+    plans: Vec<Plan>,
+    progress: &Progress,
+) -> Result<()> {
+    for plan in &plans {
+        let status = if store.has_layer(&plan.chain) { "Already exists" } else { "Pulling fs layer" };
+        progress.send(Message::step(plan.blob.digest.short(), status, 0, 0));
+    }
+    let mut tasks = JoinSet::new();
+    let mut below = watch::channel(Stage::Committed).1;
+    for plan in plans {
+        let (stage, above) = watch::channel(Stage::Queued);
+        let layer = Layer { store: store.clone(), session: session.clone(), plan, progress: progress.clone() };
+        let lower = std::mem::replace(&mut below, above);
+        tasks.spawn(async move { layer.have(lower, &stage).await });
+    }
+    // Tasks still running when one fails are dropped with the set.
+    let mut first: Option<Error> = None;
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => {
+                // A layer whose lower neighbour failed only says that it was interrupted.
+                let better = matches!(&first, None | Some(Error::Interrupted { .. }));
+                if better {
+                    first = Some(e);
+                }
+                tasks.abort_all();
+            }
+            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+            Err(_) => {}
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+struct Layer {
+    store: ImageStore,
+    session: Session,
+    plan: Plan,
+    progress: Progress,
+}
+
+impl Layer {
+    async fn have(self, mut lower: watch::Receiver<Stage>, stage: &watch::Sender<Stage>) -> Result<()> {
+        reach(&mut lower, Stage::Started).await?;
+        let _claim = self.store.inner.claims.take(&self.plan.chain).await;
+        let seen = SeenBlob { repository: self.plan.repository.clone(), blob: self.plan.blob.clone() };
+        if self.store.has_layer(&self.plan.chain) {
+            self.store.note_blob(&self.plan.chain, seen)?;
+        } else {
+            let permit = self.permit().await?;
+            stage.send_replace(Stage::Started);
+            self.make(lower, seen, permit).await?;
+            self.tell("Pull complete", 0, 0);
+        }
+        stage.send_replace(Stage::Committed);
+        Ok(())
+    }
+
+    fn tell(&self, status: &str, current: u64, total: u64) {
+        self.progress.send(Message::step(self.plan.blob.digest.short(), status, current, total));
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let downloads = &self.store.inner.registries.downloads;
+        if let Ok(permit) = downloads.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.tell("Waiting", 0, 0);
+        let closed = |_| Error::Interrupted { operation: "pull" };
+        downloads.clone().acquire_owned().await.map_err(closed)
+    }
+
+    /// Fetches and unpacks at the same time.
+    async fn make(&self, mut lower: watch::Receiver<Stage>, seen: SeenBlob, permit: OwnedSemaphorePermit) -> Result<()> {
+        let consumed = Arc::new(AtomicU64::new(0));
+        let (to, from) = stream::channel(consumed.clone());
+        let fetching = async {
+            let fetched = fetch::fetch(&self.session, &self.plan.blob, to, &self.progress).await;
+            drop(permit);
+            fetched?;
+            self.extracting(&consumed).await;
+            Ok::<_, Error>(())
+        };
+        let unpacking = async {
+            reach(&mut lower, Stage::Committed).await?;
+            let (store, plan) = (self.store.clone(), self.plan.clone());
+            task::blocking("unpack layer", move || unpack(&store, &plan, seen, from)).await
+        };
+        tokio::pin!(fetching, unpacking);
+        // A failed fetch ends the thread by closing the channel; a failed thread is told at once.
+        tokio::select! {
+            fetched = &mut fetching => {
+                fetched?;
+                unpacking.await.map(drop)
+            }
+            unpacked = &mut unpacking => unpacked.map(drop),
+        }
+    }
+
+    /// Shows how far the thread is with what has been fetched; ends with the pull of the layer.
+    async fn extracting(&self, consumed: &AtomicU64) {
+        let total = self.plan.blob.size;
+        loop {
+            let done = consumed.load(Ordering::Relaxed).min(total);
+            self.tell("Extracting", done, total);
+            if done >= total {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn unpack(store: &ImageStore, plan: &Plan, seen: SeenBlob, from: stream::Receiver) -> Result<Made> {
+    let expected = Expected {
+        parent: plan.parent.as_ref(),
+        blob: Some(&plan.blob.digest),
+        diff_id: Some(&plan.diff_id),
+        seen: Some(seen),
+    };
+    store.make_layer(from, &expected).map_err(|e| match e {
+        Error::DigestMismatch { wanted, .. } => {
+            registry::Error::Verification { what: "filesystem layer", digest: wanted }.into()
+        }
+        e => e,
+    })
+}
+
+/// Waits until the layer below is so far.
+async fn reach(lower: &mut watch::Receiver<Stage>, stage: Stage) -> Result<()> {
+    let failed = |_| Error::Interrupted { operation: "pull" };
+    lower.wait_for(|now| *now >= stage).await.map(drop).map_err(failed)
+}

@@ -1,0 +1,86 @@
+//! `docker pull`.
+//!
+//! # Theory of operation
+//! A manifest leads to a configuration, and that to the diff IDs, so every layer's chain ID is known before its first
+//! byte. Each layer is then one task, and each byte is handled once:
+//! ```text
+//!   registry ──fetch──► channel of a few MiB ──► thread: digest → decompress → unpack + digest ──► commit
+//!             (resumes)        (bounded)             starts when the layer below is committed
+//! ```
+//! Fetches run in parallel; unpacking is in order, because a layer is made on its parent. No blob touches the disk.
+//!
+//! A task claims its layer first ([`crate::claims`]), so that another pull of the same layer waits and then finds it.
+//! A task starts only after the one below has got its permit to download or needs none: the lowest unfinished layer is
+//! therefore always able to go on, and pulls cannot block each other.
+//!
+//! Everything belongs to the pull's future. Dropping it closes the channels, the threads see that and drop their staged
+//! layers, and nothing is left but whole layers, which a later pull finds or [`crate::ImageStore::collect_garbage`]
+//! removes.
+
+mod fetch;
+mod layer;
+mod one;
+mod stream;
+
+use crate::{ImageStore, Message, Platform, Progress, Reference, RegistryAuth, Result};
+use model::Digest;
+
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// What to pull; without tag and digest `latest`, or every tag when `all_tags`.
+    pub reference: Reference,
+    pub all_tags: bool,
+    /// The host's unless given.
+    pub platform: Option<Platform>,
+    pub auth: Option<RegistryAuth>,
+}
+
+/// What a pull gave, one for each tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    pub reference: Reference,
+    /// The digest the registry has it by (a manifest's or an index's).
+    pub digest: Digest,
+    pub image: Digest,
+    /// Whether the name now means another image than before.
+    pub newer: bool,
+}
+
+impl ImageStore {
+    /// Pulls, reporting in Docker's words. Dropping the future stops it and leaves nothing half-made.
+    pub async fn pull(&self, request: PullRequest, progress: Progress) -> Result<Vec<Pulled>> {
+        let wanted = request.reference.clone();
+        if !request.all_tags && self.is_embedded(&wanted) {
+            return self.pull_embedded(&wanted.or_latest(), &progress).await.map(|pulled| vec![pulled]);
+        }
+        let platform = request.platform.clone().unwrap_or_else(Platform::host).normalized();
+        let registries = &self.inner.registries;
+        registries
+            .at_endpoints(&wanted, request.auth.as_ref(), async |session| {
+                let mut pulled = Vec::new();
+                for reference in targets(&session, &request).await? {
+                    let pull = one::Pull { store: self, session: &session, platform: &platform, progress: &progress };
+                    let done = pull.run(&reference).await?;
+                    progress.send(Message::status(format!("Digest: {}", done.digest)));
+                    progress.send(Message::status(outcome(&done)));
+                    pulled.push(done);
+                }
+                Ok(pulled)
+            })
+            .await
+    }
+}
+
+/// The references to pull, each with its tag or digest.
+async fn targets(session: &crate::registry::Session, request: &PullRequest) -> Result<Vec<Reference>> {
+    if !request.all_tags {
+        return Ok(vec![request.reference.clone().or_latest()]);
+    }
+    let tags = session.tags().await?;
+    tags.iter().map(|tag| request.reference.with_tag(tag).map_err(Into::into)).collect()
+}
+
+pub(crate) fn outcome(pulled: &Pulled) -> String {
+    let verdict = if pulled.newer { "Downloaded newer image for" } else { "Image is up to date for" };
+    format!("Status: {verdict} {}", pulled.reference.familiar())
+}

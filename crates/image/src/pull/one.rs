@@ -1,0 +1,111 @@
+//! One reference: manifest, configuration, layers, record.
+
+use super::{Pulled, layer};
+use crate::{
+    Error, Image, ImageConfig, ImageStore, Message, Platform, Progress, Reference, Result,
+    add::NewImage,
+    chain::chain_ids,
+    manifest::{self, Descriptor, Document, Manifest},
+    registry::{self, Served, Session},
+};
+use model::Digest;
+use std::sync::Arc;
+
+/// Indexes of indexes are allowed, and nobody needs more than this.
+const NESTING_MAX: usize = 4;
+
+/// The collaborators of a pull.
+pub(super) struct Pull<'a> {
+    pub store: &'a ImageStore,
+    pub session: &'a Session,
+    pub platform: &'a Platform,
+    pub progress: &'a Progress,
+}
+
+impl Pull<'_> {
+    /// Pulls `reference`, which has a tag or a digest.
+    pub async fn run(&self, reference: &Reference) -> Result<Pulled> {
+        let served = self.session.manifest(reference).await?;
+        let shown = reference.digest().map(Digest::as_str).or(reference.tag()).unwrap_or_default();
+        self.progress.send(Message::about(shown, format!("Pulling from {}", reference.path())));
+        let digest = served.digest.clone();
+        let (descriptor, bytes, manifest) = self.choose(reference, served).await?;
+        let canonical = reference.with_digest(digest.clone());
+        let mut names = vec![canonical];
+        if reference.digest().is_none() {
+            names.insert(0, reference.clone());
+        }
+        let before = self.store.catalog().names.get(&names[0]).cloned();
+        let image = self.image(reference, &manifest, (descriptor, &bytes), &names).await?;
+        let newer = before.as_ref() != Some(&image.id);
+        Ok(Pulled { reference: reference.clone(), digest, image: image.id.clone(), newer })
+    }
+
+    /// Follows indexes to the manifest of the wanted platform.
+    async fn choose(&self, reference: &Reference, first: Served) -> Result<(Descriptor, Vec<u8>, Manifest)> {
+        let mut served = first;
+        for _ in 0..NESTING_MAX {
+            let invalid = |source| Error::Manifest { what: "manifest", digest: served.digest.clone(), source };
+            match Document::parse(&served.bytes, &served.media_type).map_err(invalid)? {
+                Document::Image(manifest) => {
+                    check_kind(reference, &manifest)?;
+                    let media_type = if manifest.media_type.is_empty() { &served.media_type } else { &manifest.media_type };
+                    let descriptor = Descriptor::new(media_type, served.digest, served.bytes.len() as u64);
+                    return Ok((descriptor, served.bytes, manifest));
+                }
+                Document::Index(index) => {
+                    let Some(chosen) = index.select(self.platform) else {
+                        return Err(registry::Error::NoPlatform { platform: self.platform.to_string() }.into());
+                    };
+                    served = self.session.manifest(&reference.with_digest(chosen.digest.clone())).await?;
+                }
+            }
+        }
+        Err(registry::Error::Nested { reference: reference.familiar(), limit: NESTING_MAX }.into())
+    }
+
+    async fn image(
+        &self,
+        reference: &Reference,
+        manifest: &Manifest,
+        served: (Descriptor, &[u8]),
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        let id = &manifest.config.digest;
+        let config = match self.store.get(id) {
+            Some(_) => self.store.config_bytes(id)?,
+            None => self.session.small_blob(id).await?,
+        };
+        let parsed = ImageConfig::parse(&config).map_err(|source| Error::Config { digest: id.clone(), source })?;
+        if !matches!(parsed.os.as_str(), "" | "linux") {
+            return Err(registry::Error::OperatingSystem { os: parsed.os }.into());
+        }
+        let diff_ids = &parsed.rootfs.diff_ids;
+        if diff_ids.len() != manifest.layers.len() {
+            let (configured, listed) = (diff_ids.len(), manifest.layers.len());
+            return Err(Error::LayerCount { digest: id.clone(), configured, listed });
+        }
+        let chains = chain_ids(diff_ids);
+        let pinned = chains.iter().chain([id, &served.0.digest]).cloned().collect();
+        let _pin = self.store.pin(pinned);
+        let plans = layer::plan(&reference.name(), &manifest.layers, diff_ids, &chains);
+        layer::fetch_all(self.store, self.session, plans, self.progress).await?;
+        let store = self.store.clone();
+        let names = names.to_vec();
+        let served = (served.0, served.1.to_vec());
+        crate::task::blocking("record image", move || {
+            let manifest = Some((served.0, served.1.as_slice()));
+            store.add_image(&NewImage { config: &config, parent: None, manifest, names: &names })
+        })
+        .await
+    }
+}
+
+/// Refuses artifacts that only look like images.
+fn check_kind(reference: &Reference, manifest: &Manifest) -> Result<()> {
+    let media_type = &manifest.config.media_type;
+    match media_type.as_str() {
+        manifest::OCI_CONFIG | manifest::DOCKER_CONFIG | "" | "application/octet-stream" => Ok(()),
+        _ => Err(registry::Error::NotAnImage { reference: reference.familiar(), media_type: media_type.clone() }.into()),
+    }
+}
