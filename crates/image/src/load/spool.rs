@@ -1,0 +1,165 @@
+//! The members of an archive in temporary files.
+
+use super::InvalidArchive;
+use crate::{Error, Result, blob::Blob, manifest::DOCUMENT_MAX};
+use archive::{
+    Limits,
+    read::{Entry, Kind, Reader},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Read, Write},
+    path::{Path, PathBuf},
+};
+
+/// Members of one archive. An image of the largest layer count has some hundreds.
+const MEMBERS_MAX: u64 = 100_000;
+/// Links to links, as old releases of `docker save` write them for equal layers.
+const LINKS_MAX: usize = 8;
+
+/// An archive that was read; its files disappear with the value.
+pub(super) struct Spool {
+    dir: Directory,
+    members: HashMap<String, Content>,
+    files: u64,
+}
+
+enum Content {
+    File(Member),
+    /// The name of another member.
+    Link(String),
+}
+
+/// One regular file of the archive.
+#[derive(Debug)]
+pub(super) struct Member {
+    path: PathBuf,
+    pub size: u64,
+}
+
+impl Member {
+    pub fn open(&self) -> Result<File> {
+        File::open(&self.path).map_err(Error::file("open", &self.path))
+    }
+}
+
+/// A temporary directory of our own.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            // It lies below the directory that is emptied when the engine starts.
+            tracing::warn!(path = %self.0.display(), %error, "temporary files stay until the next start");
+        }
+    }
+}
+
+impl Spool {
+    /// Reads all of an archive, plain or compressed.
+    pub fn read(archive: impl Read, tmp: &Path) -> Result<Self> {
+        let path = tmp.join(format!("load-{}", model::Id::random().short()));
+        std::fs::create_dir(&path).map_err(Error::file("mkdir", &path))?;
+        let mut spool = Self { dir: Directory(path), members: HashMap::new(), files: 0 };
+        let limits = Limits { entries: MEMBERS_MAX, ..Limits::default() };
+        let mut blob = Blob::new(archive, &limits).map_err(|e| archive::Error::Decompress(e))?;
+        let mut reader = Reader::new(BufReader::with_capacity(128 << 10, &mut blob), &limits);
+        let outcome = spool.members(&mut reader);
+        drop(reader);
+        match (outcome, blob.take_failure()) {
+            (Err(_), Some(source)) => Err(Error::Stream { operation: "read archive", source }),
+            (outcome, _) => outcome.map(|()| spool),
+        }
+    }
+
+    fn members(&mut self, reader: &mut Reader<impl std::io::BufRead>) -> Result<()> {
+        while let Some(entry) = reader.next_entry()? {
+            let Some(name) = normal(&entry.path) else { continue };
+            let content = match entry.kind {
+                Kind::File => Content::File(self.store(reader)?),
+                Kind::Symlink | Kind::HardLink => Content::Link(link_target(&name, &entry)?),
+                _ => continue,
+            };
+            self.members.insert(name, content);
+        }
+        reader.drain()?;
+        Ok(())
+    }
+
+    fn store(&mut self, reader: &mut Reader<impl std::io::BufRead>) -> Result<Member> {
+        self.files += 1;
+        let path = self.dir.0.join(self.files.to_string());
+        let failed = |e| Error::file("write", &path)(e);
+        let mut file = File::create(&path).map_err(failed)?;
+        let mut size = 0;
+        loop {
+            let bytes = reader.payload()?;
+            let length = bytes.len();
+            if length == 0 {
+                return Ok(Member { path, size });
+            }
+            file.write_all(bytes).map_err(Error::file("write", &path))?;
+            reader.consume(length);
+            size += length as u64;
+        }
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// A regular file, through links if need be.
+    pub fn member(&self, name: &str) -> Result<&Member> {
+        let missing = || InvalidArchive::Missing { member: name.to_owned() };
+        let mut current = normal(name.as_bytes()).ok_or_else(missing)?;
+        for _ in 0..LINKS_MAX {
+            match self.members.get(&current).ok_or_else(missing)? {
+                Content::File(member) => return Ok(member),
+                Content::Link(target) => current = target.clone(),
+            }
+        }
+        Err(InvalidArchive::Link { member: name.to_owned() }.into())
+    }
+
+    /// The bytes of a small file.
+    pub fn document(&self, name: &str) -> Result<Vec<u8>> {
+        let member = self.member(name)?;
+        if member.size > DOCUMENT_MAX {
+            return Err(InvalidArchive::TooLarge { member: name.to_owned(), limit: DOCUMENT_MAX }.into());
+        }
+        let mut bytes = Vec::new();
+        member.open()?.read_to_end(&mut bytes).map_err(Error::file("read", &member.path))?;
+        Ok(bytes)
+    }
+}
+
+/// `./a//b/` is `a/b`; nothing for the root itself, for a path that climbs, and for one that is not UTF-8: no document
+/// of the archive could name those.
+fn normal(path: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(path).ok()?;
+    let parts: Vec<_> = text.split('/').filter(|p| !matches!(*p, "" | ".")).collect();
+    (!parts.is_empty() && !parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+/// Where a link leads, as a member's name: hard links from the root, symbolic ones from where they stand.
+fn link_target(name: &str, entry: &Entry) -> Result<String> {
+    let bad = || InvalidArchive::Link { member: name.to_owned() };
+    let target = std::str::from_utf8(&entry.link).map_err(|_| bad())?;
+    if entry.kind == Kind::HardLink {
+        return Ok(normal(target.as_bytes()).ok_or_else(bad)?);
+    }
+    if target.starts_with('/') {
+        return Err(bad().into());
+    }
+    let mut parts: Vec<&str> = name.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop().ok_or_else(bad)?),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
+}
