@@ -1,0 +1,122 @@
+//! Removing what nobody uses: layers, content, images.
+
+use crate::{ContainerUse, ImageStore, ListFilter, Removed, Result, list, remove::Containers};
+use model::Digest;
+use std::collections::BTreeSet;
+
+/// What went.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pruned {
+    pub removed: Vec<Removed>,
+    /// Bytes of the layers that went.
+    pub reclaimed: u64,
+}
+
+impl ImageStore {
+    /// `docker image prune`: images without name and without use; with the filter `dangling=false` named ones too.
+    /// Other filters: `label`, `label!`, `until`.
+    pub fn prune(&self, filter: &ListFilter, containers: Containers<'_>) -> Result<Pruned> {
+        // Dangling images whose children are named cannot go; `all` shows those whose children go too.
+        let only_dangling = filter.dangling.unwrap_or(true);
+        let filter = ListFilter { all: true, dangling: only_dangling.then_some(true), ..filter.clone() };
+        let size_before = self.layers_size();
+        let removed = self.removing(containers, |plan| {
+            let candidates = list::select(plan.catalog, &filter)?;
+            for summary in &candidates {
+                let is_used = plan.uses.iter().any(|c| c.image == summary.image.id);
+                let is_gone = plan.is_planned(&summary.image.id);
+                if !is_used && !is_gone && plan.check(&summary.image, true, false).is_ok() {
+                    plan.image(&summary.image, true, false)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Pruned { removed, reclaimed: size_before.saturating_sub(self.layers_size()) })
+    }
+
+    /// Removes layers and content that neither an image, nor a container, nor an operation in progress needs. To be
+    /// called once the engine knows its containers; removal calls its parts by itself.
+    pub fn collect_garbage(&self, containers: Containers<'_>) -> Result<Pruned> {
+        let uses = containers();
+        let mut pruned = Pruned::default();
+        // Each round frees the layers below those of the round before.
+        loop {
+            let gone = self.remove_layers(self.inner.driver.layers().iter(), &uses)?;
+            if gone.is_empty() {
+                break;
+            }
+            pruned.reclaimed += gone.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            pruned.removed.extend(gone.into_iter().map(|(chain, _)| Removed::Layer(chain)));
+        }
+        let content = self.inner.content.list()?;
+        self.remove_content(&content)?;
+        let kept: BTreeSet<_> = self.catalog().layers.values().map(|layer| layer.diff_id.clone()).collect();
+        for diff_id in self.inner.framing.list()?.iter().filter(|d| !kept.contains(d)) {
+            self.remove_framing(diff_id)?;
+        }
+        Ok(pruned)
+    }
+
+    /// Removes those of the layers that nothing needs, with the bytes each had. A layer that somebody is making or
+    /// removing right now is left to them.
+    pub(crate) fn remove_layers<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a Digest>,
+        uses: &[ContainerUse],
+    ) -> Result<Vec<(Digest, u64)>> {
+        let mut gone = Vec::new();
+        for chain in candidates {
+            let Some(_claim) = self.inner.claims.try_take(chain) else { continue };
+            if self.is_needed(chain, uses) || !self.inner.driver.layer_exists(chain) {
+                continue;
+            }
+            let record = self.catalog().layers.remove(chain);
+            let records = &self.inner.records;
+            records.layers.delete(&records.key(chain))?;
+            if let Err(error) = self.inner.driver.remove_layer(chain) {
+                // Something stands on it that the records do not know: a tree whose container is just being made, or
+                // that a crash left. The next collection tries again.
+                tracing::warn!(%chain, %error, "layer stays");
+                record.map_or(Ok(()), |record| self.add_layer(chain, record))?;
+                continue;
+            }
+            gone.push((chain.clone(), record.as_ref().map_or(0, |r| r.size)));
+            if let Some(record) = record {
+                self.remove_framing(&record.diff_id)?;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// A layer with all those below it, topmost first.
+    pub(crate) fn stack(&self, top: &Digest) -> Vec<Digest> {
+        let parent = |of: &Digest| self.inner.driver.layer_parent(of).ok().flatten();
+        std::iter::successors(Some(top.clone()), parent).collect()
+    }
+
+    fn is_needed(&self, chain: &Digest, uses: &[ContainerUse]) -> bool {
+        let catalog = self.catalog();
+        let in_image = catalog.images.values().any(|image| image.layers.contains(chain));
+        let in_use = |c: &ContainerUse| c.top_layer.as_ref().is_some_and(|top| self.stack(top).contains(chain));
+        in_image || catalog.is_pinned(chain) || uses.iter().any(in_use)
+    }
+
+    /// Removes those configurations and manifests that no image names.
+    pub(crate) fn remove_content(&self, candidates: &[Digest]) -> Result<()> {
+        let catalog = self.catalog();
+        let needed: BTreeSet<Digest> = catalog.images.values().flat_map(|image| image.parts()).collect();
+        for digest in candidates.iter().filter(|d| !needed.contains(d) && !catalog.is_pinned(d)) {
+            self.inner.content.remove(digest)?;
+        }
+        Ok(())
+    }
+
+    /// Two layers of different stacks may have the same archive.
+    fn remove_framing(&self, diff_id: &Digest) -> Result<()> {
+        let catalog = self.catalog();
+        if catalog.layers.values().any(|layer| layer.diff_id == *diff_id) {
+            return Ok(());
+        }
+        self.inner.framing.remove(diff_id)
+    }
+}
