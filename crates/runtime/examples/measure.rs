@@ -71,7 +71,7 @@ fn create(spec: &Spec, rootfs: &Path, cache: &Path) -> (runtime::Created, File) 
         id: "measured",
         bundle: Path::new("/"),
         spec,
-        rootfs: root.as_fd(),
+        rootfs: root.as_fd().into(),
         netns: None,
         stdio: Stdio::Fds { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() },
         preserve_fds: 0,

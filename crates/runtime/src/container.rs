@@ -1,7 +1,7 @@
 //! `create` and `start`.
 
 use crate::{
-    Cgroup, Error, Result, Stdio, Warning,
+    Cgroup, Error, External, Result, Stdio, Warning,
     hooks::{self, Moment},
     init::{self, InitPlan},
     notify::{self, Listener},
@@ -25,9 +25,7 @@ pub struct CreateOptions<'a> {
     pub bundle: &'a Path,
     /// `root.path` in it is ignored (see `rootfs`); everything else is carried out, refused or warned about.
     pub spec: &'a Spec,
-    /// The root file system: a detached mount from [`sys::overlay::mount_detached`]. The child attaches it in its own
-    /// mount namespace, so the caller may look into it first (to resolve users), and nothing leaks.
-    pub rootfs: BorrowedFd<'a>,
+    pub rootfs: RootSource<'a>,
     /// The network namespace to join; takes precedence over the specification's path.
     pub netns: Option<BorrowedFd<'a>>,
     pub stdio: Stdio<'a>,
@@ -37,6 +35,23 @@ pub struct CreateOptions<'a> {
     /// Where compiled seccomp filters are kept between containers; a private directory. None: compile every time.
     pub seccomp_cache: Option<&'a Path>,
     pub gate: StartGate<'a>,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum RootSource<'a> {
+    /// A detached mount from [`sys::overlay::mount_detached`]. The child attaches it in its own mount namespace, so the
+    /// caller may look into it first (to resolve users), and nothing leaks.
+    Mount(BorrowedFd<'a>),
+    /// A directory, bound by the child: for callers that may not mount anything themselves, whose container gets its
+    /// own user namespace.
+    Directory(&'a Path),
+}
+
+impl<'a> From<BorrowedFd<'a>> for RootSource<'a> {
+    fn from(mount: BorrowedFd<'a>) -> Self {
+        Self::Mount(mount)
+    }
 }
 
 /// What the created process waits on before it executes the program.
@@ -63,7 +78,17 @@ pub struct Created {
 
 /// The second phase of a container's creation.
 #[derive(Debug)]
-pub struct Pending {
+pub struct Pending(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    // Boxed: the other is much smaller.
+    Builtin(Box<Builtin>),
+    External { external: External, id: String },
+}
+
+#[derive(Debug)]
+struct Builtin {
     watcher: Watcher,
     pidfd: OwnedFd,
     listener: Option<Listener>,
@@ -76,6 +101,19 @@ impl Pending {
     ///
     /// When a poststart hook fails, the container is killed and the hook's error returned (runc does the same).
     pub fn start(self) -> Result<()> {
+        match self.0 {
+            Kind::Builtin(builtin) => builtin.start(),
+            Kind::External { external, id } => external.start(&id),
+        }
+    }
+
+    pub(crate) fn external(external: External, id: &str) -> Self {
+        Self(Kind::External { external, id: id.to_owned() })
+    }
+}
+
+impl Builtin {
+    fn start(self) -> Result<()> {
         self.watcher.go()?;
         while let Some((message, _)) = self.watcher.next()? {
             match message {
@@ -114,7 +152,7 @@ pub fn create(options: &CreateOptions<'_>) -> Result<Created> {
     let pidfd = rustix::io::fcntl_dupfd_cloexec(&child.pidfd, 3).map_err(Error::step("duplicate pidfd"))?;
     let state = plan.state(ContainerState::Running, process.pid)?;
     let poststart = (hooks::at(options.spec, Moment::Poststart).to_vec(), state);
-    let pending = Pending { watcher, pidfd, listener, poststart };
+    let pending = Pending(Kind::Builtin(Box::new(Builtin { watcher, pidfd, listener, poststart })));
     Ok(Created { process, pidfd: child.pidfd, console, warnings, pending })
 }
 

@@ -1,7 +1,30 @@
 //! External OCI runtimes by their command line (runc(8), crun(1)).
+//!
+//! ```text
+//! PROGRAM [ARGS] --root ROOT --log FILE --log-format json
+//!         create --bundle B --pid-file P [--console-socket S] ID
+//!         start ID
+//!         exec --detach --process FILE --pid-file P [--console-socket S] ID
+//!         delete --force ID
+//! ```
+//!
+//! `create` leaves the container's init to the nearest subreaper, which the caller has to be. Signals and waiting go
+//! through the init's pidfd, as with our own core; pausing through the cgroup.
 
-use crate::{CreateOptions, Created, Error, ExecOptions, Executing, Result};
-use std::path::PathBuf;
+mod command;
+
+use crate::{
+    Cgroup, CreateOptions, Created, Error, ExecOptions, Executing, Result, RootSource, Stdio,
+    container::Pending,
+    init,
+};
+use command::{Invocation, scratch};
+use model::ProcessRef;
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, RootBuilder, Spec};
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 /// A runtime program, such as `/usr/bin/runc`, and where it keeps its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +32,7 @@ pub struct External {
     pub program: PathBuf,
     /// Arguments before the verb (daemon.json, `runtimeArgs`).
     pub args: Vec<String>,
-    /// `--root`.
+    /// `--root`, a private directory. Short-lived files are kept there as well.
     pub root: PathBuf,
 }
 
@@ -18,10 +41,143 @@ impl External {
     /// namespace (which should be private to it), and runs `create`. The container's init becomes a child of the
     /// caller, which therefore has to be a subreaper (`sys::process::become_subreaper`).
     pub fn create(&self, options: &CreateOptions<'_>) -> Result<Created> {
-        Err(Error::Unsupported { what: "external runtimes", reason: options.id.to_owned() })
+        let warnings = match init::linux(options.spec).and_then(|l| l.resources().as_ref()) {
+            Some(resources) => options.cgroup.apply(resources)?,
+            None => Vec::new(),
+        };
+        attach_root(options)?;
+        let created = self.create_attached(options);
+        if created.is_err() {
+            // What create left behind, if anything; its own error is the one that counts.
+            drop(self.delete(options.id, options.bundle));
+        }
+        let (process, pidfd, console) = created?;
+        let pending = Pending::external(self.clone(), options.id);
+        Ok(Created { process, pidfd, console, warnings, pending })
     }
 
+    fn create_attached(&self, options: &CreateOptions<'_>) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {
+        let config = options.bundle.join("config.json");
+        let spec = self.bundle_spec(options)?;
+        write_json(&config, &spec)?;
+        let mut invocation = self.invocation("create", options.cgroup);
+        invocation.arg("--bundle").arg(options.bundle);
+        invocation.preserve(options.preserve_fds);
+        self.run_for_process(invocation, options.id, options.stdio)
+    }
+
+    /// Runs one more process in container `id`. Its program has been executed when this returns.
     pub fn exec(&self, id: &str, options: &ExecOptions<'_>) -> Result<Executing> {
-        Err(Error::Unsupported { what: "external runtimes", reason: format!("{id}{}", options.preserve_fds) })
+        let process = scratch(&self.root, "process.json")?;
+        write_json(&process, options.process)?;
+        let mut invocation = self.invocation("exec", options.cgroup);
+        invocation.arg("--detach").arg("--process").arg(&process);
+        invocation.preserve(options.preserve_fds);
+        let ran = self.run_for_process(invocation, id, options.stdio);
+        remove(&process)?;
+        let (process, pidfd, console) = ran?;
+        Ok(Executing { process, pidfd, console, warnings: Vec::new() })
+    }
+
+    pub(crate) fn start(&self, id: &str) -> Result<()> {
+        self.invocation("start", &Cgroup::none("")).run(id)
+    }
+
+    /// Forgets container `id`, killing what is left of it, and detaches its root file system. No such container is
+    /// fine.
+    pub fn delete(&self, id: &str, bundle: &Path) -> Result<()> {
+        let mut invocation = self.invocation("delete", &Cgroup::none(""));
+        invocation.arg("--force");
+        let deleted = invocation.run(id);
+        match sys::mount::detach(&bundle.join("rootfs")) {
+            Err(e) if !matches!(e.errno, rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {
+                return Err(Error::Step { step: "detach root file system", source: e.into() });
+            }
+            _ => {}
+        }
+        match deleted {
+            Err(Error::External { message, .. }) if message.contains("does not exist") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn invocation(&self, verb: &'static str, cgroup: &Cgroup) -> Invocation {
+        Invocation::new(self, verb, cgroup)
+    }
+
+    fn run_for_process(
+        &self,
+        mut invocation: Invocation,
+        id: &str,
+        stdio: Stdio<'_>,
+    ) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {
+        let pid_file = scratch(&self.root, "pid")?;
+        invocation.arg("--pid-file").arg(&pid_file);
+        let console = invocation.connect(stdio, &self.root)?;
+        let ran = invocation.run(id);
+        let pid = ran.and_then(|()| read_pid(&pid_file));
+        remove(&pid_file)?;
+        let master = console.map(|c| c.finish(stdio)).transpose();
+        let process = pid.and_then(|pid| {
+            sys::process::reference(pid).map_err(|e| Error::Step { step: "look at the new process", source: e.into() })
+        })?;
+        let pidfd = sys::pidfd::open(process).map_err(|e| Error::Step { step: "open the new process", source: e.into() })?;
+        Ok((process, pidfd, master?.flatten()))
+    }
+
+    /// The specification with what only a path can say, and without limits where no cgroup can enforce them: the
+    /// runtime would refuse the container for them.
+    fn bundle_spec(&self, options: &CreateOptions<'_>) -> Result<Spec> {
+        let mut spec = options.spec.clone();
+        let readonly = spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false);
+        let root = RootBuilder::default().path("rootfs").readonly(readonly).build();
+        spec.set_root(Some(root.map_err(|e| Error::Spec { field: "root", reason: e.to_string() })?));
+        if let Some(process) = spec.process_mut() {
+            process.set_terminal(Some(matches!(options.stdio, Stdio::Terminal { .. })));
+        }
+        let Some(linux) = spec.linux_mut() else { return Ok(spec) };
+        if let Some(netns) = options.netns {
+            let path = format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd());
+            let mut namespaces: Vec<LinuxNamespace> = linux.namespaces().clone().unwrap_or_default();
+            namespaces.retain(|n| n.typ() != LinuxNamespaceType::Network);
+            let mut network = LinuxNamespace::default();
+            network.set_typ(LinuxNamespaceType::Network).set_path(Some(path.into()));
+            namespaces.push(network);
+            linux.set_namespaces(Some(namespaces));
+        }
+        if options.cgroup.dir().is_none() {
+            linux.set_resources(None).set_cgroups_path(None);
+        }
+        Ok(spec)
+    }
+}
+
+fn attach_root(options: &CreateOptions<'_>) -> Result<()> {
+    let target = options.bundle.join("rootfs");
+    std::fs::create_dir_all(&target).map_err(Error::path("make directory", &target))?;
+    let step = |e: sys::Error| Error::Path { step: "attach root file system", path: target.clone(), source: e.into() };
+    let directory = sys::mount::open_path(&target).map_err(step)?;
+    let mount = match options.rootfs {
+        RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate root"))?,
+        RootSource::Directory(path) => sys::mount::clone_path(path, true).map_err(step)?,
+    };
+    sys::mount::attach(&mount, &directory).map_err(step)
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_vec(value).map_err(|e| Error::State { path: path.to_owned(), reason: e.to_string() })?;
+    std::fs::write(path, json).map_err(Error::path("write", path))
+}
+
+fn read_pid(path: &Path) -> Result<rustix::process::Pid> {
+    let text = std::fs::read_to_string(path).map_err(Error::path("read", path))?;
+    let pid = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    pid.ok_or_else(|| Error::State { path: path.to_owned(), reason: format!("{text:?} is no PID") })
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::path("remove", path)(e)),
+        _ => Ok(()),
     }
 }

@@ -52,6 +52,17 @@ pub(crate) fn run(hooks: &[Hook], state: &State) -> Result<()> {
     hooks.iter().try_for_each(|hook| run_one(hook, &state))
 }
 
+/// Runs the hooks for after a container is gone. Each gets its turn; the first failure is returned at the end.
+pub fn run_poststop(spec: &Spec, id: &str, bundle: &Path) -> Result<()> {
+    let hooks = at(spec, Moment::Poststop);
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let state = state(spec, id, bundle, ContainerState::Stopped, 0)?;
+    let outcomes: Vec<Result<()>> = hooks.iter().map(|hook| run(std::slice::from_ref(hook), &state)).collect();
+    outcomes.into_iter().collect()
+}
+
 fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
     let failed = |reason: String| Error::Hook { path: hook.path().clone(), reason };
     let args = hook.args().as_deref().unwrap_or_default();

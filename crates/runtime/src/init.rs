@@ -1,14 +1,14 @@
 //! The child's side of `create`: a recipe that reads top to bottom, from clone to execve.
 
 use crate::{
-    CreateOptions, Error, Failure, Result, StartGate,
+    CreateOptions, Error, Failure, Result, RootSource, StartGate,
     devices::{self, Device},
     hooks::{self, Moment},
     masks,
     mounts::{self, MountKind, MountPlan},
     namespaces::{IdMaps, Namespaces},
     process::{IoPlan, ProcessPlan},
-    report::{Message, Reporter, failed},
+    report::{At, Message, Reporter, failed},
     root::Root,
     seccomp,
     sysctl::{self, Sysctl},
@@ -159,7 +159,10 @@ impl<'a> InitPlan<'a> {
             // pivot_root(2) wants the parent of the new root not to be shared.
             sys::mount::set_propagation(&old, Propagation::Private, false).map_err(failed("set propagation of /"))?;
         }
-        let mount = rustix::io::fcntl_dupfd_cloexec(self.options.rootfs, 3).map_err(failed("duplicate root"))?;
+        let mount = match self.options.rootfs {
+            RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("duplicate root"))?,
+            RootSource::Directory(path) => sys::mount::clone_path(path, true).at("bind root", path.display())?,
+        };
         // A bind of a directory is still a peer of where it comes from.
         sys::mount::set_propagation(&mount, Propagation::Slave, true).map_err(failed("set propagation of root"))?;
         sys::mount::attach(&mount, &old).map_err(failed("attach root file system"))?;
@@ -257,7 +260,7 @@ impl<'a> InitPlan<'a> {
 fn say_on_stderr(failure: &Failure) {
     let line = format!("{failure}\n");
     // Nobody is left to hear of a closed standard error.
-    let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
+    rustix::io::write(rustix::stdio::stderr(), line.as_bytes()).ok();
 }
 
 pub(crate) fn linux(spec: &Spec) -> Option<&Linux> {

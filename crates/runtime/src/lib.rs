@@ -47,10 +47,11 @@ mod sysctl;
 mod warning;
 
 pub use cgroup::Cgroup;
-pub use container::{CreateOptions, Created, Pending, StartGate, create};
+pub use container::{CreateOptions, Created, Pending, RootSource, StartGate, create};
 pub use error::{Class, Error, Failure, Result};
 pub use exec::{ExecOptions, Executing, exec};
 pub use external::External;
+pub use hooks::run_poststop;
 pub use init::personality;
 pub use notify::Listener;
 pub use runtimes::Runtime;

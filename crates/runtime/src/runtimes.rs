@@ -1,6 +1,7 @@
 //! One interface to our own core and to external OCI runtimes.
 
 use crate::{CreateOptions, Created, ExecOptions, Executing, External, Result};
+use std::path::Path;
 
 /// Who carries out the specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,15 @@ impl Runtime {
         match self {
             Self::Builtin => crate::exec(options),
             Self::External(external) => external.exec(id, options),
+        }
+    }
+
+    /// Cleans up after container `id` has ended. Our own core leaves nothing behind; an external runtime has a state
+    /// directory and a mounted root file system.
+    pub fn delete(&self, id: &str, bundle: &Path) -> Result<()> {
+        match self {
+            Self::Builtin => Ok(()),
+            Self::External(external) => external.delete(id, bundle),
         }
     }
 }

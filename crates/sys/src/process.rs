@@ -54,6 +54,13 @@ pub fn start_time(pid: u32) -> Result<u64> {
     parse_start_time(&buffer[..length]).ok_or(Errno::INVAL).map_err(Error::of("parse", path))
 }
 
+/// Whether the process is still the one that was meant, and more than a zombie.
+pub fn is_running(process: ProcessRef) -> bool {
+    let Ok(stat) = std::fs::read(format!("/proc/{}/stat", process.pid)) else { return false };
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|at| stat.get(at + 2)).copied();
+    parse_start_time(&stat) == Some(process.start_time) && !matches!(state, None | Some(b'Z' | b'X'))
+}
+
 /// The name, field 2, may hold spaces and parentheses; what follows its last `)` is numbers.
 fn parse_start_time(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|b| *b == b')')? + 1;
