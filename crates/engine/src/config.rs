@@ -1,0 +1,88 @@
+//! What the engine is told at start, by `daemon.json` and flags; validated by the one who made it.
+
+use model::{DataLayout, IdMap, RunLayout};
+use shim_proto::RuntimeChoice;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// How the engine is set up. Nothing here changes while it runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data: DataLayout,
+    pub run: RunLayout,
+    /// `default-runtime`: a key of [`Config::runtimes`].
+    pub default_runtime: String,
+    /// Name → runtime; always has `lichen`, the built-in one, which also answers to Docker's default name `runc` unless
+    /// configuration says otherwise.
+    pub runtimes: BTreeMap<String, RuntimeChoice>,
+    pub default_log: DefaultLog,
+    /// `default-ulimits`, by short name.
+    pub default_ulimits: BTreeMap<String, Ulimit>,
+    /// `default-shm-size`, bytes.
+    pub shm_size: u64,
+    /// `default-ipc-mode`: `private` or `shareable`.
+    pub ipc_mode: String,
+    /// `default-cgroupns-mode`: `private` or `host`.
+    pub cgroupns_mode: String,
+    /// `init`: an init in every container that does not say otherwise.
+    pub init: bool,
+    /// The program that `--init` binds into containers as their init; a file that containers cannot write to.
+    pub init_path: PathBuf,
+    /// `seccomp-profile`: the text of a profile in Docker's format, instead of the built-in one.
+    pub seccomp_profile: Option<String>,
+    /// `no-new-privileges`.
+    pub no_new_privileges: bool,
+    /// `live-restore`: leave containers running at a graceful stop.
+    pub live_restore: bool,
+    /// `shutdown-timeout`: how long a graceful stop waits for containers.
+    pub shutdown_timeout: Duration,
+    /// `dns`, `dns-opts`, `dns-search`.
+    pub dns: Dns,
+    /// `host-gateway-ips`: what `--add-host x:host-gateway` stands for.
+    pub host_gateway: Option<std::net::IpAddr>,
+    pub cgroup: Cgroups,
+    /// `labels`: of the engine itself, `key=value`.
+    pub labels: Vec<String>,
+    /// What start-up found wanting, such as a faster storage driver that does not run here: for `docker info`.
+    pub warnings: Vec<String>,
+    /// The IDs that exist in the engine's namespace.
+    pub uids: IdMap,
+    pub gids: IdMap,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Dns {
+    pub servers: Vec<std::net::IpAddr>,
+    pub options: Vec<String>,
+    pub search: Vec<String>,
+}
+
+/// `log-driver`, `log-opts`.
+#[derive(Debug, Clone)]
+pub struct DefaultLog {
+    pub driver: String,
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ulimit {
+    pub soft: i64,
+    pub hard: i64,
+}
+
+/// Whether and how resource limits can be enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cgroups {
+    /// No usable cgroup: limits are discarded with Docker's warnings.
+    None,
+    /// A delegated directory of the unified hierarchy, relative to its mount, with these controllers enabled below it.
+    Cgroupfs { parent: PathBuf, controllers: Vec<String> },
+}
+
+impl Cgroups {
+    pub fn has(&self, controller: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Cgroupfs { controllers, .. } => controllers.iter().any(|c| c == controller),
+        }
+    }
+}

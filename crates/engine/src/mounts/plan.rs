@@ -1,0 +1,92 @@
+//! From recorded mounts to what the runtime mounts.
+
+use crate::{
+    Engine, Error,
+    container::{Record, record::Mount, record::MountKind},
+    etc_files,
+};
+use spec::{BindPropagation, PlannedMount};
+use std::{
+    fs::DirBuilder,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Every mount beyond the defaults: the container's own, its files in /etc, and the init at `init`. Missing directories
+/// of `-v` are made. Blocks.
+pub(crate) fn plan(engine: &Engine, record: &Record, init: Option<&str>) -> Result<Vec<PlannedMount>, Error> {
+    let mut planned: Vec<PlannedMount> =
+        record.mounts.iter().map(|mount| one(engine, record, mount)).collect::<Result<_, _>>()?;
+    let taken = |path: &Path| record.mounts.iter().any(|m| Path::new(&m.destination) == path);
+    for (source, destination) in etc_files::mounts(engine, record)? {
+        if !taken(&destination) {
+            planned.push(bind(source, destination, record.host_config.readonly_rootfs));
+        }
+    }
+    if let Some(destination) = init {
+        planned.push(bind(engine.config.init_path.clone(), destination.into(), true));
+    }
+    Ok(planned)
+}
+
+fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> PlannedMount {
+    PlannedMount::Bind {
+        source,
+        destination,
+        read_only,
+        recursive_read_only: false,
+        non_recursive: false,
+        propagation: BindPropagation::RPrivate,
+    }
+}
+
+fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, Error> {
+    let destination = PathBuf::from(&mount.destination);
+    let source = match mount.kind {
+        MountKind::Tmpfs => return Ok(PlannedMount::Tmpfs { destination, options: mount.options.clone() }),
+        MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath),
+        MountKind::Image => {
+            return Err(Error::Unsupported { what: "a mount of type image".to_owned() });
+        }
+        MountKind::Bind => {
+            let source = PathBuf::from(&mount.source);
+            if mount.create_source {
+                make_source(&source)?;
+            }
+            source
+        }
+    };
+    Ok(PlannedMount::Bind {
+        source,
+        destination,
+        read_only: !mount.rw,
+        recursive_read_only: !mount.rw && mount.kind == MountKind::Bind && !mount.read_only_non_recursive,
+        non_recursive: mount.non_recursive,
+        propagation: propagation(&mount.propagation),
+    })
+}
+
+/// `subpath` was checked to stay below by its text; symbolic links in it are the runtime's to refuse.
+fn below(source: PathBuf, subpath: &str) -> PathBuf {
+    if subpath.is_empty() { source } else { source.join(subpath) }
+}
+
+/// `-v` makes a directory where there is nothing, as Docker does.
+fn make_source(source: &Path) -> Result<(), Error> {
+    match DirBuilder::new().recursive(true).create(source) {
+        // There is a file, a socket, or something that cannot be looked at; mounting tells.
+        Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) => Ok(()),
+        made => made.map_err(Error::file("error while creating mount source path", source)),
+    }
+}
+
+fn propagation(text: &str) -> BindPropagation {
+    match text {
+        "private" => BindPropagation::Private,
+        "rshared" => BindPropagation::RShared,
+        "shared" => BindPropagation::Shared,
+        "rslave" => BindPropagation::RSlave,
+        "slave" => BindPropagation::Slave,
+        _ => BindPropagation::RPrivate,
+    }
+}

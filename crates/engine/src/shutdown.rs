@@ -1,0 +1,31 @@
+//! The graceful end of an engine.
+
+use crate::{Engine, Error, blocking, stop};
+use std::sync::{Arc, atomic::Ordering};
+
+/// Stops every container, each with its own patience but none beyond `shutdown-timeout`, and the network. With
+/// `live-restore` all of it goes on without an engine.
+pub async fn shutdown(engine: &Arc<Engine>) -> Result<(), Error> {
+    engine.stopping.store(true, Ordering::Relaxed);
+    if engine.config.live_restore {
+        return Ok(());
+    }
+    let limit = i64::try_from(engine.config.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
+    let mut stops = tokio::task::JoinSet::new();
+    for container in engine.containers.all() {
+        let engine = engine.clone();
+        stops.spawn(async move {
+            let _verb = container.lock().await;
+            let own = container.record().config.stop_timeout.unwrap_or(limit);
+            let patience = if own < 0 { limit } else { own.min(limit) };
+            if let Err(error) = stop::end(&engine, &container, None, Some(patience)).await {
+                tracing::error!(container = %container.id(), %error, "stop at shutdown");
+            }
+            // Until its shim is gone, too.
+            drop(container.live.tenancy().await);
+        });
+    }
+    while stops.join_next().await.is_some() {}
+    let engine = engine.clone();
+    Ok(blocking("shutdown", move || engine.networks.shutdown()).await??)
+}
