@@ -4,11 +4,12 @@
 //! launcher made, so that nothing in a container can overwrite it (CVE-2019-5736).
 #![forbid(unsafe_code)]
 
+mod oci;
 mod shim;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder and shim";
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim and oci";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     match verb.as_str() {
         "holder" => holder(rest),
         "shim" => shim(rest),
+        "oci" => oci::main(rest),
         other => {
             eprintln!("unknown verb {other:?}: {USAGE}");
             ExitCode::from(2)

@@ -65,7 +65,7 @@ pub fn exec(options: &ExecOptions<'_>) -> Result<Executing> {
         io: IoPlan(options.stdio),
         init: options.init,
     };
-    let before = pid_namespace(options, plan.namespaces)?;
+    let before = joined_before(options, plan.namespaces)?;
     // Namespaces were looked up by number; only now is it certain whose they were.
     if !sys::process::is_alive(options.init_process) {
         return Err(gone(options));
@@ -86,14 +86,17 @@ fn differing(options: &ExecOptions<'_>) -> Result<Set> {
     sys::namespaces::differing(options.init_process.pid).map_err(|_| gone(options))
 }
 
-/// Joined before the process is made, so that it is born there.
-fn pid_namespace(options: &ExecOptions<'_>, differing: Set) -> Result<Vec<Join>> {
-    if !differing.contains(Kind::Pid) {
-        return Ok(Vec::new());
-    }
-    let step = |e: sys::Error| Error::Step { step: "open namespace", source: e.into() };
-    let fd = sys::namespaces::open_of(options.init_process.pid, Kind::Pid).map_err(step)?;
-    Ok(vec![Join { kind: Kind::Pid, fd }])
+/// Joined before the process is made: the PID namespace, so that it is born there, and the user namespace, which gives
+/// the right to.
+const BEFORE: [Kind; 2] = [Kind::User, Kind::Pid];
+
+fn joined_before(options: &ExecOptions<'_>, differing: Set) -> Result<Vec<Join>> {
+    let open = |kind| {
+        let fd = sys::namespaces::open_of(options.init_process.pid, kind);
+        let step = |e: sys::Error| Error::Step { step: "open namespace", source: e.into() };
+        Ok(Join { kind, fd: fd.map_err(step)? })
+    };
+    BEFORE.into_iter().filter(|kind| differing.contains(*kind)).map(open).collect()
 }
 
 struct ExecPlan<'a> {
@@ -108,11 +111,11 @@ impl ExecPlan<'_> {
     fn run(&self, reporter: &Reporter) -> Result<Infallible, Failure> {
         self.process.set_oom_score(reporter)?;
         sys::process::forbid_inspection().map_err(failed("forbid inspection"))?;
-        let rest = self.namespaces.without(Kind::Pid);
+        let rest = BEFORE.into_iter().fold(self.namespaces, Set::without);
         if !rest.is_empty() {
             sys::namespaces::join_process(self.init, rest).map_err(failed("join namespaces of the container"))?;
         }
-        if rest.contains(Kind::User) {
+        if self.namespaces.contains(Kind::User) {
             crate::process::become_root()?;
         }
         let root = Root::new(sys::mount::open_path(Path::new("/")).map_err(failed("open root directory"))?);

@@ -52,6 +52,12 @@ pub(crate) fn run(hooks: &[Hook], state: &State) -> Result<()> {
     hooks.iter().try_for_each(|hook| run_one(hook, &state))
 }
 
+/// Runs the hooks for after a container's program was started by `start` of the OCI command line, whose `create` knew
+/// nothing of it any more.
+pub fn run_poststart(spec: &Spec, id: &str, bundle: &Path, pid: u32) -> Result<()> {
+    run(at(spec, Moment::Poststart), &state(spec, id, bundle, ContainerState::Running, pid)?)
+}
+
 /// Runs the hooks for after a container is gone. Each gets its turn; the first failure is returned at the end.
 pub fn run_poststop(spec: &Spec, id: &str, bundle: &Path) -> Result<()> {
     let hooks = at(spec, Moment::Poststop);

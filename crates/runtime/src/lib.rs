@@ -51,9 +51,11 @@ pub use container::{CreateOptions, Created, Pending, RootSource, StartGate, crea
 pub use error::{Class, Error, Failure, Result};
 pub use exec::{ExecOptions, Executing, exec};
 pub use external::External;
-pub use hooks::run_poststop;
+pub use hooks::{run_poststart, run_poststop};
 pub use init::personality;
+pub use mounts::mount_options;
 pub use notify::Listener;
+pub use process::capability_names;
 pub use runtimes::Runtime;
 pub use stdio::{Stdio, WindowSize};
 pub use warning::Warning;

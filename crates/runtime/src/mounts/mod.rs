@@ -9,6 +9,7 @@ mod copy_up;
 mod kinds;
 mod options;
 
+pub use options::mount_options;
 pub(crate) use options::{Options, propagation};
 
 use crate::{

@@ -107,6 +107,16 @@ impl Options {
     }
 }
 
+/// The options that are not the file system's own, for `features`.
+pub fn mount_options() -> Vec<String> {
+    let flags = FLAGS.iter().map(|(name, ..)| *name);
+    let names = flags.chain(PROPAGATIONS.iter().map(|(name, _)| *name));
+    let both = names.flat_map(|name| [name.to_owned(), format!("r{name}")]);
+    let mut all: Vec<String> = both.chain(["bind", "rbind", "defaults", "tmpcopyup"].map(str::to_owned)).collect();
+    all.sort();
+    all
+}
+
 fn change(change: &mut Change, attribute: Attributes, clears: bool) {
     if clears { change.clear(attribute) } else { change.set(attribute) }
 }

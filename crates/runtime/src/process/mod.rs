@@ -6,6 +6,7 @@ mod io;
 mod limits;
 mod schedule;
 
+pub use capabilities::capability_names;
 pub(crate) use io::{IoPlan, Terminal};
 
 use crate::{
