@@ -10,7 +10,16 @@ fn main() {
     let mut rustc = Command::new(variable("RUSTC"));
     rustc
         .args(["hello/hello.rs", "--crate-name", "hello", "--crate-type", "bin", "--edition", "2024"])
-        .args(["--target", &variable("TARGET"), "-C", "panic=abort", "-C", "opt-level=s", "-C", "strip=symbols"])
+        .args([
+            "--target",
+            &variable("TARGET"),
+            "-C",
+            "panic=abort",
+            "-C",
+            "opt-level=s",
+            "-C",
+            "strip=symbols",
+        ])
         // No start files, no libc, at a fixed address: the kernel loads it and jumps to `_start`.
         .args(["-C", "target-feature=+crt-static", "-C", "relocation-model=static"])
         .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])

@@ -48,7 +48,8 @@ impl ImageStore {
     /// Records an image and its names, durably. The caller holds pins on its parts.
     pub(crate) fn add_image(&self, new: &NewImage<'_>) -> Result<Arc<Image>> {
         let id = self.inner.content.put(new.config)?;
-        let config = ImageConfig::parse(new.config).map_err(|source| Error::Config { digest: id.clone(), source })?;
+        let config =
+            ImageConfig::parse(new.config).map_err(|source| Error::Config { digest: id.clone(), source })?;
         if let Some((descriptor, bytes)) = &new.manifest {
             debug_assert_eq!(descriptor.digest, crate::chain::digest_of(bytes));
             self.inner.content.put(bytes)?;
@@ -59,11 +60,20 @@ impl ImageStore {
         let known = catalog.images.get(&id).map(|i| i.record.clone());
         let record = ImageRecord {
             parent: new.parent.clone().or_else(|| known.as_ref().and_then(|k| k.parent.clone())),
-            manifest: new.manifest.as_ref().map(|(d, _)| d.clone()).or_else(|| known.as_ref()?.manifest.clone()),
-            last_tagged: if new.names.is_empty() { known.map_or(Timestamp::ZERO, |k| k.last_tagged) } else { Timestamp::now() },
+            manifest: new
+                .manifest
+                .as_ref()
+                .map(|(d, _)| d.clone())
+                .or_else(|| known.as_ref()?.manifest.clone()),
+            last_tagged: if new.names.is_empty() {
+                known.map_or(Timestamp::ZERO, |k| k.last_tagged)
+            } else {
+                Timestamp::now()
+            },
             size,
         };
-        let image = Arc::new(Image { id: id.clone(), config, config_size: new.config.len() as u64, layers, record });
+        let image =
+            Arc::new(Image { id: id.clone(), config, config_size: new.config.len() as u64, layers, record });
         self.write_image(&mut catalog, &image, new.names)?;
         drop(catalog);
         // What is reported as pulled must survive a power loss; the layers' files already do.

@@ -16,10 +16,11 @@ pub(crate) struct Blob<R: Read> {
     ratio_free: u64,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Decoder<R: Read> {
     Plain(BufReader<Source<R>>),
-    Gzip(Box<MultiGzDecoder<BufReader<Source<R>>>>),
-    Zstd(Box<zstd::Decoder<'static, BufReader<Source<R>>>>),
+    Gzip(MultiGzDecoder<BufReader<Source<R>>>),
+    Zstd(zstd::Decoder<'static, BufReader<Source<R>>>),
 }
 
 /// The blob as it arrives.
@@ -63,9 +64,9 @@ impl<R: Read> Blob<R> {
             return Err(io::Error::new(io::ErrorKind::Unsupported, *reason));
         }
         let decoder = if start.starts_with(&[0x1f, 0x8b]) {
-            Decoder::Gzip(Box::new(MultiGzDecoder::new(source)))
+            Decoder::Gzip(MultiGzDecoder::new(source))
         } else if is_zstd(start) {
-            Decoder::Zstd(Box::new(zstd::Decoder::with_buffer(source)?))
+            Decoder::Zstd(zstd::Decoder::with_buffer(source)?)
         } else {
             Decoder::Plain(source)
         };

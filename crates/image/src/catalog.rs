@@ -21,7 +21,8 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// Names of an image, tags before digests, each sorted.
     pub fn names_of(&self, image: &Digest) -> Vec<Reference> {
-        let mut names: Vec<_> = self.names.iter().filter(|(_, i)| *i == image).map(|(n, _)| n.clone()).collect();
+        let mut names: Vec<_> =
+            self.names.iter().filter(|(_, i)| *i == image).map(|(n, _)| n.clone()).collect();
         names.sort_by_key(|name| name.digest().is_some());
         names
     }

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{OwnedMutexGuard, Mutex as AsyncMutex};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 type Lock = Arc<AsyncMutex<()>>;
 

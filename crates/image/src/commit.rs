@@ -101,7 +101,14 @@ impl ImageStore {
         config.config = request.config.clone();
         // Facts about how the base was built are not facts about this image.
         config.docker_version.clear();
-        for key in ["container", "container_config", "id", "parent", "moby.buildkit.buildinfo.v1", "moby.buildkit.cache.v0"] {
+        for key in [
+            "container",
+            "container_config",
+            "id",
+            "parent",
+            "moby.buildkit.buildinfo.v1",
+            "moby.buildkit.cache.v0",
+        ] {
             config.other.remove(key);
         }
         config
@@ -110,7 +117,8 @@ impl ImageStore {
     /// A base for a container whose image is gone, or that was made from nothing.
     fn stand_in(&self, below: &[Digest]) -> ImageConfig {
         let catalog = self.catalog();
-        let diff_ids = below.iter().rev().filter_map(|chain| catalog.layers.get(chain)).map(|l| l.diff_id.clone());
+        let diff_ids =
+            below.iter().rev().filter_map(|chain| catalog.layers.get(chain)).map(|l| l.diff_id.clone());
         let platform = Platform::host();
         ImageConfig {
             architecture: platform.architecture,

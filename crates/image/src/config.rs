@@ -24,7 +24,9 @@ impl<'de> Deserialize<'de> for Empty {
 }
 
 /// Go writes empty slices, maps and strings as `null` at will.
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -38,9 +40,17 @@ pub struct ImageConfig {
     pub variant: String,
     #[serde(deserialize_with = "null_is_default")]
     pub os: String,
-    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty", deserialize_with = "null_is_default")]
+    #[serde(
+        rename = "os.version",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_is_default"
+    )]
     pub os_version: String,
-    #[serde(rename = "os.features", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    #[serde(
+        rename = "os.features",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
     pub os_features: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "null_is_default")]
     pub author: String,

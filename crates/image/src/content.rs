@@ -57,7 +57,8 @@ impl Content {
 
     /// The bytes, verified.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let damaged = |reason: String| Error::Content { digest: digest.clone(), root: self.root.clone(), reason };
+        let damaged =
+            |reason: String| Error::Content { digest: digest.clone(), root: self.root.clone(), reason };
         let bytes = fs::read(self.path(digest)).map_err(|e| damaged(archive::error::errno_text(&e)))?;
         if digest_of(&bytes) != *digest {
             return Err(damaged("its bytes have another digest".to_owned()));

@@ -3,7 +3,8 @@
 //! It is an archive like any other, made in memory and loaded the way `docker load` loads.
 
 use crate::{
-    ContainerConfig, Image, ImageConfig, ImageStore, LoadOptions, Message, Platform, Progress, Pulled, Reference, Result,
+    ContainerConfig, Image, ImageConfig, ImageStore, LoadOptions, Message, Platform, Progress, Pulled,
+    Reference, Result,
     chain::digest_of,
     config::{History, RootFs},
     task,
@@ -36,7 +37,9 @@ impl ImageStore {
     /// Whether a pull of this reference means the image inside the engine.
     pub fn is_embedded(&self, reference: &Reference) -> bool {
         let latest = reference.clone().or_latest();
-        latest.familiar_name() == NAME && latest.tag() == Some(crate::reference::DEFAULT_TAG) && latest.digest().is_none()
+        latest.familiar_name() == NAME
+            && latest.tag() == Some(crate::reference::DEFAULT_TAG)
+            && latest.digest().is_none()
     }
 
     fn named(&self, name: &Reference) -> Option<Arc<Image>> {
@@ -50,7 +53,8 @@ impl ImageStore {
         let before = self.named(name).map(|image| image.id.clone());
         let (store, options) = (self.clone(), LoadOptions { quiet: true, ..LoadOptions::default() });
         let loaded = task::blocking("load", move || {
-            let archive = archive().map_err(|source| crate::Error::Stream { operation: "write archive", source })?;
+            let archive =
+                archive().map_err(|source| crate::Error::Stream { operation: "write archive", source })?;
             store.load_blocking(&archive[..], &options, &Progress::none())
         })
         .await?;
@@ -87,7 +91,8 @@ fn archive() -> io::Result<Vec<u8>> {
         history: vec![history],
         ..ImageConfig::default()
     };
-    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["{NAME}:latest"],"Layers":["layer.tar"]}}]"#);
+    let manifest =
+        format!(r#"[{{"Config":"config.json","RepoTags":["{NAME}:latest"],"Layers":["layer.tar"]}}]"#);
     tar(&[
         ("config.json", 0o644, &config.to_bytes()),
         ("layer.tar", 0o644, &layer),

@@ -1,6 +1,8 @@
 //! What can go wrong with images. Texts that clients parse are Docker's.
 
-use crate::{load::InvalidArchive, manifest::InvalidManifest, platform::InvalidPlatform, reference::InvalidReference};
+use crate::{
+    load::InvalidArchive, manifest::InvalidManifest, platform::InvalidPlatform, reference::InvalidReference,
+};
 use archive::error::errno_text;
 use model::{Digest, ErrorKind};
 use std::{io, path::PathBuf};
@@ -24,7 +26,9 @@ pub enum Error {
     Ambiguous { prefix: String, count: usize },
 
     /// The image is there, but not for this platform.
-    #[error("image with reference {familiar} was found but does not provide the specified platform ({wanted})")]
+    #[error(
+        "image with reference {familiar} was found but does not provide the specified platform ({wanted})"
+    )]
     WrongPlatform { familiar: String, wanted: String },
 
     #[error(transparent)]
@@ -112,7 +116,9 @@ impl Error {
             | Self::FilterValue { .. }
             | Self::Change(_)
             | Self::Archive(_) => ErrorKind::InvalidParameter,
-            Self::NoSuchImage { .. } | Self::Ambiguous { .. } | Self::WrongPlatform { .. } => ErrorKind::NotFound,
+            Self::NoSuchImage { .. } | Self::Ambiguous { .. } | Self::WrongPlatform { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Layer(e) => e.kind(),
             Self::Driver(e) => e.kind(),

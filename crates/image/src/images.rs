@@ -5,8 +5,8 @@ use crate::{
     catalog::Catalog,
     claims::Claims,
     content::Content,
-    reference,
     records::{ImageRecord, LayerRecord, NameRecord},
+    reference,
     registry::Registries,
 };
 use model::{DataLayout, Digest, Timestamp};
@@ -101,7 +101,12 @@ impl Drop for Pin {
 impl ImageStore {
     /// Opens the records below `layout`. An image whose layers or configuration are gone (a power loss, a hand in the
     /// data root) is reported in the log and dropped; the rest opens.
-    pub fn open(store: Store, layout: &DataLayout, driver: Arc<dyn Driver>, registries: RegistryConfig) -> Result<Self> {
+    pub fn open(
+        store: Store,
+        layout: &DataLayout,
+        driver: Arc<dyn Driver>,
+        registries: RegistryConfig,
+    ) -> Result<Self> {
         let tmp = layout.tmp().join("image");
         reset_directory(&tmp)?;
         let records = Records::new(store, driver.name());
@@ -152,6 +157,11 @@ impl ImageStore {
     /// An image by its whole ID.
     pub fn get(&self, id: &Digest) -> Option<Arc<Image>> {
         self.catalog().images.get(id).cloned()
+    }
+
+    /// How registries are reached (`docker info`).
+    pub fn registries(&self) -> &RegistryConfig {
+        self.inner.registries.config()
     }
 
     /// How many images there are (`docker info`).

@@ -59,10 +59,12 @@ impl ImageStore {
         request: ImportRequest,
     ) -> Result<Imported> {
         let platform = request.platform.unwrap_or_else(Platform::host);
-        let made = self.make_layer(archive, &Expected { parent: None, blob: None, diff_id: None, seen: None })?;
+        let made =
+            self.make_layer(archive, &Expected { parent: None, blob: None, diff_id: None, seen: None })?;
         let _pin = self.pin(vec![made.chain]);
         let now = Timestamp::now().to_string();
-        let history = History { created: Some(now.clone()), comment: request.message.clone(), ..History::default() };
+        let history =
+            History { created: Some(now.clone()), comment: request.message.clone(), ..History::default() };
         let image = ImageConfig {
             architecture: platform.architecture,
             variant: platform.variant,
@@ -77,7 +79,8 @@ impl ImageStore {
         let bytes = image.to_bytes();
         let name = request.name.map(Reference::or_latest);
         let names: Vec<_> = name.iter().cloned().collect();
-        let image = self.add_image(&NewImage { config: &bytes, parent: None, manifest: None, names: &names })?;
+        let image =
+            self.add_image(&NewImage { config: &bytes, parent: None, manifest: None, names: &names })?;
         Ok(Imported { image: image.id.clone(), name })
     }
 }

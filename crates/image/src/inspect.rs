@@ -83,7 +83,8 @@ fn history(catalog: &Catalog, image: &Image) -> Vec<HistoryLine> {
     let mut layers = image.layers.iter();
     let mut lines = Vec::new();
     for (index, entry) in image.config.history.iter().enumerate() {
-        let layer = if entry.empty_layer { None } else { layers.next().and_then(|chain| catalog.layers.get(chain)) };
+        let layer =
+            if entry.empty_layer { None } else { layers.next().and_then(|chain| catalog.layers.get(chain)) };
         let ended = known.get(&(index + 1));
         let names = ended.map(|image| catalog.names_of(image)).unwrap_or_default();
         lines.push(HistoryLine {

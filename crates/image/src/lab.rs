@@ -1,8 +1,8 @@
 //! What this crate's tests share: a store in a temporary directory, and archives to put into it.
 
 use crate::{
-    ContainerUse, Error, Image, ImageStore, LoadOptions, Loaded, Message, Progress, RegistryConfig, Removed, chain::digest_of,
-    manifest::Descriptor,
+    ContainerUse, Error, Image, ImageStore, LoadOptions, Loaded, Message, Progress, RegistryConfig, Removed,
+    chain::digest_of, manifest::Descriptor,
 };
 use model::{DataLayout, Digest};
 use std::{
@@ -57,7 +57,9 @@ impl Lab {
 
     pub fn remove(&self, image: &str, force: bool, uses: &[ContainerUse]) -> Result<Vec<String>, Error> {
         let options = crate::RemoveOptions { force, no_prune: false };
-        self.store.remove(image, options, &|| uses.to_vec()).map(|removed| removed.iter().map(shown).collect())
+        self.store
+            .remove(image, options, &|| uses.to_vec())
+            .map(|removed| removed.iter().map(shown).collect())
     }
 
     /// A file of an image's tree.
@@ -120,7 +122,12 @@ impl Heard {
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// A plain layer archive of these files.

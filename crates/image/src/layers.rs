@@ -45,7 +45,9 @@ impl ImageStore {
         let source_failure = blob.take_failure();
         let unpacked = match (unpacked, source_failure) {
             // The reason behind a failed read says more than the archive code can.
-            (Err(_), Some(failure)) => return Err(Error::Stream { operation: "read layer", source: failure }),
+            (Err(_), Some(failure)) => {
+                return Err(Error::Stream { operation: "read layer", source: failure });
+            }
             (unpacked, _) => unpacked?,
         };
         let found = blob.finish().map_err(|source| Error::Stream { operation: "read layer", source })?;
@@ -53,7 +55,11 @@ impl ImageStore {
             return Err(Error::DigestMismatch { what: "layer".to_owned(), wanted: wanted.clone(), found });
         }
         if let Some(wanted) = expected.diff_id.filter(|wanted| **wanted != unpacked.diff_id) {
-            return Err(Error::DiffIdMismatch { blob: found, wanted: wanted.clone(), found: unpacked.diff_id });
+            return Err(Error::DiffIdMismatch {
+                blob: found,
+                wanted: wanted.clone(),
+                found: unpacked.diff_id,
+            });
         }
         let chain = chain_id(expected.parent, &unpacked.diff_id);
         inner.framing.keep(framing, &unpacked.diff_id)?;

@@ -138,8 +138,12 @@ impl ImageStore {
     pub fn shared_size(&self, image: &Digest) -> u64 {
         let catalog = self.catalog();
         let Some(image) = catalog.images.get(image) else { return 0 };
-        let others: BTreeSet<_> =
-            catalog.images.values().filter(|other| other.id != image.id).flat_map(|other| &other.layers).collect();
+        let others: BTreeSet<_> = catalog
+            .images
+            .values()
+            .filter(|other| other.id != image.id)
+            .flat_map(|other| &other.layers)
+            .collect();
         let shared = image.layers.iter().filter(|chain| others.contains(chain));
         shared.filter_map(|chain| catalog.layers.get(chain)).map(|layer| layer.size).sum()
     }
@@ -159,10 +163,14 @@ pub(crate) fn select(catalog: &Catalog, filter: &ListFilter) -> Result<Vec<Summa
     let mut found = Vec::new();
     for image in catalog.images.values() {
         let at = image.config.created_at();
-        let in_time = before.iter().chain(&filter.until).all(|limit| at < *limit) && since.iter().all(|limit| at > *limit);
+        let in_time = before.iter().chain(&filter.until).all(|limit| at < *limit)
+            && since.iter().all(|limit| at > *limit);
         let names = names.remove(&image.id).unwrap_or_default();
         let is_dangling = names.is_empty();
-        if !in_time || !filter.fits_labels(image) || filter.dangling.is_some_and(|wanted| wanted != is_dangling) {
+        if !in_time
+            || !filter.fits_labels(image)
+            || filter.dangling.is_some_and(|wanted| wanted != is_dangling)
+        {
             continue;
         }
         let fitting: Vec<_> = names.into_iter().filter(|name| filter.fits_reference(name)).collect();
@@ -172,7 +180,11 @@ pub(crate) fn select(catalog: &Catalog, filter: &ListFilter) -> Result<Vec<Summa
         }
         let (digests, tags): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|name| name.digest().is_some());
         let familiar = |names: Vec<&Reference>| names.into_iter().map(Reference::familiar).collect();
-        found.push(Summary { image: image.clone(), repo_tags: familiar(tags), repo_digests: familiar(digests) });
+        found.push(Summary {
+            image: image.clone(),
+            repo_tags: familiar(tags),
+            repo_digests: familiar(digests),
+        });
     }
     found.sort_by_key(|summary| std::cmp::Reverse(summary.image.config.created_at()));
     Ok(found)
@@ -184,7 +196,9 @@ mod tests {
 
     #[test]
     fn filters_are_checked() {
-        let filter = ListFilter::parse([("dangling", "true"), ("label", "a=b"), ("until", "2026-01-01T00:00:00Z")]).unwrap();
+        let filter =
+            ListFilter::parse([("dangling", "true"), ("label", "a=b"), ("until", "2026-01-01T00:00:00Z")])
+                .unwrap();
         assert_eq!(filter.dangling, Some(true));
         assert_eq!(filter.until[0].to_string(), "2026-01-01T00:00:00Z");
         for (key, value, text) in [

@@ -85,6 +85,7 @@ pub struct Index {
 
 /// What a registry or a layout serves under a manifest's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made")]
 pub enum Document {
     Image(Manifest),
     Index(Index),
@@ -95,7 +96,9 @@ pub enum Document {
 pub enum InvalidManifest {
     #[error("not JSON of a manifest: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("schema version {0} is not supported: only 2 is (schema 1 images were retired in 2017; push the image again with a current client)")]
+    #[error(
+        "schema version {0} is not supported: only 2 is (schema 1 images were retired in 2017; push the image again with a current client)"
+    )]
     Schema(u64),
     #[error("media type {0:?} is neither an image manifest nor an index")]
     MediaType(String),
@@ -187,7 +190,8 @@ mod tests {
     fn a_manifest_is_told_from_an_index() {
         let image = Document::parse(manifest_json(OCI_MANIFEST).as_bytes(), "").unwrap();
         assert!(matches!(image, Document::Image(m) if m.config.digest.as_str() == digest("a")));
-        let untyped = format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{}","size":1}}]}}"#, digest("b"));
+        let untyped =
+            format!(r#"{{"schemaVersion":2,"manifests":[{{"digest":"{}","size":1}}]}}"#, digest("b"));
         assert!(matches!(Document::parse(untyped.as_bytes(), "application/json"), Ok(Document::Index(_))));
     }
 
@@ -215,8 +219,18 @@ mod tests {
         };
         let mut attestation = entry("9", "linux/amd64");
         attestation.annotations.insert("vnd.docker.reference.type".into(), "attestation-manifest".into());
-        let manifests = vec![attestation, entry("1", "linux/arm/v5"), entry("2", "linux/arm/v7"), entry("3", "linux/amd64")];
-        let index = Index { schema_version: 2, media_type: OCI_INDEX.into(), manifests, annotations: BTreeMap::new() };
+        let manifests = vec![
+            attestation,
+            entry("1", "linux/arm/v5"),
+            entry("2", "linux/arm/v7"),
+            entry("3", "linux/amd64"),
+        ];
+        let index = Index {
+            schema_version: 2,
+            media_type: OCI_INDEX.into(),
+            manifests,
+            annotations: BTreeMap::new(),
+        };
         let pick = |p: &str| index.select(&p.parse().unwrap()).map(|d| d.digest.hex()[..1].to_owned());
         assert_eq!(pick("linux/arm/v7").as_deref(), Some("2"));
         assert_eq!(pick("linux/arm/v6").as_deref(), Some("1"));

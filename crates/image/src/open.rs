@@ -14,7 +14,9 @@ pub(crate) fn read(records: &Records, content: &Content, driver: &dyn Driver) ->
     let mut catalog = Catalog::default();
     for (chain, record) in entries(records, records.layers.list_lossy()?) {
         match (chain.parse::<Digest>(), record) {
-            (Ok(chain), Ok(record)) if driver.layer_exists(&chain) => drop(catalog.layers.insert(chain, record)),
+            (Ok(chain), Ok(record)) if driver.layer_exists(&chain) => {
+                drop(catalog.layers.insert(chain, record))
+            }
             _ => drop_record(records, &records.layers, &chain, "its files are gone")?,
         }
     }
@@ -38,7 +40,9 @@ pub(crate) fn read(records: &Records, content: &Content, driver: &dyn Driver) ->
 /// The documents of this storage driver, keys without its prefix.
 fn entries<T>(records: &Records, all: Vec<(String, T)>) -> Vec<(String, T)> {
     let prefix = records.key("");
-    all.into_iter().filter_map(|(key, document)| Some((key.strip_prefix(&prefix)?.to_owned(), document))).collect()
+    all.into_iter()
+        .filter_map(|(key, document)| Some((key.strip_prefix(&prefix)?.to_owned(), document)))
+        .collect()
 }
 
 fn drop_record<T: serde::Serialize + serde::de::DeserializeOwned>(

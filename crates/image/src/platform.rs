@@ -19,7 +19,9 @@ pub struct Platform {
 
 /// The text names no platform. Worded as containerd's `platforms.Parse`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is an invalid OS component of {0:?}: OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument")]
+#[error(
+    "{0:?} is an invalid OS component of {0:?}: OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument"
+)]
 pub struct InvalidPlatform(pub String);
 
 impl Platform {
@@ -33,21 +35,29 @@ impl Platform {
             "powerpc64" => ("ppc64le", ""),
             other => (other, ""),
         };
-        Self { architecture: architecture.to_owned(), os: "linux".to_owned(), variant: variant.to_owned(), ..Self::default() }
+        Self {
+            architecture: architecture.to_owned(),
+            os: "linux".to_owned(),
+            variant: variant.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// With the aliases and implied variants resolved (containerd `platforms.Normalize`).
     pub fn normalized(&self) -> Self {
-        let (architecture, variant) = match (self.architecture.to_lowercase().as_str(), self.variant.to_lowercase().as_str()) {
-            ("i386", v) => ("386".to_owned(), v.to_owned()),
-            ("x86_64" | "x86-64" | "amd64", v) => ("amd64".to_owned(), if v == "v1" { "" } else { v }.to_owned()),
-            ("aarch64" | "arm64", "" | "8" | "v8") => ("arm64".to_owned(), "v8".to_owned()),
-            ("aarch64" | "arm64", v) => ("arm64".to_owned(), v.to_owned()),
-            ("armhf", _) | ("arm", "" | "7" | "v7") => ("arm".to_owned(), "v7".to_owned()),
-            ("armel", _) => ("arm".to_owned(), "v6".to_owned()),
-            ("arm", "5" | "6" | "8") => ("arm".to_owned(), format!("v{}", self.variant)),
-            (a, v) => (a.to_owned(), v.to_owned()),
-        };
+        let (architecture, variant) =
+            match (self.architecture.to_lowercase().as_str(), self.variant.to_lowercase().as_str()) {
+                ("i386", v) => ("386".to_owned(), v.to_owned()),
+                ("x86_64" | "x86-64" | "amd64", v) => {
+                    ("amd64".to_owned(), if v == "v1" { "" } else { v }.to_owned())
+                }
+                ("aarch64" | "arm64", "" | "8" | "v8") => ("arm64".to_owned(), "v8".to_owned()),
+                ("aarch64" | "arm64", v) => ("arm64".to_owned(), v.to_owned()),
+                ("armhf", _) | ("arm", "" | "7" | "v7") => ("arm".to_owned(), "v7".to_owned()),
+                ("armel", _) => ("arm".to_owned(), "v6".to_owned()),
+                ("arm", "5" | "6" | "8") => ("arm".to_owned(), format!("v{}", self.variant)),
+                (a, v) => (a.to_owned(), v.to_owned()),
+            };
         Self { architecture, variant, os: self.os.to_lowercase(), ..self.clone() }
     }
 
@@ -62,7 +72,9 @@ impl Platform {
         if have.variant == want.variant {
             return Some(0);
         }
-        let level = |v: &str| v.trim_start_matches('v').parse::<u32>().unwrap_or(if v.is_empty() { 1 } else { u32::MAX });
+        let level = |v: &str| {
+            v.trim_start_matches('v').parse::<u32>().unwrap_or(if v.is_empty() { 1 } else { u32::MAX })
+        };
         level(&want.variant).checked_sub(level(&have.variant)).filter(|d| *d > 0)
     }
 
@@ -78,7 +90,9 @@ impl FromStr for Platform {
     /// `os`, `arch`, `os/arch` or `os/arch/variant`; what is missing is the host's.
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
         let parts: Vec<&str> = text.split('/').collect();
-        let word = |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        let word = |p: &&str| {
+            !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        };
         if !parts.iter().all(word) {
             return Err(InvalidPlatform(text.to_owned()));
         }
@@ -90,7 +104,9 @@ impl FromStr for Platform {
             ..Self::default()
         };
         let platform = match parts.as_slice() {
-            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => made(os, &host.architecture, &host.variant),
+            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => {
+                made(os, &host.architecture, &host.variant)
+            }
             [arch] if is_known_arch(arch) => made(&host.os, arch, ""),
             [os, arch] => made(os, arch, ""),
             [os, arch, variant] => made(os, arch, variant),
@@ -102,8 +118,8 @@ impl FromStr for Platform {
 
 fn is_known_arch(text: &str) -> bool {
     const KNOWN: &[&str] = &[
-        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
-        "s390x", "wasm", "i386", "x86_64", "x86-64", "aarch64", "armhf", "armel",
+        "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+        "ppc64le", "riscv64", "s390x", "wasm", "i386", "x86_64", "x86-64", "aarch64", "armhf", "armel",
     ];
     KNOWN.contains(&text)
 }

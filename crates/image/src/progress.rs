@@ -109,7 +109,10 @@ mod tests {
     #[test]
     fn lines_look_like_dockers() {
         for (message, json) in [
-            (Message::about("latest", "Pulling from library/x"), r#"{"status":"Pulling from library/x","id":"latest"}"#),
+            (
+                Message::about("latest", "Pulling from library/x"),
+                r#"{"status":"Pulling from library/x","id":"latest"}"#,
+            ),
             (Message::step("abc", "Waiting", 0, 0), r#"{"status":"Waiting","progressDetail":{},"id":"abc"}"#),
             (
                 Message::step("abc", "Downloading", 1, 2),

@@ -97,7 +97,8 @@ impl ImageStore {
     fn is_needed(&self, chain: &Digest, uses: &[ContainerUse]) -> bool {
         let catalog = self.catalog();
         let in_image = catalog.images.values().any(|image| image.layers.contains(chain));
-        let in_use = |c: &ContainerUse| c.top_layer.as_ref().is_some_and(|top| self.stack(top).contains(chain));
+        let in_use =
+            |c: &ContainerUse| c.top_layer.as_ref().is_some_and(|top| self.stack(top).contains(chain));
         in_image || catalog.is_pinned(chain) || uses.iter().any(in_use)
     }
 

@@ -53,7 +53,17 @@ pub fn apply(config: &mut ContainerConfig, changes: &[String]) -> Result<()> {
 
 fn one(config: &mut ContainerConfig, instruction: &str, rest: &str, cmd_is_new: &mut bool) -> Result<()> {
     const ALLOWED: [&str; 11] = [
-        "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+        "CMD",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "LABEL",
+        "ONBUILD",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
     ];
     if !ALLOWED.contains(&instruction) {
         return Err(InvalidChange::NotAllowed(instruction.to_lowercase()));

@@ -33,7 +33,8 @@ fn an_entrypoint_resets_an_older_command() {
 
 #[test]
 fn variables_and_labels_take_quotes() {
-    let config = applied(&[r#"ENV A=1 B="two words" C=a\ b PATH=/sbin"#, "ENV OLD the old form", "LABEL x.y='z' e="]);
+    let config =
+        applied(&[r#"ENV A=1 B="two words" C=a\ b PATH=/sbin"#, "ENV OLD the old form", "LABEL x.y='z' e="]);
     assert_eq!(config.env, ["PATH=/sbin", "A=1", "B=two words", "C=a b", "OLD=the old form"]);
     assert_eq!(config.labels["x.y"], "z");
     assert_eq!(config.labels["e"], "");

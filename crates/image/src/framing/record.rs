@@ -208,7 +208,8 @@ impl<W: Write> Recorder<W> {
 
     /// An extended header's data is complete.
     fn extension(&mut self) {
-        if let State::Extension { kind, data, padding, .. } = std::mem::replace(&mut self.state, State::Rest) {
+        if let State::Extension { kind, data, padding, .. } = std::mem::replace(&mut self.state, State::Rest)
+        {
             match kind {
                 Kind::Pax => self.pax = Pax::parse(&data),
                 _ => self.long_name = Some(until_nul(&data).to_vec()),

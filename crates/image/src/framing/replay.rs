@@ -70,7 +70,11 @@ fn open(root: &impl AsFd, path: &[u8]) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let path = Path::new(OsStr::from_bytes(path));
     let file: File = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?.into();
-    if file.metadata()?.is_file() { Ok(file) } else { Err(invalid("a file of it is no regular file any more")) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(invalid("a file of it is no regular file any more"))
+    }
 }
 
 fn copy_exactly(from: &mut impl Read, out: &mut dyn Write, length: u64) -> io::Result<()> {

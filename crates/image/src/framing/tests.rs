@@ -90,7 +90,11 @@ fn links_lead_nowhere_outside() {
     let (archive, dir) = sample(&[("etc/passwd".to_owned(), 600)]);
     fs::remove_dir_all(dir.path().join("etc")).unwrap();
     std::os::unix::fs::symlink("/etc", dir.path().join("etc")).unwrap();
-    assert_eq!(replay(&record(&archive, 512), dir.path()).unwrap_err().raw_os_error(), Some(40), "ELOOP: /etc in the root is the link itself");
+    assert_eq!(
+        replay(&record(&archive, 512), dir.path()).unwrap_err().raw_os_error(),
+        Some(40),
+        "ELOOP: /etc in the root is the link itself"
+    );
 }
 
 proptest! {

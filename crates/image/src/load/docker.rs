@@ -1,7 +1,9 @@
 //! `manifest.json`: what `docker save` has written since 1.10.
 
 use super::{InvalidArchive, Layer, Load, Loaded, json};
-use crate::{Error, ImageConfig, Reference, Result, add::NewImage, chain::digest_of, reference::InvalidReference};
+use crate::{
+    Error, ImageConfig, Reference, Result, add::NewImage, chain::digest_of, reference::InvalidReference,
+};
 use model::Digest;
 use serde::Deserialize;
 
@@ -53,7 +55,8 @@ fn image(load: &Load<'_>, entry: &Entry, names: &[Reference]) -> Result<Loaded> 
     let layers = paths.iter().map(layer).collect::<Result<Vec<_>>>()?;
     let _pin = load.layers(diff_ids, &layers).map_err(|e| name_layer(e, paths, diff_ids))?;
     let _pin_config = load.store.pin(vec![id]);
-    let parent = entry.parent.as_ref().and_then(|p| p.parse::<Digest>().ok()).filter(|p| load.store.get(p).is_some());
+    let parent =
+        entry.parent.as_ref().and_then(|p| p.parse::<Digest>().ok()).filter(|p| load.store.get(p).is_some());
     load.image(&NewImage { config: &config, parent, manifest: None, names })
 }
 

@@ -92,7 +92,8 @@ fn config(chain: &[(String, V1)], diff_ids: Vec<Digest>) -> ImageConfig {
         ..ImageConfig::default()
     };
     if let Some((_, top)) = chain.last() {
-        let or = |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
+        let or =
+            |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
         config.architecture = or(&top.architecture, &crate::Platform::host().architecture);
         config.os = or(&top.os, "linux");
         config.created = top.created.clone();

@@ -15,12 +15,8 @@ mod tests;
 pub use error::InvalidArchive;
 
 use crate::{
-    Error, Image, ImageStore, Message, Platform, Progress, Reference, Result,
-    add::NewImage,
-    layers::Expected,
-    manifest::Descriptor,
-    records::SeenBlob,
-    task,
+    Error, Image, ImageStore, Message, Platform, Progress, Reference, Result, add::NewImage,
+    layers::Expected, manifest::Descriptor, records::SeenBlob, task,
 };
 use model::Digest;
 use spool::{Member, Spool};
@@ -114,7 +110,13 @@ impl Load<'_> {
         }
     }
 
-    fn stack(&self, diff_ids: &[Digest], chains: &[Digest], layers: &[Layer<'_>], made: &mut Vec<Digest>) -> Result<()> {
+    fn stack(
+        &self,
+        diff_ids: &[Digest],
+        chains: &[Digest],
+        layers: &[Layer<'_>],
+        made: &mut Vec<Digest>,
+    ) -> Result<()> {
         let mut parent: Option<&Digest> = None;
         for ((diff_id, chain), layer) in diff_ids.iter().zip(chains).zip(layers) {
             let _claim = self.store.inner.claims.take_blocking(chain);
@@ -128,7 +130,12 @@ impl Load<'_> {
     }
 
     /// Makes one layer; its diff ID is checked when it is known.
-    fn layer(&self, parent: Option<&Digest>, diff_id: Option<&Digest>, layer: &Layer<'_>) -> Result<crate::layers::Made> {
+    fn layer(
+        &self,
+        parent: Option<&Digest>,
+        diff_id: Option<&Digest>,
+        layer: &Layer<'_>,
+    ) -> Result<crate::layers::Made> {
         let seen = layer.blob.clone().map(|blob| SeenBlob { repository: String::new(), blob });
         let expected = Expected { parent, blob: layer.blob.as_ref().map(|b| &b.digest), diff_id, seen };
         let id = diff_id.or(expected.blob).map_or_else(|| "layer".to_owned(), |d| d.short().to_owned());

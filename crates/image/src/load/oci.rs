@@ -37,7 +37,8 @@ fn parse(member: &str, bytes: &[u8], media_type: &str) -> Result<Document> {
 /// A bare tag says nothing about the repository, so such an image stays unnamed.
 fn name(descriptor: &Descriptor) -> Option<Reference> {
     let annotation = |key: &str| descriptor.annotations.get(key).filter(|text| !text.is_empty());
-    let text = annotation(CONTAINERD_NAME).or_else(|| annotation(OCI_NAME).filter(|t| t.contains(['/', ':'])))?;
+    let text =
+        annotation(CONTAINERD_NAME).or_else(|| annotation(OCI_NAME).filter(|t| t.contains(['/', ':'])))?;
     Reference::parse(text).ok().map(|reference| reference.trim_digest().or_latest())
 }
 
@@ -84,7 +85,9 @@ fn image(load: &Load<'_>, chosen: (Descriptor, Vec<u8>, Manifest), names: &[Refe
     check_platform(load, &parsed)?;
     let diff_ids = &parsed.rootfs.diff_ids;
     if manifest.layers.len() != diff_ids.len() {
-        return Err(InvalidArchive::LayerCount { expected: manifest.layers.len(), got: diff_ids.len() }.into());
+        return Err(
+            InvalidArchive::LayerCount { expected: manifest.layers.len(), got: diff_ids.len() }.into()
+        );
     }
     let layer = |blob: &Descriptor| {
         load.spool.member(&path(blob)).map(|member| Layer { member, blob: Some(blob.clone()) })

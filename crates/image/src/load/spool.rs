@@ -63,7 +63,7 @@ impl Spool {
         std::fs::create_dir(&path).map_err(Error::file("mkdir", &path))?;
         let mut spool = Self { dir: Directory(path), members: HashMap::new(), files: 0 };
         let limits = Limits { entries: MEMBERS_MAX, ..Limits::default() };
-        let mut blob = Blob::new(archive, &limits).map_err(|e| archive::Error::Decompress(e))?;
+        let mut blob = Blob::new(archive, &limits).map_err(archive::Error::Decompress)?;
         let mut reader = Reader::new(BufReader::with_capacity(128 << 10, &mut blob), &limits);
         let outcome = spool.members(&mut reader);
         drop(reader);

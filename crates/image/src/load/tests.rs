@@ -38,7 +38,8 @@ fn an_image_without_a_name_is_told_by_id() {
         let lab = Lab::new();
         let heard = Heard::default();
         let archive = docker_archive(&[(&[layer(&[("a", "a")])], &[])]);
-        let loaded = lab.store.load_blocking(&archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
+        let loaded =
+            lab.store.load_blocking(&archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
         assert_eq!(heard.texts().last(), Some(&format!("Loaded image ID: {}\n", loaded[0].image)));
         assert!(lab.store.resolve(&loaded[0].image.hex()[..6]).is_ok());
     });
@@ -52,7 +53,10 @@ fn a_name_moves_to_the_newer_image() {
         let heard = Heard::default();
         let archive = docker_archive(&[(&[layer(&[("file", "new")])], &["app"])]);
         lab.store.load_blocking(&archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
-        let told = format!("The image app:latest already exists, renaming the old one with ID {} to empty string\n", old.id);
+        let told = format!(
+            "The image app:latest already exists, renaming the old one with ID {} to empty string\n",
+            old.id
+        );
         assert!(heard.texts().contains(&told), "{:?}", heard.texts());
         assert_ne!(lab.store.resolve("app").unwrap().id, old.id);
         assert!(lab.store.names(&old.id).is_empty());
@@ -61,9 +65,16 @@ fn a_name_moves_to_the_newer_image() {
 
 /// An OCI layout of these blobs, whose index names `top`.
 fn oci_layout(top: &[Descriptor], blobs: &[(Descriptor, Vec<u8>)]) -> Vec<u8> {
-    let index = Index { schema_version: 2, media_type: manifest::OCI_INDEX.into(), manifests: top.to_vec(), annotations: BTreeMap::new() };
-    let mut files: Vec<(String, Vec<u8>)> =
-        blobs.iter().map(|(d, bytes)| (format!("./blobs/sha256/{}", d.digest.hex()), bytes.clone())).collect();
+    let index = Index {
+        schema_version: 2,
+        media_type: manifest::OCI_INDEX.into(),
+        manifests: top.to_vec(),
+        annotations: BTreeMap::new(),
+    };
+    let mut files: Vec<(String, Vec<u8>)> = blobs
+        .iter()
+        .map(|(d, bytes)| (format!("./blobs/sha256/{}", d.digest.hex()), bytes.clone()))
+        .collect();
     files.push(("./oci-layout".into(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
     files.push(("./index.json".into(), serde_json::to_vec(&index).unwrap()));
     let files: Vec<_> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
@@ -76,7 +87,13 @@ fn oci_image(layers: &[Vec<u8>]) -> (Descriptor, Vec<(Descriptor, Vec<u8>)>) {
     let compressed: Vec<_> = layers
         .iter()
         .enumerate()
-        .map(|(i, l)| if i % 2 == 0 { blob(manifest::OCI_LAYER, &gzip(l)) } else { blob(manifest::OCI_LAYER, &zstd::encode_all(&l[..], 3).unwrap()) })
+        .map(|(i, l)| {
+            if i % 2 == 0 {
+                blob(manifest::OCI_LAYER, &gzip(l))
+            } else {
+                blob(manifest::OCI_LAYER, &zstd::encode_all(&l[..], 3).unwrap())
+            }
+        })
         .collect();
     let manifest = Manifest {
         schema_version: 2,
@@ -97,7 +114,12 @@ fn an_oci_layout_with_a_nested_index_is_loaded_for_this_platform() {
         manifest.platform = Some(Platform::host());
         let mut other = Descriptor::new(manifest::OCI_MANIFEST, digest_of(b"absent"), 6);
         other.platform = Some("linux/s390x".parse().unwrap());
-        let inner = Index { schema_version: 2, media_type: manifest::OCI_INDEX.into(), manifests: vec![other, manifest], annotations: BTreeMap::new() };
+        let inner = Index {
+            schema_version: 2,
+            media_type: manifest::OCI_INDEX.into(),
+            manifests: vec![other, manifest],
+            annotations: BTreeMap::new(),
+        };
         let (mut inner, bytes) = blob(manifest::OCI_INDEX, &serde_json::to_vec(&inner).unwrap());
         blobs.push((inner.clone(), bytes));
         inner.annotations.insert("org.opencontainers.image.ref.name".into(), "quay.io/org/app:1".into());
@@ -149,7 +171,10 @@ fn links_between_equal_layers_are_followed() {
         file("x/layer.tar", &layers[0]);
         file("z/layer.tar", &layers[1]);
         file("config.json", &config);
-        file("manifest.json", br#"[{"Config":"config.json","RepoTags":["l:1"],"Layers":["y/layer.tar","z/layer.tar"]}]"#);
+        file(
+            "manifest.json",
+            br#"[{"Config":"config.json","RepoTags":["l:1"],"Layers":["y/layer.tar","z/layer.tar"]}]"#,
+        );
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -174,7 +199,8 @@ fn hostile_archives_give_one_line_and_leave_nothing() {
         let lab = Lab::new();
         let layers = two_layers();
         let config = config(&layers);
-        let manifest = |layers: &str| format!(r#"[{{"Config":"c.json","RepoTags":["x:1"],"Layers":{layers}}}]"#);
+        let manifest =
+            |layers: &str| format!(r#"[{{"Config":"c.json","RepoTags":["x:1"],"Layers":{layers}}}]"#);
         let with = |manifest: &str, extra: &[(&str, &[u8])]| {
             tar(&[&[("c.json", config.as_slice()), ("manifest.json", manifest.as_bytes())], extra].concat())
         };
@@ -183,12 +209,32 @@ fn hostile_archives_give_one_line_and_leave_nothing() {
         check_refused(&lab, b"no archive at all, but longer than nothing", "malformed archive");
         check_refused(&lab, &tar(&[("a", b"b")]), "does not contain a manifest.json");
         check_refused(&lab, &with(&both, &[("0", &layers[0])]), "invalid archive: 1 is missing");
-        check_refused(&lab, &with(&both, &[("0", &layers[0]), ("1", &layers[0])]), "invalid archive: 1 has digest sha256:");
-        check_refused(&lab, &with(&manifest(r#"["0"]"#), &[("0", &layers[0])]), "layers length mismatch: expected 1, got 2");
-        check_refused(&lab, &with(&manifest(r#"["../../etc/passwd","0"]"#), &[("0", &layers[0])]), "is missing");
-        check_refused(&lab, &with(&manifest(r#"["/etc/passwd","0"]"#), &[("0", &layers[0])]), "invalid archive: /etc/passwd is missing");
+        check_refused(
+            &lab,
+            &with(&both, &[("0", &layers[0]), ("1", &layers[0])]),
+            "invalid archive: 1 has digest sha256:",
+        );
+        check_refused(
+            &lab,
+            &with(&manifest(r#"["0"]"#), &[("0", &layers[0])]),
+            "layers length mismatch: expected 1, got 2",
+        );
+        check_refused(
+            &lab,
+            &with(&manifest(r#"["../../etc/passwd","0"]"#), &[("0", &layers[0])]),
+            "is missing",
+        );
+        check_refused(
+            &lab,
+            &with(&manifest(r#"["/etc/passwd","0"]"#), &[("0", &layers[0])]),
+            "invalid archive: /etc/passwd is missing",
+        );
         check_refused(&lab, &with("[", &[]), "invalid archive: manifest.json: EOF");
-        check_refused(&lab, &with(r#"[{"Config":"c.json","RepoTags":["Bad:1"]}]"#, &[]), "invalid tag \"Bad:1\"");
+        check_refused(
+            &lab,
+            &with(r#"[{"Config":"c.json","RepoTags":["Bad:1"]}]"#, &[]),
+            "invalid tag \"Bad:1\"",
+        );
         let truncated = docker_archive(&[(&layers, &["x:1"])]);
         check_refused(&lab, &truncated[..truncated.len() / 2], "");
         let escape = tar(&[("../../../../tmp/lichen-escape", b"x"), ("manifest.json", b"[]")]);
@@ -207,7 +253,11 @@ fn a_link_out_of_the_archive_is_refused() {
             header.set_entry_type(tar::EntryType::Symlink);
             header.set_size(0);
             builder.append_link(&mut header, "manifest.json", target).unwrap();
-            check_refused(&lab, &builder.into_inner().unwrap(), "invalid archive: the link manifest.json leads");
+            check_refused(
+                &lab,
+                &builder.into_inner().unwrap(),
+                "invalid archive: the link manifest.json leads",
+            );
         }
     });
 }
@@ -222,8 +272,7 @@ fn an_oci_layout_that_lies_about_digests_is_refused() {
             // Same length, other bytes; a gzip header still looks like one.
             let at = blobs[lie].1.len() - 1;
             blobs[lie].1[at] ^= 1;
-            check_refused(&lab, &oci_layout(&[manifest.clone()], &blobs), "");
+            check_refused(&lab, &oci_layout(std::slice::from_ref(&manifest), &blobs), "");
         }
     });
 }
-

@@ -41,7 +41,12 @@ enum Stage {
     Committed,
 }
 
-pub(super) fn plan(repository: &str, blobs: &[Descriptor], diff_ids: &[Digest], chains: &[Digest]) -> Vec<Plan> {
+pub(super) fn plan(
+    repository: &str,
+    blobs: &[Descriptor],
+    diff_ids: &[Digest],
+    chains: &[Digest],
+) -> Vec<Plan> {
     let parents = std::iter::once(None).chain(chains.iter().cloned().map(Some));
     let layers = blobs.iter().zip(diff_ids).zip(chains).zip(parents);
     let plan = |(((blob, diff_id), chain), parent): (((&Descriptor, &Digest), &Digest), _)| Plan {
@@ -69,7 +74,8 @@ pub(super) async fn fetch_all(
     let mut below = watch::channel(Stage::Committed).1;
     for plan in plans {
         let (stage, above) = watch::channel(Stage::Queued);
-        let layer = Layer { store: store.clone(), session: session.clone(), plan, progress: progress.clone() };
+        let layer =
+            Layer { store: store.clone(), session: session.clone(), plan, progress: progress.clone() };
         let lower = std::mem::replace(&mut below, above);
         tasks.spawn(async move { layer.have(lower, &stage).await });
     }
@@ -132,7 +138,12 @@ impl Layer {
     }
 
     /// Fetches and unpacks at the same time.
-    async fn make(&self, mut lower: watch::Receiver<Stage>, seen: SeenBlob, permit: OwnedSemaphorePermit) -> Result<()> {
+    async fn make(
+        &self,
+        mut lower: watch::Receiver<Stage>,
+        seen: SeenBlob,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<()> {
         let consumed = Arc::new(AtomicU64::new(0));
         let (to, from) = stream::channel(consumed.clone());
         let fetching = async {

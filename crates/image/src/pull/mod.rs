@@ -54,20 +54,28 @@ impl ImageStore {
             return self.pull_embedded(&wanted.or_latest(), &progress).await.map(|pulled| vec![pulled]);
         }
         let platform = request.platform.clone().unwrap_or_else(Platform::host).normalized();
-        let registries = &self.inner.registries;
-        registries
-            .at_endpoints(&wanted, request.auth.as_ref(), async |session| {
-                let mut pulled = Vec::new();
-                for reference in targets(&session, &request).await? {
-                    let pull = one::Pull { store: self, session: &session, platform: &platform, progress: &progress };
-                    let done = pull.run(&reference).await?;
-                    progress.send(Message::status(format!("Digest: {}", done.digest)));
-                    progress.send(Message::status(outcome(&done)));
-                    pulled.push(done);
-                }
-                Ok(pulled)
-            })
-            .await
+        let mut tries = self.inner.registries.tries(&wanted, request.auth.as_ref())?;
+        while let Some(session) = tries.next().await? {
+            let pull = one::Pull { store: self, session: &session, platform: &platform, progress: &progress };
+            match pull.targets(&request).await {
+                Ok(pulled) => return Ok(pulled),
+                Err(e) => tries.failed(e)?,
+            }
+        }
+        Err(tries.into_error())
+    }
+}
+
+impl one::Pull<'_> {
+    async fn targets(&self, request: &PullRequest) -> Result<Vec<Pulled>> {
+        let mut pulled = Vec::new();
+        for reference in targets(self.session, request).await? {
+            let done = self.run(&reference).await?;
+            self.progress.send(Message::status(format!("Digest: {}", done.digest)));
+            self.progress.send(Message::status(outcome(&done)));
+            pulled.push(done);
+        }
+        Ok(pulled)
     }
 }
 
@@ -84,3 +92,8 @@ pub(crate) fn outcome(pulled: &Pulled) -> String {
     let verdict = if pulled.newer { "Downloaded newer image for" } else { "Image is up to date for" };
     format!("Status: {verdict} {}", pulled.reference.familiar())
 }
+
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod tests;

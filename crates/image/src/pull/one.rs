@@ -45,17 +45,24 @@ impl Pull<'_> {
     async fn choose(&self, reference: &Reference, first: Served) -> Result<(Descriptor, Vec<u8>, Manifest)> {
         let mut served = first;
         for _ in 0..NESTING_MAX {
-            let invalid = |source| Error::Manifest { what: "manifest", digest: served.digest.clone(), source };
+            let invalid =
+                |source| Error::Manifest { what: "manifest", digest: served.digest.clone(), source };
             match Document::parse(&served.bytes, &served.media_type).map_err(invalid)? {
                 Document::Image(manifest) => {
                     check_kind(reference, &manifest)?;
-                    let media_type = if manifest.media_type.is_empty() { &served.media_type } else { &manifest.media_type };
+                    let media_type = if manifest.media_type.is_empty() {
+                        &served.media_type
+                    } else {
+                        &manifest.media_type
+                    };
                     let descriptor = Descriptor::new(media_type, served.digest, served.bytes.len() as u64);
                     return Ok((descriptor, served.bytes, manifest));
                 }
                 Document::Index(index) => {
                     let Some(chosen) = index.select(self.platform) else {
-                        return Err(registry::Error::NoPlatform { platform: self.platform.to_string() }.into());
+                        return Err(
+                            registry::Error::NoPlatform { platform: self.platform.to_string() }.into()
+                        );
                     };
                     served = self.session.manifest(&reference.with_digest(chosen.digest.clone())).await?;
                 }
@@ -76,7 +83,8 @@ impl Pull<'_> {
             Some(_) => self.store.config_bytes(id)?,
             None => self.session.small_blob(id).await?,
         };
-        let parsed = ImageConfig::parse(&config).map_err(|source| Error::Config { digest: id.clone(), source })?;
+        let parsed =
+            ImageConfig::parse(&config).map_err(|source| Error::Config { digest: id.clone(), source })?;
         if !matches!(parsed.os.as_str(), "" | "linux") {
             return Err(registry::Error::OperatingSystem { os: parsed.os }.into());
         }
@@ -106,6 +114,10 @@ fn check_kind(reference: &Reference, manifest: &Manifest) -> Result<()> {
     let media_type = &manifest.config.media_type;
     match media_type.as_str() {
         manifest::OCI_CONFIG | manifest::DOCKER_CONFIG | "" | "application/octet-stream" => Ok(()),
-        _ => Err(registry::Error::NotAnImage { reference: reference.familiar(), media_type: media_type.clone() }.into()),
+        _ => Err(registry::Error::NotAnImage {
+            reference: reference.familiar(),
+            media_type: media_type.clone(),
+        }
+        .into()),
     }
 }

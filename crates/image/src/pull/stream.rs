@@ -56,7 +56,12 @@ impl Read for Receiver {
             match self.pieces.blocking_recv() {
                 Some(Piece::Data(bytes)) => self.current = bytes,
                 Some(Piece::End) => self.ended = true,
-                None => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the transfer was interrupted")),
+                None => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::ConnectionAborted,
+                        "the transfer was interrupted",
+                    ));
+                }
             }
         }
         let take = buffer.len().min(self.current.len());

@@ -9,7 +9,9 @@ pub(super) fn is_identifier(text: &str) -> bool {
 pub(super) fn is_tag(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let bytes = text.as_bytes();
-    (1..=128).contains(&bytes.len()) && word(bytes[0]) && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
+    (1..=128).contains(&bytes.len())
+        && word(bytes[0])
+        && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
 }
 
 /// `path-component ["/" path-component]*`
@@ -59,5 +61,7 @@ pub(super) fn is_digest(text: &str) -> bool {
     let piece = |p: &str| {
         p.starts_with(|c: char| c.is_ascii_alphabetic()) && p.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    algorithm.split(['-', '_', '+', '.']).all(piece) && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    algorithm.split(['-', '_', '+', '.']).all(piece)
+        && hex.len() >= 32
+        && hex.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -31,13 +31,20 @@ fn names_are_normalised_and_shown_familiar() {
     check("EXAMPLE.com/app", "EXAMPLE.com/app", "EXAMPLE.com/app");
     check("a---b/c", "docker.io/a---b/c", "a---b/c");
     check(&format!("app@{DIGEST}"), &format!("docker.io/library/app@{DIGEST}"), &format!("app@{DIGEST}"));
-    check(&format!("app:x@{DIGEST}"), &format!("docker.io/library/app:x@{DIGEST}"), &format!("app:x@{DIGEST}"));
+    check(
+        &format!("app:x@{DIGEST}"),
+        &format!("docker.io/library/app:x@{DIGEST}"),
+        &format!("app:x@{DIGEST}"),
+    );
 }
 
 #[test]
 fn what_is_wrong_is_said_in_dockers_words() {
     let invalid = "invalid reference format";
-    for text in ["", ":tag", "a:", "a/", "/a", "a//b", "-a", "a-", "a._b", "a___b", "a..b", "a:.tag", "a b", "é", "a:é"] {
+    for text in [
+        "", ":tag", "a:", "a/", "/a", "a//b", "-a", "a-", "a._b", "a___b", "a..b", "a:.tag", "a b", "é",
+        "a:é",
+    ] {
         check_error(text, invalid);
     }
     check_error(&format!("a:{}", "t".repeat(129)), invalid);
@@ -53,7 +60,10 @@ fn what_is_wrong_is_said_in_dockers_words() {
     check_error(&format!("a@sha512:{}", "a".repeat(128)), "unsupported digest algorithm");
     let id = "a".repeat(64);
     check_error(&id, &format!("invalid repository name ({id}), cannot specify 64-byte hexadecimal strings"));
-    check_error(&"a/".repeat(128).to_string().trim_end_matches('/').repeat(2), "repository name must not be more than 255 characters");
+    check_error(
+        &"a/".repeat(128).to_string().trim_end_matches('/').repeat(2),
+        "repository name must not be more than 255 characters",
+    );
 }
 
 #[test]

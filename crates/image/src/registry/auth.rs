@@ -57,7 +57,15 @@ fn decode<T: serde::de::DeserializeOwned>(header: &str) -> Result<Option<T>, Inv
         return Ok(None);
     }
     // Clients pad or not, and some use the other alphabet.
-    let text: String = text.trim_end_matches('=').chars().map(|c| match c { '+' => '-', '/' => '_', c => c }).collect();
+    let text: String = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| match c {
+            '+' => '-',
+            '/' => '_',
+            c => c,
+        })
+        .collect();
     let json = general_purpose::URL_SAFE_NO_PAD.decode(text).map_err(|e| InvalidAuth(e.to_string()))?;
     serde_json::from_slice(&json).map(Some).map_err(|e| InvalidAuth(e.to_string()))
 }
@@ -92,7 +100,11 @@ mod tests {
 
     #[test]
     fn passwords_stay_out_of_logs() {
-        let auth = RegistryAuth { password: "secret".into(), identitytoken: "secret".into(), ..RegistryAuth::default() };
+        let auth = RegistryAuth {
+            password: "secret".into(),
+            identitytoken: "secret".into(),
+            ..RegistryAuth::default()
+        };
         assert!(!format!("{auth:?}").contains("secret"));
     }
 }

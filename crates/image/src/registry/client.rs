@@ -70,7 +70,7 @@ fn build(config: &RegistryConfig, endpoint: &Endpoint) -> Result<Client, Error> 
 }
 
 /// rustls wants one provider of algorithms for the process; whoever comes first chooses, and all of us choose ring.
-fn install_crypto() {
+pub(crate) fn install_crypto() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
@@ -81,7 +81,8 @@ fn system_roots() -> &'static [Certificate] {
     ROOTS.get_or_init(|| {
         let chosen = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
         let candidates = chosen.into_iter().chain(SYSTEM_BUNDLES.iter().map(Into::into));
-        let Some((path, pem)) = candidates.filter_map(|p| fs::read(&p).ok().map(|pem| (p, pem))).next() else {
+        let Some((path, pem)) = candidates.filter_map(|p| fs::read(&p).ok().map(|pem| (p, pem))).next()
+        else {
             return Vec::new();
         };
         Certificate::from_pem_bundle(&pem).unwrap_or_else(|e| {
@@ -101,7 +102,9 @@ fn add_certs(mut builder: reqwest::ClientBuilder, directory: &Path) -> Result<re
         let read = || fs::read(path).map_err(|e| fail(archive::error::errno_text(&e)));
         match path.extension().and_then(|e| e.to_str()) {
             Some("crt") => {
-                for certificate in Certificate::from_pem_bundle(&read()?).map_err(|e| fail(super::text::chain(&e)))? {
+                for certificate in
+                    Certificate::from_pem_bundle(&read()?).map_err(|e| fail(super::text::chain(&e)))?
+                {
                     builder = builder.add_root_certificate(certificate);
                 }
             }
@@ -119,7 +122,8 @@ fn add_certs(mut builder: reqwest::ClientBuilder, directory: &Path) -> Result<re
                 let mut pem = read()?;
                 pem.push(b'\n');
                 pem.extend(fs::read(&key).map_err(|e| fail(archive::error::errno_text(&e)))?);
-                builder = builder.identity(Identity::from_pem(&pem).map_err(|e| fail(super::text::chain(&e)))?);
+                builder =
+                    builder.identity(Identity::from_pem(&pem).map_err(|e| fail(super::text::chain(&e)))?);
             }
             _ => {}
         }

@@ -37,7 +37,8 @@ impl RegistryConfig {
         if domain == DEFAULT_DOMAIN {
             for mirror in &self.mirrors {
                 let base = parse_mirror(mirror)?;
-                let insecure = self.is_insecure(&Endpoint { base: base.clone(), is_mirror: true, insecure: false }.host());
+                let insecure = self
+                    .is_insecure(&Endpoint { base: base.clone(), is_mirror: true, insecure: false }.host());
                 endpoints.push(Endpoint { base, is_mirror: true, insecure });
             }
         }
@@ -119,18 +120,34 @@ mod tests {
 
     #[test]
     fn mirrors_come_first_and_only_for_the_hub() {
-        let config = RegistryConfig { mirrors: vec!["http://127.0.0.1:5000".into()], ..RegistryConfig::default() };
-        assert_eq!(urls(&config, "docker.io"), ["http://127.0.0.1:5000/v2/", "https://registry-1.docker.io/v2/"]);
+        let config =
+            RegistryConfig { mirrors: vec!["http://127.0.0.1:5000".into()], ..RegistryConfig::default() };
+        assert_eq!(
+            urls(&config, "docker.io"),
+            ["http://127.0.0.1:5000/v2/", "https://registry-1.docker.io/v2/"]
+        );
         assert_eq!(urls(&config, "quay.io"), ["https://quay.io/v2/"]);
-        assert_eq!(urls(&config, "localhost:5000"), ["https://localhost:5000/v2/", "http://localhost:5000/v2/"]);
+        assert_eq!(
+            urls(&config, "localhost:5000"),
+            ["https://localhost:5000/v2/", "http://localhost:5000/v2/"]
+        );
         assert_eq!(config.endpoints("docker.io").unwrap()[0].host(), "127.0.0.1:5000");
     }
 
     #[test]
     fn insecure_is_what_is_listed() {
-        let insecure = ["10.0.0.0/8", "fd00::/8", "registry.lan", "other.lan:5000"].map(str::to_owned).to_vec();
+        let insecure =
+            ["10.0.0.0/8", "fd00::/8", "registry.lan", "other.lan:5000"].map(str::to_owned).to_vec();
         let config = RegistryConfig { insecure, ..RegistryConfig::default() };
-        for yes in ["10.1.2.3", "10.1.2.3:5000", "[fd00::1]:5000", "registry.lan:1", "other.lan:5000", "127.9.9.9", "[::1]:5"] {
+        for yes in [
+            "10.1.2.3",
+            "10.1.2.3:5000",
+            "[fd00::1]:5000",
+            "registry.lan:1",
+            "other.lan:5000",
+            "127.9.9.9",
+            "[::1]:5",
+        ] {
             assert!(config.is_insecure(yes), "{yes}");
         }
         for no in ["11.0.0.1", "other.lan", "other.lan:5001", "example.com", "[fe00::1]:5000"] {

@@ -15,7 +15,9 @@ pub enum Error {
     NameUnknown { repository: String, message: String },
 
     /// Registries that hide what they do not show say this of absent repositories too.
-    #[error("pull access denied for {repository}, repository does not exist or may require 'docker login': denied: {message}")]
+    #[error(
+        "pull access denied for {repository}, repository does not exist or may require 'docker login': denied: {message}"
+    )]
     Denied { repository: String, message: String },
 
     #[error("unauthorized: {message}")]
@@ -24,7 +26,9 @@ pub enum Error {
     #[error("{method} \"{url}\": no basic auth credentials")]
     NoCredentials { method: &'static str, url: String },
 
-    #[error("{method} \"{url}\": the registry wants authentication by {schemes:?}, of which neither Basic nor Bearer is one")]
+    #[error(
+        "{method} \"{url}\": the registry wants authentication by {schemes:?}, of which neither Basic nor Bearer is one"
+    )]
     Challenge { method: &'static str, url: String, schemes: Vec<String> },
 
     #[error("toomanyrequests: {message}")]
@@ -72,13 +76,15 @@ pub enum Error {
 impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::ManifestUnknown { .. } | Self::NameUnknown { .. } | Self::Denied { .. } | Self::NoPlatform { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::ManifestUnknown { .. }
+            | Self::NameUnknown { .. }
+            | Self::Denied { .. }
+            | Self::NoPlatform { .. } => ErrorKind::NotFound,
             Self::Unauthorized { .. } => ErrorKind::Unauthorized,
-            Self::NotAnImage { .. } | Self::OperatingSystem { .. } | Self::Nested { .. } | Self::Mirror { .. } => {
-                ErrorKind::InvalidParameter
-            }
+            Self::NotAnImage { .. }
+            | Self::OperatingSystem { .. }
+            | Self::Nested { .. }
+            | Self::Mirror { .. } => ErrorKind::InvalidParameter,
             Self::NoSearch { .. } => ErrorKind::NotImplemented,
             Self::TooManyRequests { .. } => ErrorKind::Unavailable,
             // Docker answers 500 to all of these.

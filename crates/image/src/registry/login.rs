@@ -21,16 +21,20 @@ impl ImageStore {
         let domain = domain_of(&auth.serveraddress);
         // Any repository does: only the root of the API is asked for.
         let reference = Reference::parse(&format!("{domain}/login/login"))?;
-        let registries = &self.inner.registries;
-        registries
-            .at_endpoints(&reference, Some(auth), async |session| {
-                if session.endpoint().is_mirror {
-                    return Err(Error::Unauthorized { message: "a mirror takes no credentials".to_owned() }.into());
+        let mut tries = self.inner.registries.tries(&reference, Some(auth))?;
+        while let Some(session) = tries.next().await? {
+            // A mirror takes no credentials.
+            if session.endpoint().is_mirror {
+                continue;
+            }
+            match session.try_credentials(auth).await {
+                Ok(()) => {
+                    return Ok(Login { status: "Login Succeeded".to_owned(), identity_token: String::new() });
                 }
-                session.try_credentials(auth).await.map_err(Into::into)
-            })
-            .await?;
-        Ok(Login { status: "Login Succeeded".to_owned(), identity_token: String::new() })
+                Err(e) => tries.failed(e.into())?,
+            }
+        }
+        Err(tries.into_error())
     }
 }
 
@@ -66,7 +70,9 @@ impl Session {
             return Ok(());
         }
         // Docker's words (moby `registry/auth.go`).
-        Err(Error::Unauthorized { message: format!("login attempt to {url} failed with status: {}", second.status()) })
+        Err(Error::Unauthorized {
+            message: format!("login attempt to {url} failed with status: {}", second.status()),
+        })
     }
 }
 

@@ -22,6 +22,8 @@ pub use login::Login;
 pub use search::SearchResult;
 
 pub(crate) use client::Clients;
+#[cfg(test)]
+pub(crate) use client::install_crypto;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use session::{Served, Session};
 pub(crate) use text::transport;
@@ -60,44 +62,78 @@ impl Registries {
         Self { config, clients: Clients::default(), downloads: Arc::new(Semaphore::new(permits)) }
     }
 
-    /// Runs `work` at the first endpoint of the reference's domain that can do it.
-    ///
-    /// A mirror may lack anything; the registry itself is then asked. When all fail, an answer about the repository
-    /// outweighs the silence of another endpoint, and else the last failure is given, as Docker does.
-    pub async fn at_endpoints<T>(
-        &self,
+    pub fn config(&self) -> &RegistryConfig {
+        &self.config
+    }
+
+    /// The endpoints of the reference's domain, to be tried in order.
+    pub fn tries<'a>(
+        &'a self,
         reference: &Reference,
-        auth: Option<&RegistryAuth>,
-        work: impl AsyncFn(Session) -> Result<T>,
-    ) -> Result<T> {
-        let mut failure: Option<crate::Error> = None;
-        let mut speaks_tls = false;
-        for endpoint in self.config.endpoints(reference.domain())? {
-            if speaks_tls && endpoint.base.scheme() == "http" {
+        auth: Option<&'a RegistryAuth>,
+    ) -> Result<Tries<'a>, Error> {
+        let endpoints = self.config.endpoints(reference.domain())?.into_iter();
+        Ok(Tries {
+            registries: self,
+            reference: reference.clone(),
+            auth,
+            endpoints,
+            speaks_tls: false,
+            failure: None,
+        })
+    }
+}
+
+/// One endpoint after the other, until one can do what is wanted.
+///
+/// A mirror may lack anything; the registry itself is then asked. When all fail, an answer about the repository
+/// outweighs the silence of another endpoint, and else the last failure is given, as Docker does.
+pub(crate) struct Tries<'a> {
+    registries: &'a Registries,
+    reference: Reference,
+    auth: Option<&'a RegistryAuth>,
+    endpoints: std::vec::IntoIter<Endpoint>,
+    /// Plain HTTP is not for a registry that answers on HTTPS.
+    speaks_tls: bool,
+    failure: Option<Error>,
+}
+
+impl Tries<'_> {
+    /// A session with the next endpoint that answers; none when there is no other.
+    pub async fn next(&mut self) -> Result<Option<Session>> {
+        while let Some(endpoint) = self.endpoints.next() {
+            if self.speaks_tls && endpoint.base.scheme() == "http" {
                 continue;
             }
-            let session = Session::new(&self.clients, &self.config, endpoint.clone(), reference, auth)?;
-            let tried = match session.ping().await {
+            let Registries { clients, config, .. } = self.registries;
+            let session = Session::new(clients, config, endpoint.clone(), &self.reference, self.auth)?;
+            match session.ping().await {
                 Ok(()) => {
-                    speaks_tls |= endpoint.base.scheme() == "https" && !endpoint.is_mirror;
-                    work(session).await
+                    self.speaks_tls |= endpoint.base.scheme() == "https" && !endpoint.is_mirror;
+                    return Ok(Some(session));
                 }
-                Err(e) => Err(e.into()),
-            };
-            let error = match tried {
-                Err(crate::Error::Registry(e)) => e,
-                // Done, or failed in a way that another endpoint cannot help.
-                other => return other,
-            };
-            tracing::debug!(endpoint = %endpoint.base, %error, "registry endpoint failed");
-            let keep = matches!(&failure, Some(crate::Error::Registry(first)) if first.is_definite() && !error.is_definite());
-            if !keep {
-                failure = Some(error.into());
+                Err(e) => self.failed(e.into())?,
             }
         }
-        Err(failure.unwrap_or_else(|| {
-            let host = reference.domain().to_owned();
-            Error::Client { host, reason: "it has no endpoint".to_owned() }.into()
-        }))
+        Ok(None)
+    }
+
+    /// Notes why an endpoint could not do it.
+    ///
+    /// # Errors
+    /// The failure itself, when it is none of the registry's: another endpoint would not help.
+    pub fn failed(&mut self, error: crate::Error) -> Result<()> {
+        let crate::Error::Registry(error) = error else { return Err(error) };
+        tracing::debug!(%error, "registry endpoint failed");
+        if error.is_definite() || !self.failure.as_ref().is_some_and(Error::is_definite) {
+            self.failure = Some(error);
+        }
+        Ok(())
+    }
+
+    /// Why none of them could.
+    pub fn into_error(self) -> crate::Error {
+        let host = self.reference.domain().to_owned();
+        self.failure.unwrap_or(Error::Client { host, reason: "it has no endpoint".to_owned() }).into()
     }
 }

@@ -34,7 +34,12 @@ impl ImageStore {
     ///
     /// # Errors
     /// [`Error::NoSearch`] where there is none.
-    pub async fn search(&self, term: &str, limit: u32, auth: Option<&RegistryAuth>) -> Result<Vec<SearchResult>> {
+    pub async fn search(
+        &self,
+        term: &str,
+        limit: u32,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Vec<SearchResult>> {
         let (host, term) = match term.split_once('/') {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
             _ => (DEFAULT_DOMAIN, term),
@@ -76,6 +81,7 @@ async fn ask(
         return Err(Error::NoSearch { host: endpoint.host(), reason });
     }
     let bytes = session::body(response, "Get", &url, "search result", ANSWER_MAX).await?;
-    let answer: Answer = serde_json::from_slice(&bytes).map_err(|source| Error::Answer { method: "Get", url, source })?;
+    let answer: Answer =
+        serde_json::from_slice(&bytes).map_err(|source| Error::Answer { method: "Get", url, source })?;
     Ok(answer.results)
 }

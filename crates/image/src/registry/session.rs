@@ -69,7 +69,10 @@ impl Session {
         let url = self.endpoint.url("");
         let response = self.client.get(&url).send().await.map_err(|e| text::transport("Get", &url, &e))?;
         match response.status() {
-            StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Ok(()),
+            StatusCode::OK
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS => Ok(()),
             // A repository may be readable where the root of the API is not.
             StatusCode::NOT_FOUND if self.endpoint.is_mirror => Ok(()),
             _ => Err(self.refusal("Get", &url, response, &self.reference).await),
@@ -78,7 +81,8 @@ impl Session {
 
     /// A manifest or index by tag or digest, verified when by digest.
     pub async fn manifest(&self, wanted: &Reference) -> Result<Served, Error> {
-        let key = wanted.digest().map(Digest::as_str).or(wanted.tag()).unwrap_or(crate::reference::DEFAULT_TAG);
+        let key =
+            wanted.digest().map(Digest::as_str).or(wanted.tag()).unwrap_or(crate::reference::DEFAULT_TAG);
         let url = self.url(&format!("manifests/{key}"));
         let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST].join(", ");
         let response = self.get_patiently(&url, &[(header::ACCEPT, accept)], wanted).await?;
@@ -87,7 +91,9 @@ impl Session {
         let bytes = body(response, "Get", &url, "manifest", DOCUMENT_MAX).await?;
         let digest = crate::chain::digest_of(&bytes);
         match wanted.digest() {
-            Some(asked) if *asked != digest => Err(Error::Verification { what: "manifest", digest: asked.clone() }),
+            Some(asked) if *asked != digest => {
+                Err(Error::Verification { what: "manifest", digest: asked.clone() })
+            }
             _ => Ok(Served { bytes, media_type, digest }),
         }
     }
@@ -110,7 +116,7 @@ impl Session {
         self.get(&url, range.as_slice(), &self.reference.with_digest(digest.clone())).await
     }
 
-    /// Every tag of the repository.
+    /// Every tag of the repository, sorted.
     pub async fn tags(&self) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Tags {
@@ -122,10 +128,14 @@ impl Session {
             let response = self.get_patiently(&here, &[], &self.reference).await?;
             url = next_page(&self.endpoint, response.headers());
             let bytes = body(response, "Get", &here, "tag list", DOCUMENT_MAX).await?;
-            let page: Tags =
-                serde_json::from_slice(&bytes).map_err(|source| Error::Answer { method: "Get", url: here, source })?;
+            let page: Tags = serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
+                method: "Get",
+                url: here,
+                source,
+            })?;
             tags.extend(page.tags.unwrap_or_default());
         }
+        tags.sort();
         Ok(tags)
     }
 
@@ -179,7 +189,12 @@ impl Session {
     }
 
     /// What to send after a 401. Concurrent requests authenticate once.
-    async fn authenticate(&self, url: &str, response: &Response, used: Option<&str>) -> Result<String, Error> {
+    async fn authenticate(
+        &self,
+        url: &str,
+        response: &Response,
+        used: Option<&str>,
+    ) -> Result<String, Error> {
         let mut shared = self.authorization.lock().await;
         if let Some(newer) = shared.as_ref().filter(|now| Some(now.as_str()) != used) {
             return Ok(newer.clone());
@@ -203,7 +218,9 @@ impl Session {
             ("MANIFEST_UNKNOWN", _) => {
                 Error::ManifestUnknown { reference: about.familiar(), message: or("manifest unknown") }
             }
-            ("NAME_UNKNOWN", _) => Error::NameUnknown { repository, message: or("repository name not known to registry") },
+            ("NAME_UNKNOWN", _) => {
+                Error::NameUnknown { repository, message: or("repository name not known to registry") }
+            }
             ("DENIED", _) | (_, StatusCode::FORBIDDEN) => {
                 Error::Denied { repository, message: or("requested access to the resource is denied") }
             }

@@ -55,10 +55,12 @@ fn reason(url: &str, error: &reqwest::Error) -> String {
 
 /// The deepest source of type `T`; io::Error hides errors inside itself.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    sources(error).filter_map(|e| {
-        let inner = e.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
-        e.downcast_ref::<T>().or_else(|| inner.and_then(|i| find(i as &(dyn StdError + 'static))))
-    }).last()
+    sources(error)
+        .filter_map(|e| {
+            let inner = e.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
+            e.downcast_ref::<T>().or_else(|| inner.and_then(|i| find(i as &(dyn StdError + 'static))))
+        })
+        .last()
 }
 
 fn tls_reason(host: &str, error: &rustls::Error) -> String {
@@ -68,10 +70,13 @@ fn tls_reason(host: &str, error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(bad) => {
             let reason = match bad {
                 Bad::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
-                Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                    "certificate has expired or is not yet valid".to_owned()
+                Bad::Expired
+                | Bad::ExpiredContext { .. }
+                | Bad::NotValidYet
+                | Bad::NotValidYetContext { .. } => "certificate has expired or is not yet valid".to_owned(),
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                    format!("certificate is not valid for {host}")
                 }
-                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => format!("certificate is not valid for {host}"),
                 other => other.to_string(),
             };
             format!("tls: failed to verify certificate: x509: {reason}")

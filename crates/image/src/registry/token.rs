@@ -31,7 +31,9 @@ pub(super) async fn answer(
     for challenge in challenges {
         if let Challenge::Bearer { realm, service, scope: asked_scope } = challenge {
             let scopes = asked_scope.as_deref().filter(|s| !s.is_empty()).unwrap_or(scope);
-            return fetch(client, realm, service.as_deref(), scopes, auth).await.map(|t| format!("Bearer {t}"));
+            return fetch(client, realm, service.as_deref(), scopes, auth)
+                .await
+                .map(|t| format!("Bearer {t}"));
         }
     }
     let (method, url) = asked;
@@ -68,7 +70,9 @@ async fn fetch(
     };
     let response = request.send().await.map_err(|e| text::transport(method, realm, &e))?;
     let status = response.status();
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) && auth.is_some() {
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)
+        && auth.is_some()
+    {
         return Err(Error::Unauthorized { message: "incorrect username or password".to_owned() });
     }
     if !status.is_success() {
@@ -76,12 +80,21 @@ async fn fetch(
         return Err(Error::Status { method, url, status, detail: String::new() });
     }
     let bytes = body(response, method, realm, "token", TOKEN_MAX).await?;
-    let token: Token =
-        serde_json::from_slice(&bytes).map_err(|source| Error::Answer { method, url: realm.to_owned(), source })?;
+    let token: Token = serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
+        method,
+        url: realm.to_owned(),
+        source,
+    })?;
     Ok(if token.token.is_empty() { token.access_token } else { token.token })
 }
 
-fn plain(client: &Client, realm: &str, service: Option<&str>, scope: &str, auth: Option<&RegistryAuth>) -> RequestBuilder {
+fn plain(
+    client: &Client,
+    realm: &str,
+    service: Option<&str>,
+    scope: &str,
+    auth: Option<&RegistryAuth>,
+) -> RequestBuilder {
     let mut request = client.get(realm);
     if let Some(service) = service {
         request = request.query(&[("service", service)]);
@@ -95,7 +108,13 @@ fn plain(client: &Client, realm: &str, service: Option<&str>, scope: &str, auth:
     request
 }
 
-fn refresh(client: &Client, realm: &str, service: Option<&str>, scope: &str, identity: &str) -> RequestBuilder {
+fn refresh(
+    client: &Client,
+    realm: &str,
+    service: Option<&str>,
+    scope: &str,
+    identity: &str,
+) -> RequestBuilder {
     let form = [
         ("grant_type", "refresh_token"),
         ("refresh_token", identity),

@@ -55,11 +55,17 @@ pub enum Conflict {
         "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
     )]
     Running { image: String, container: String },
-    #[error("conflict: unable to delete {image} (cannot be forced) - image is being used by an operation in progress")]
+    #[error(
+        "conflict: unable to delete {image} (cannot be forced) - image is being used by an operation in progress"
+    )]
     Pinned { image: String },
-    #[error("conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories")]
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories"
+    )]
     Referenced { image: String },
-    #[error("conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}")]
+    #[error(
+        "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
+    )]
     Stopped { image: String, container: String },
 }
 
@@ -70,7 +76,12 @@ impl ImageStore {
     ///
     /// # Errors
     /// [`Error::NoSuchImage`], [`Error::Conflict`].
-    pub fn remove(&self, image: &str, options: RemoveOptions, containers: Containers<'_>) -> Result<Vec<Removed>> {
+    pub fn remove(
+        &self,
+        image: &str,
+        options: RemoveOptions,
+        containers: Containers<'_>,
+    ) -> Result<Vec<Removed>> {
         self.removing(containers, |plan| plan.by_text(image, options))
     }
 
@@ -87,7 +98,13 @@ impl ImageStore {
             if catalog.pin_changes != before {
                 continue;
             }
-            let mut plan = Plan { catalog: &catalog, uses: &uses, names: Vec::new(), images: Vec::new(), steps: Vec::new() };
+            let mut plan = Plan {
+                catalog: &catalog,
+                uses: &uses,
+                names: Vec::new(),
+                images: Vec::new(),
+                steps: Vec::new(),
+            };
             decide(&mut plan)?;
             let Plan { names, images, steps, .. } = plan;
             self.forget(&mut catalog, &names, &images)?;
@@ -118,7 +135,12 @@ impl ImageStore {
     }
 
     /// Removes the layers and content of images that are gone, and lists them behind their image.
-    fn sweep(&self, steps: Vec<Removed>, images: &[Arc<Image>], uses: &[ContainerUse]) -> Result<Vec<Removed>> {
+    fn sweep(
+        &self,
+        steps: Vec<Removed>,
+        images: &[Arc<Image>],
+        uses: &[ContainerUse],
+    ) -> Result<Vec<Removed>> {
         let mut done = Vec::new();
         for step in steps {
             let gone = match &step {
@@ -242,7 +264,9 @@ impl Plan<'_> {
             return Err(Conflict::Referenced { image: short() });
         }
         match user(false) {
-            Some(container) => Err(Conflict::Stopped { image: short(), container: container.id.short().to_owned() }),
+            Some(container) => {
+                Err(Conflict::Stopped { image: short(), container: container.id.short().to_owned() })
+            }
             None => Ok(()),
         }
     }

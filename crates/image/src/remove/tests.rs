@@ -29,11 +29,18 @@ fn layers_that_another_image_has_stay() {
     testing::in_userns("remove::tests::layers_that_another_image_has_stay", || {
         let lab = Lab::new();
         let (base, top) = (layer(&[("a", "a")]), layer(&[("b", "b")]));
-        lab.load(&docker_archive(&[(&[base.clone()], &["base"]), (&[base, top], &["both"])])).unwrap();
+        lab.load(&docker_archive(&[
+            (std::slice::from_ref(&base), &["base"]),
+            (&[base.clone(), top], &["both"]),
+        ]))
+        .unwrap();
         assert_eq!(lab.remove("base", false, &[]).unwrap(), ["untagged base:latest", "image"]);
         let both = lab.store.resolve("both").unwrap();
         assert_eq!(lab.read_file(&both, "a").as_deref(), Some("a"));
-        assert_eq!(lab.remove("both", false, &[]).unwrap(), ["untagged both:latest", "image", "layer", "layer"]);
+        assert_eq!(
+            lab.remove("both", false, &[]).unwrap(),
+            ["untagged both:latest", "image", "layer", "layer"]
+        );
     });
 }
 
@@ -50,22 +57,29 @@ fn conflicts_are_worded_as_dockers() {
             &lab,
             "app",
             false,
-            &[running.clone()],
-            &format!("conflict: unable to remove repository reference \"app\" (must force) - container {short} is using its referenced image {id}"),
+            std::slice::from_ref(&running),
+            &format!(
+                "conflict: unable to remove repository reference \"app\" (must force) - container {short} is using its referenced image {id}"
+            ),
         );
         check_conflict(
             &lab,
             hex,
             true,
             &[running],
-            &format!("conflict: unable to delete {id} (cannot be forced) - image is being used by running container {short}"),
+            &format!(
+                "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {short}"
+            ),
         );
         check_conflict(
             &lab,
             hex,
             false,
-            &[stopped.clone()],
-            &format!("conflict: unable to delete {id} (must be forced) - image is being used by stopped container {}", stopped.id.short()),
+            std::slice::from_ref(&stopped),
+            &format!(
+                "conflict: unable to delete {id} (must be forced) - image is being used by stopped container {}",
+                stopped.id.short()
+            ),
         );
         lab.store.tag("app", &"second/name".parse().unwrap()).unwrap();
         check_conflict(
@@ -73,9 +87,14 @@ fn conflicts_are_worded_as_dockers() {
             id,
             false,
             &[],
-            &format!("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"),
+            &format!(
+                "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
+            ),
         );
-        assert_eq!(lab.remove(id, true, &[]).unwrap(), ["untagged app:latest", "untagged second/name:latest", "image", "layer"]);
+        assert_eq!(
+            lab.remove(id, true, &[]).unwrap(),
+            ["untagged app:latest", "untagged second/name:latest", "image", "layer"]
+        );
     });
 }
 
@@ -99,10 +118,17 @@ fn a_pinned_image_cannot_go() {
         let image = lab.sample("app", "x");
         let (_, pin) = lab.store.resolve_pinned("app").unwrap();
         let id = image.id.short();
-        let message =
-            format!("conflict: unable to delete {id} (cannot be forced) - image is being used by an operation in progress");
+        let message = format!(
+            "conflict: unable to delete {id} (cannot be forced) - image is being used by an operation in progress"
+        );
         check_conflict(&lab, id, true, &[], &message);
-        assert_eq!(lab.store.prune(&crate::ListFilter { dangling: Some(false), ..Default::default() }, &Vec::new).unwrap().removed, []);
+        assert_eq!(
+            lab.store
+                .prune(&crate::ListFilter { dangling: Some(false), ..Default::default() }, &Vec::new)
+                .unwrap()
+                .removed,
+            []
+        );
         drop(pin);
         assert_eq!(lab.remove(id, false, &[]).unwrap(), ["untagged app:latest", "image", "layer"]);
     });

@@ -54,7 +54,8 @@ pub(super) fn make(store: &ImageStore, chosen: Vec<Chosen>) -> Result<Plan> {
     let saved: BTreeSet<_> = chosen.iter().map(|c| c.image.id.clone()).collect();
     for Chosen { image, names } in &chosen {
         let layers = layers(store, image)?;
-        let sources: Vec<_> = layers.iter().map(|l| Descriptor::new(OCI_LAYER, l.diff_id.clone(), l.size)).collect();
+        let sources: Vec<_> =
+            layers.iter().map(|l| Descriptor::new(OCI_LAYER, l.diff_id.clone(), l.size)).collect();
         let config = store.config_bytes(&image.id)?;
         let manifest = manifest(&image.id, config.len() as u64, &sources);
         let digest = digest_of(&manifest);
@@ -131,7 +132,12 @@ fn manifest(config: &Digest, config_size: u64, layers: &[Descriptor]) -> Vec<u8>
 }
 
 /// One entry of the index for each name, or one without.
-fn descriptors_of(digest: &Digest, size: u64, image: &crate::Image, names: &[crate::Reference]) -> Vec<Descriptor> {
+fn descriptors_of(
+    digest: &Digest,
+    size: u64,
+    image: &crate::Image,
+    names: &[crate::Reference],
+) -> Vec<Descriptor> {
     let plain = || Descriptor {
         platform: Some(image.config.platform()),
         ..Descriptor::new(OCI_MANIFEST, digest.clone(), size)

@@ -19,7 +19,11 @@ fn saved(store: &ImageStore, images: &[&str]) -> Result<Vec<u8>, String> {
 fn sample(lab: &Lab) {
     let big = "0123456789".repeat(100_000);
     let (base, top) = (layer(&[("dir/big", &big), ("small", "s")]), layer(&[("top", &big[..5000])]));
-    lab.load(&docker_archive(&[(&[base.clone()], &["base:1", "base:2"]), (&[base, top], &["top"])])).unwrap();
+    lab.load(&docker_archive(&[
+        (std::slice::from_ref(&base), &["base:1", "base:2"]),
+        (&[base.clone(), top], &["top"]),
+    ]))
+    .unwrap();
 }
 
 #[test]
@@ -29,18 +33,27 @@ fn what_was_saved_loads_as_the_same_images() {
             let lab = Lab::with(driver, crate::RegistryConfig::default());
             sample(&lab);
             let archive = saved(&lab.store, &["base", "top:latest"]).unwrap();
-            assert_eq!(saved(&lab.store, &["base", "top:latest"]).unwrap(), archive, "the same bytes each time");
+            assert_eq!(
+                saved(&lab.store, &["base", "top:latest"]).unwrap(),
+                archive,
+                "the same bytes each time"
+            );
             let other = Lab::new();
             other.load(&archive).unwrap();
             for name in ["base:1", "base:2", "top"] {
-                assert_eq!(other.store.resolve(name).unwrap().id, lab.store.resolve(name).unwrap().id, "{name}");
+                assert_eq!(
+                    other.store.resolve(name).unwrap().id,
+                    lab.store.resolve(name).unwrap().id,
+                    "{name}"
+                );
             }
             // The OCI half of it, alone.
             let mut members = untar(&archive);
             for docker in ["manifest.json", "repositories", "blobs/", "blobs/sha256/"] {
                 members.remove(docker);
             }
-            let members: Vec<_> = members.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+            let members: Vec<_> =
+                members.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
             let oci = Lab::new();
             oci.load(&tar(&members)).unwrap();
             assert_eq!(oci.store.resolve("base:2").unwrap().id, lab.store.resolve("base:2").unwrap().id);
@@ -55,7 +68,10 @@ fn a_layer_is_in_the_archive_once() {
         sample(&lab);
         let members = untar(&saved(&lab.store, &["base", "top"]).unwrap());
         // Two layers, two configurations, two manifests.
-        assert_eq!(members.keys().filter(|n| n.len() > "blobs/sha256/".len() && n.starts_with("blobs/")).count(), 6);
+        assert_eq!(
+            members.keys().filter(|n| n.len() > "blobs/sha256/".len() && n.starts_with("blobs/")).count(),
+            6
+        );
     });
 }
 
@@ -76,10 +92,15 @@ fn a_changed_file_breaks_the_stream_and_says_so() {
         let image = lab.store.resolve("base:1").unwrap();
         let rootfs = lab.store.inner.driver.layer_rootfs(image.top_layer().unwrap()).unwrap();
         let model::Rootfs::Dir { path } = rootfs else { panic!("vfs has one directory") };
-        for (change, reason) in [("x".repeat(1_000_000), "its files give digest"), ("short".into(), "shorter than it was")] {
+        for (change, reason) in
+            [("x".repeat(1_000_000), "its files give digest"), ("short".into(), "shorter than it was")]
+        {
             std::fs::write(path.join("dir/big"), change).unwrap();
             let error = saved(&lab.store, &["base:1"]).unwrap_err();
-            assert!(error.contains("cannot be written exactly as it came") && error.contains(reason), "{error}");
+            assert!(
+                error.contains("cannot be written exactly as it came") && error.contains(reason),
+                "{error}"
+            );
         }
     });
 }
