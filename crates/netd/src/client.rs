@@ -64,7 +64,7 @@ impl Client {
 
     /// What is forwarded now.
     pub fn list(&mut self) -> Result<Vec<Port>, Error> {
-        match self.ask(&Request::List, &[])? {
+        match self.ask(&Request::List {}, &[])? {
             Reply::Ports { ports } => Ok(ports),
             got => Err(Error::Unexpected { expected: "ports", got: Box::new(got) }),
         }
@@ -72,7 +72,7 @@ impl Client {
 
     fn expect_done(&mut self, request: &Request, listeners: &[BorrowedFd<'_>]) -> Result<(), Error> {
         match self.ask(request, listeners)? {
-            Reply::Done => Ok(()),
+            Reply::Done {} => Ok(()),
             Reply::Failed { listen, operation, errno } => Err(Error::Port { listen, operation, errno }),
             got => Err(Error::Unexpected { expected: "done or failed", got: Box::new(got) }),
         }

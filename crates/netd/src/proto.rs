@@ -43,14 +43,14 @@ pub enum Request {
     /// Stop forwarding; what is not there counts as removed.
     Remove { ports: Vec<Listen> },
     /// What is forwarded now.
-    List,
+    List {},
 }
 
 /// What the forwarder answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reply {
-    Done,
+    Done {},
     Ports {
         ports: Vec<Port>,
     },
@@ -177,9 +177,9 @@ mod tests {
         let request = Request::Add { ports: vec![port(), port()] };
         let mut bytes = encode(&request);
         let first = bytes.len();
-        bytes.extend(encode(&Request::List));
+        bytes.extend(encode(&Request::List {}));
         assert_eq!(decode::<Request>(&bytes).unwrap(), Some((request, first)));
-        assert_eq!(decode::<Request>(&bytes[first..]).unwrap().unwrap().0, Request::List);
+        assert_eq!(decode::<Request>(&bytes[first..]).unwrap().unwrap().0, Request::List {});
         for cut in 0..first {
             assert!(decode::<Request>(&bytes[..cut]).unwrap().is_none(), "{cut} bytes are not a frame yet");
         }

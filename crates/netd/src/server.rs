@@ -158,7 +158,7 @@ impl Server {
     fn carry_out(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Reply {
         match request {
             Request::Add { ports } => match self.add_ports(ports, descriptors) {
-                Ok(()) => Reply::Done,
+                Ok(()) => Reply::Done {},
                 Err((listen, (operation, errno))) => {
                     Reply::Failed { listen, operation: operation.into(), errno: errno.raw_os_error() }
                 }
@@ -167,9 +167,9 @@ impl Server {
                 for listen in ports {
                     self.remove_port(listen);
                 }
-                Reply::Done
+                Reply::Done {}
             }
-            Request::List => Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() },
+            Request::List {} => Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() },
         }
     }
 

@@ -22,7 +22,8 @@ impl Networks {
         let inode = netns::inode(&netns)?;
         let mut books = self.books();
         let fits = books.unadopted.get(container).is_some_and(|record| record.netns_inode == inode);
-        let Some(record) = books.unadopted.remove(container).filter(|_| fits) else { return Ok(None) };
+        // One that does not fit stays for [`Networks::settle`] to clear away.
+        let Some(record) = fits.then(|| books.unadopted.remove(container)).flatten() else { return Ok(None) };
         let sandbox = LiveSandbox { record: record.clone(), netns: Arc::new(netns) };
         books.sandboxes.insert(container.clone(), sandbox);
         drop(books);

@@ -27,6 +27,7 @@ pub mod record;
 pub mod request;
 mod router;
 mod start;
+mod stock;
 mod stop;
 mod undo;
 mod validate;
@@ -38,3 +39,6 @@ pub use networks::{Attached, Created, Networks, OutwardStatus};
 pub use netd::proto::Protocol;
 pub use record::{Driver, Endpoint, Network, Pool, PublishedPort, SandboxRecord};
 pub use request::{EndpointRequest, HostPorts, NewNetwork, NewPool, PortRequest, Sandbox, SandboxRequest};
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,9 @@ impl Netlink {
     /// Makes several changes with one system call. The kernel tries each, also after one that failed; the first
     /// failure is returned.
     pub(crate) fn changes(&mut self, changes: &[Change]) -> Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let first = self.sequence.wrapping_add(1);
         let mut datagram = Vec::with_capacity(changes.iter().map(|c| c.payload.len() + 20).sum());
         for change in changes {

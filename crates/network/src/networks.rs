@@ -16,6 +16,7 @@ use crate::{
     record::{Endpoint, Network, SandboxRecord},
     request::EndpointRequest,
     router::Router,
+    stock::Stock,
 };
 use model::Id;
 use std::{
@@ -36,6 +37,7 @@ pub struct Networks {
     pub(crate) host_ports: HostPortBook,
     pub(crate) pools: Vec<AddressPool>,
     pub(crate) reaper: Reaper,
+    pub(crate) stock: Stock,
 }
 
 /// What [`Networks::create`] made.
@@ -72,7 +74,7 @@ impl Networks {
     ///
     /// Then call [`Networks::adopt`] for each container that still runs, and [`Networks::settle`] once.
     pub fn open(mut config: Config, store: &Store) -> Result<Self> {
-        let router = Arc::new(Router::open(&config.router)?);
+        let router = Arc::new(Router::open(&config.router, config.outward.ipv6)?);
         let outward = Outward::open(Arc::clone(&router), config.outward.clone(), &config.run)?;
         let forwarder = Forwarder::open(&mut config, &router)?;
         let mut pools = config.address_pools;
@@ -87,7 +89,7 @@ impl Networks {
         let books = Arc::new(Mutex::new(load(&records, &sandboxes, &router)?));
         let reaper = Reaper::start(Arc::clone(&router), Arc::clone(&books))?;
         let host_ports = HostPortBook::default();
-        Ok(Self { books, records, sandboxes, router, outward, forwarder, host_ports, pools, reaper })
+        Ok(Self { books, records, sandboxes, router, outward, forwarder, host_ports, pools, reaper, stock: Stock::open()? })
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {

@@ -20,7 +20,12 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
+    time::Duration,
 };
+
+/// How long to wait for more: the kernel deletes many for little more than the cost of one, and holds the lock that
+/// every start needs (RTNL) meanwhile.
+const GATHER: Duration = Duration::from_millis(30);
 
 type Task = (Id, Vec<Endpoint>);
 
@@ -35,14 +40,18 @@ impl Reaper {
         let pending: Arc<(Mutex<usize>, Condvar)> = Arc::default();
         let done = Arc::clone(&pending);
         let work = move || {
-            for (container, endpoints) in todo {
-                for endpoint in endpoints {
-                    if let Err(error) = plumbing::unplug(&router, &endpoint) {
-                        tracing::warn!(%error, container = container.short(), "cannot delete a container's interface");
-                    }
-                    endpoint::release(&mut lock(&books), &container, &endpoint);
+            while let Ok(first) = todo.recv() {
+                thread::sleep(GATHER);
+                let batch: Vec<Task> = [first].into_iter().chain(todo.try_iter()).collect();
+                if let Err(error) = plumbing::unplug_all(&router, batch.iter().flat_map(|(_, e)| e)) {
+                    tracing::warn!(%error, "cannot delete the interfaces of containers that ended");
                 }
-                *done.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+                let mut books = lock(&books);
+                for (container, endpoint) in batch.iter().flat_map(|(c, list)| list.iter().map(move |e| (c, e))) {
+                    endpoint::release(&mut books, container, endpoint);
+                }
+                drop(books);
+                *done.0.lock().unwrap_or_else(PoisonError::into_inner) -= batch.len();
                 done.1.notify_all();
             }
         };

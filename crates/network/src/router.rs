@@ -78,11 +78,15 @@ fn family_of(net: &IpNet) -> Family {
 
 impl Router {
     /// Joins the namespace at `path` and makes it forward. What an earlier engine did there is kept.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    ///
+    /// `ipv6_outward` says whether the link to the outside is to have IPv6.
+    pub(crate) fn open(path: &Path, ipv6_outward: bool) -> Result<Self> {
         let namespace = netns::open(path)?;
         let inode = netns::inode(&namespace)?;
         let (netlink, without_nft) = netns::inside(namespace.as_fd(), || {
             set_forwarding()?;
+            // A bridge port needs no address, nor the multicast that announces one.
+            netns::set_if_present("ipv6/conf/default/disable_ipv6", if ipv6_outward { "0" } else { "1" })?;
             let mut netlink = Netlink::route_here()?;
             netlink.change(link::set_up("lo"))?;
             netlink.changes(&returning_route(LOOPBACK_INDEX))?;
@@ -120,6 +124,10 @@ impl Router {
             let bridge = link::Bridge { name: &plan.name, mac: MacAddr::random(), mtu: plan.mtu };
             netlink.change(link::add_bridge(&bridge).tolerating(rustix::io::Errno::EXIST))?;
             let index = netlink.link(&plan.name)?.index;
+            if plan.addresses.iter().any(|address| address.addr().is_ipv6()) {
+                let key = format!("ipv6/conf/{}/disable_ipv6", plan.name);
+                netns::inside(self.namespace.as_fd(), || netns::set(&key, "0"))?;
+            }
             let mut changes: Vec<Change> =
                 plan.addresses.iter().map(|address| route::add_address(index, *address)).collect();
             changes.extend(plan.addresses.iter().map(|a| route::add_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)));

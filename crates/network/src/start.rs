@@ -61,7 +61,7 @@ impl Networks {
         planned: &[(Endpoint, Port)],
         undo: &mut Undo<'a>,
     ) -> Result<(OwnedFd, Vec<PublishedPort>)> {
-        let mut namespace = plumbing::new_namespace()?;
+        let mut namespace = self.stock.take()?;
         for (endpoint, port) in planned {
             plumbing::plug(&self.router, &mut namespace, endpoint, port)?;
         }

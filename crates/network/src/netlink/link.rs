@@ -2,7 +2,7 @@
 
 use super::{Change, Netlink};
 use crate::{error::Result, mac::MacAddr};
-use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     RouteNetlinkMessage as Message,
     link::{
@@ -85,7 +85,6 @@ pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
         Attribute::IfName(veth.name.to_owned()),
         Attribute::Mtu(veth.mtu),
         Attribute::Controller(veth.bridge),
-        no_link_local(),
         Attribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
@@ -93,20 +92,6 @@ pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
     ];
     let operation = format!("make veth pair {} ↔ {}", veth.name, veth.peer);
     Change::route(operation, &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
-}
-
-/// `IFLA_INET6_ADDR_GEN_MODE = IN6_ADDR_GEN_MODE_NONE`: a bridge port needs no address, nor the multicast that
-/// announces one.
-fn no_link_local() -> Attribute {
-    const IFLA_AF_SPEC: u16 = 26;
-    const AF_INET6: u16 = 10;
-    const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-    const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
-    let mut mode = super::nft::Attributes::default();
-    mode.bytes(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
-    let mut family = super::nft::Attributes::default();
-    family.bytes(AF_INET6, &mode.finish());
-    Attribute::Other(DefaultNla::new(IFLA_AF_SPEC, family.finish()))
 }
 
 /// Forbids a bridge port to talk to other isolated ports (`bridge link set … isolated on`, since Linux 4.18).
@@ -134,6 +119,20 @@ pub(crate) fn delete(name: &str) -> Change {
     let mut message = LinkMessage::default();
     message.attributes = vec![Attribute::IfName(name.to_owned())];
     Change::route(format!("delete interface {name}"), &Message::DelLink(message), 0).tolerating(Errno::NODEV)
+}
+
+/// Puts an interface into a group (`ip link set … group`); that it is gone already is no error.
+pub(crate) fn set_group(name: &str, group: u32) -> Change {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![Attribute::IfName(name.to_owned()), Attribute::Group(group)];
+    Change::route(format!("put {name} into group {group}"), &Message::SetLink(message), 0).tolerating(Errno::NODEV)
+}
+
+/// Deletes all interfaces of a group; that there are none is no error.
+pub(crate) fn delete_group(group: u32) -> Change {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![Attribute::Group(group)];
+    Change::route(format!("delete interface group {group}"), &Message::DelLink(message), 0).tolerating(Errno::NODEV)
 }
 
 impl Netlink {

@@ -43,10 +43,10 @@ const IFNAMSIZ: usize = 16;
 
 /// Netlink attributes: length, type, value, padding to four bytes.
 #[derive(Default)]
-pub(crate) struct Attributes(Vec<u8>);
+struct Attributes(Vec<u8>);
 
 impl Attributes {
-    pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) {
+    fn bytes(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(4 + value.len()).expect("attributes written here are short");
         self.0.extend(length.to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
@@ -66,10 +66,6 @@ impl Attributes {
 
     fn nested(&mut self, kind: u16, inner: Self) {
         self.bytes(kind | NLA_F_NESTED, &inner.0);
-    }
-
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.0
     }
 }
 

@@ -1,0 +1,86 @@
+//! Engines and forwarders that die.
+
+use super::*;
+use netd::state::State;
+
+fn forwarder(host: &Host) -> State {
+    crate::daemon::read_record(&host.run.netd_state()).unwrap().unwrap()
+}
+
+fn echo(mut stream: TcpStream, _: SocketAddr) {
+    thread::spawn(move || {
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() {
+            stream.write_all(&byte).unwrap();
+        }
+    });
+}
+
+fn exchange(stream: &mut TcpStream, byte: u8) {
+    stream.write_all(&[byte]).unwrap();
+    let mut back = [0];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, [byte]);
+}
+
+#[test]
+fn ports_and_live_flows_outlast_the_engine() {
+    testing::in_userns("tests::adoption::ports_and_live_flows_outlast_the_engine", || {
+        let host = Host::new();
+        let (kept, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        let (ended, gone) = host.container(&["bridge"], &[port(Protocol::Tcp, 8081, 80)]);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", echo);
+        let mut flow = connect(&host.client, "198.51.100.1:8080").unwrap();
+        exchange(&mut flow, 1);
+        let before = forwarder(&host);
+        drop(gone);
+        let host = host.restart();
+        assert_eq!(forwarder(&host), before, "the forwarder was left alone");
+        exchange(&mut flow, 2);
+        let record = host.networks.adopt(&kept, sandbox.netns.try_clone().unwrap()).unwrap().unwrap();
+        assert_eq!(record.endpoints, sandbox.endpoints);
+        // Another namespace is not the container's.
+        assert!(host.networks.adopt(&ended, sandbox.netns.try_clone().unwrap()).unwrap().is_none());
+        host.networks.settle().unwrap();
+        exchange(&mut flow, 3);
+        connect(&host.client, "198.51.100.1:8080").unwrap();
+        assert!(connect(&host.client, "198.51.100.1:8081").is_err(), "its container is gone");
+        host.networks.reaper.finish();
+        let (_, next) = host.container(&["bridge"], &[port(Protocol::Tcp, 8081, 80)]);
+        assert_eq!(next.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.3/16");
+    });
+}
+
+#[test]
+fn a_killed_forwarder_comes_back_with_its_ports() {
+    testing::in_userns("tests::adoption::a_killed_forwarder_comes_back_with_its_ports", || {
+        let host = Host::new();
+        let (id, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        for _ in 0..3 {
+            let old = forwarder(&host).process;
+            let pid = rustix::process::Pid::from_raw(old.pid as i32).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            eventually(|| {
+                let heard = hear(&host.client, "198.51.100.1:8080").map_err(|e| e.to_string())?;
+                if forwarder(&host).process == old { Err("not yet".into()) } else { Ok(assert_eq!(heard, CLIENT)) }
+            });
+        }
+        host.networks.stop(&id).unwrap();
+        assert!(connect(&host.client, "198.51.100.1:8080").is_err());
+    });
+}
+
+#[test]
+fn a_forwarder_killed_between_engines_is_replaced() {
+    testing::in_userns("tests::adoption::a_forwarder_killed_between_engines_is_replaced", || {
+        let host = Host::new();
+        let (id, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        host.networks.forwarder.stop().unwrap();
+        let host = host.restart();
+        host.networks.adopt(&id, sandbox.netns.try_clone().unwrap()).unwrap().unwrap();
+        host.networks.settle().unwrap();
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+    });
+}

@@ -1,0 +1,181 @@
+//! Containers, bridges, and what keeps networks apart.
+
+use super::*;
+use std::io::ErrorKind;
+
+#[test]
+fn containers_of_a_network_reach_each_other_and_no_other_network() {
+    testing::in_userns("tests::bridges::containers_of_a_network_reach_each_other_and_no_other_network", || {
+        let host = Host::new();
+        host.networks.create(user_network("other", |_| {})).unwrap();
+        let (_, a) = host.container(&["bridge"], &[]);
+        let (_, b) = host.container(&["bridge"], &[]);
+        let (_, c) = host.container(&["other"], &[]);
+        assert_eq!(a.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.2/16");
+        assert_eq!(b.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.3/16");
+        assert_eq!(c.endpoints[0].ipv4.unwrap().to_string(), "172.18.0.2/16");
+        tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
+        assert_eq!(hear(&b.netns, "172.17.0.2:80").unwrap(), "172.17.0.3");
+        let denied = hear(&c.netns, "172.17.0.2:80").unwrap_err();
+        assert!(matches!(denied.kind(), ErrorKind::HostUnreachable | ErrorKind::PermissionDenied), "{denied:?}");
+    });
+}
+
+#[test]
+fn an_internal_network_has_no_way_out() {
+    testing::in_userns("tests::bridges::an_internal_network_has_no_way_out", || {
+        let host = Host::new();
+        host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
+        let (_, a) = host.container(&["inside"], &[port(Protocol::Tcp, 8080, 80)]);
+        let (_, b) = host.container(&["inside"], &[]);
+        assert_eq!(a.endpoints[0].gateway_v4, None);
+        assert!(a.ports.is_empty(), "an internal network publishes nothing");
+        tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
+        assert_eq!(hear(&b.netns, "172.18.0.2:80").unwrap(), "172.18.0.3");
+        assert_eq!(connect(&b.netns, "198.51.100.1:80").unwrap_err().kind(), ErrorKind::NetworkUnreachable);
+    });
+}
+
+#[test]
+fn without_icc_only_the_bridge_is_reached() {
+    testing::in_userns("tests::bridges::without_icc_only_the_bridge_is_reached", || {
+        let host = Host::new();
+        let no_icc = |n: &mut NewNetwork| {
+            n.options.insert("com.docker.network.bridge.enable_icc".into(), "false".into());
+        };
+        host.networks.create(user_network("apart", no_icc)).unwrap();
+        let (_, a) = host.container(&["apart"], &[port(Protocol::Tcp, 8080, 80)]);
+        let (_, b) = host.container(&["apart"], &[]);
+        tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
+        let to = "172.18.0.2:80".parse().unwrap();
+        let refused = at(&b.netns, || TcpStream::connect_timeout(&to, Duration::from_millis(300)));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+    });
+}
+
+#[test]
+fn a_dual_stack_network_has_both_families() {
+    testing::in_userns("tests::bridges::a_dual_stack_network_has_both_families", || {
+        let host = Host::new();
+        host.networks.create(user_network("dual", |n| n.enable_ipv6 = Some(true))).unwrap();
+        let (_, a) = host.container(&["dual"], &[]);
+        let (_, b) = host.container(&["dual"], &[]);
+        let (six, from) = (a.endpoints[0].ipv6.unwrap().addr(), b.endpoints[0].ipv6.unwrap().addr());
+        tcp_server(&a.netns, "[::]:80", tell_peer);
+        assert_eq!(hear(&b.netns, &format!("[{six}]:80")).unwrap(), from.to_string());
+        let (_, plain) = host.container(&["bridge"], &[]);
+        let interfaces = at(&plain.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
+        assert!(!interfaces.contains("eth0"), "no IPv6 where the network has none: {interfaces}");
+    });
+}
+
+#[test]
+fn static_addresses_are_kept_apart() {
+    testing::in_userns("tests::bridges::static_addresses_are_kept_apart", || {
+        let host = Host::new();
+        host.networks.create(user_network("n", |_| {})).unwrap();
+        let fixed = |network: &str, address: &str| {
+            let mut wanted = request(&[network], &[]);
+            wanted.endpoints[0].ipv4 = Some(address.parse().unwrap());
+            wanted.endpoints[0].mac = Some("02:00:00:00:00:07".parse().unwrap());
+            host.networks.start(wanted)
+        };
+        let sandbox = fixed("n", "172.18.0.77").unwrap();
+        assert_eq!(sandbox.endpoints[0].ipv4.unwrap().to_string(), "172.18.0.77/16");
+        let address = at(&sandbox.netns, || std::fs::read_to_string("/proc/thread-self/net/arp").is_ok());
+        assert!(address);
+        assert_eq!(fixed("n", "172.18.0.77").unwrap_err().to_string(), "Address already in use");
+        assert!(fixed("n", "10.0.0.1").unwrap_err().to_string().contains("no configured subnet"));
+        assert_eq!(
+            fixed("bridge", "172.17.0.9").unwrap_err().to_string(),
+            "user specified IP address is supported on user defined networks only"
+        );
+    });
+}
+
+#[test]
+fn a_network_in_use_stays_and_an_unused_one_goes() {
+    testing::in_userns("tests::bridges::a_network_in_use_stays_and_an_unused_one_goes", || {
+        let host = Host::new();
+        let id = host.networks.create(user_network("n", |_| {})).unwrap().id;
+        let (container, _sandbox) = host.container(&["n"], &[]);
+        let error = host.networks.remove("n").unwrap_err();
+        assert_eq!(error.kind(), model::ErrorKind::Forbidden);
+        assert!(error.to_string().contains("has active endpoints"), "{error}");
+        assert_eq!(host.networks.attached(&id).len(), 1);
+        host.networks.stop(&container).unwrap();
+        eventually(|| host.networks.remove(id.short()).map_err(|e| e.to_string()));
+        assert!(matches!(host.networks.get("n"), Err(crate::Error::NotFound { .. })));
+        assert!(host.networks.remove("bridge").is_err());
+        assert!(host.networks.prune(|_| true).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn connecting_and_disconnecting_move_the_default_route_and_the_ports() {
+    testing::in_userns("tests::bridges::connecting_and_disconnecting_move_the_default_route_and_the_ports", || {
+        let host = Host::new();
+        host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
+        host.networks.create(user_network("n", |_| {})).unwrap();
+        let (id, sandbox) = host.container(&["inside"], &[port(Protocol::Tcp, 8080, 80)]);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        let wanted = EndpointRequest { network: "n".into(), ..Default::default() };
+        let endpoint = host.networks.connect(&id, wanted.clone()).unwrap();
+        assert_eq!(endpoint.interface, "eth1");
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+        assert!(matches!(host.networks.connect(&id, wanted), Err(crate::Error::AlreadyConnected { .. })));
+        let second = EndpointRequest { network: "bridge".into(), gateway_priority: 1, ..Default::default() };
+        host.networks.connect(&id, second).unwrap();
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+        host.networks.disconnect(&id, "bridge").unwrap();
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+        host.networks.disconnect(&id, "n").unwrap();
+        assert_eq!(connect(&host.client, "198.51.100.1:8080").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(host.networks.sandbox(&id).unwrap().endpoints.len(), 1);
+        assert!(host.networks.disconnect(&id, "n").unwrap_err().to_string().contains("is not connected"));
+    });
+}
+
+#[test]
+fn addresses_come_back_and_nothing_is_left_of_many_starts() {
+    testing::in_userns("tests::bridges::addresses_come_back_and_nothing_is_left_of_many_starts", || {
+        let host = Host::new();
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let before = descriptors();
+        let (mut starting, mut stopping) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..200 {
+            let began = std::time::Instant::now();
+            let (id, sandbox) = host.container(&["bridge"], &[]);
+            starting += began.elapsed();
+            drop(sandbox);
+            let began = std::time::Instant::now();
+            host.networks.stop(&id).unwrap();
+            stopping += began.elapsed();
+        }
+        eprintln!("start {:?}, stop {:?}", starting / 200, stopping / 200);
+        host.networks.reaper.finish();
+        let links = host.networks.router.netlink(Netlink::links).unwrap();
+        assert!(!links.iter().any(|l| l.is_veth), "{links:?}");
+        // One socket into the router namespace for each thread that used one at once.
+        assert!(descriptors() <= before + 2, "{} descriptors, {before} before", descriptors());
+        let (_, sandbox) = host.container(&["bridge"], &[]);
+        assert_eq!(sandbox.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.2/16");
+    });
+}
+
+#[test]
+fn ping_and_low_ports_need_no_privilege_inside() {
+    testing::in_userns("tests::bridges::ping_and_low_ports_need_no_privilege_inside", || {
+        let host = Host::new();
+        let (_, sandbox) = host.container(&[], &[]);
+        let read = |key: &str| {
+            let path = format!("/proc/sys/net/ipv4/{key}");
+            at(&sandbox.netns, || std::fs::read_to_string(path).unwrap())
+        };
+        assert_eq!(read("ip_unprivileged_port_start").trim(), "0");
+        let range = read("ping_group_range");
+        let last: u32 = range.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(last >= 65_535, "{range}");
+    });
+}

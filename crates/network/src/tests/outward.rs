@@ -1,0 +1,68 @@
+//! The way out, with the real programs.
+
+use super::*;
+use std::io::ErrorKind;
+
+/// A container reaches a server on the host's network and, unless allowed, not one on the host's loopback.
+fn check(outward: OutwardChoice) {
+    let host = Host::with(outward);
+    let (_, sandbox) = host.container(&["bridge"], &[]);
+    let status = host.networks.outward();
+    assert_eq!(status.warnings, Vec::<String>::new());
+    assert!(!status.version.is_empty());
+    let server = tcp_server(&host.client, "198.51.100.7:7000", tell_peer);
+    assert_eq!(hear(&sandbox.netns, &server.to_string()).unwrap(), HOST);
+    udp_server(&host.client, "198.51.100.7:7001");
+    assert_eq!(ask_udp(&sandbox.netns, "0.0.0.0:0", "198.51.100.7:7001", "q").unwrap(), format!("{HOST} q"));
+    if outward == OutwardChoice::Slirp4netns {
+        // pasta of 2023 leaves the container waiting.
+        let refused = connect(&sandbox.netns, "198.51.100.7:7002").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+    tcp_server(&here(), "127.0.0.1:7003", tell_peer);
+    assert!(hear(&sandbox.netns, "10.0.2.2:7003").is_err(), "the host's loopback is out of reach");
+    tcp_server(&here(), "0.0.0.0:7004", tell_peer);
+    let gateway = host.networks.host_gateway().unwrap();
+    assert_eq!(gateway, ip(HOST));
+    assert!(hear(&sandbox.netns, &format!("{gateway}:7004")).is_ok(), "host-gateway leads to the host");
+    host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
+    let (_, inside) = host.container(&["inside"], &[]);
+    assert!(connect(&inside.netns, "198.51.100.7:7000").is_err());
+    kill_and_reach_again(&host, &sandbox);
+}
+
+fn kill_and_reach_again(host: &Host, sandbox: &Sandbox) {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        process: model::ProcessRef,
+    }
+    let record: Record = crate::daemon::read_record(&host.run.root().join("outward.json")).unwrap().unwrap();
+    let pid = rustix::process::Pid::from_raw(record.process.pid as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let to: SocketAddr = "198.51.100.7:7000".parse().unwrap();
+    eventually(|| {
+        at(&sandbox.netns, || TcpStream::connect_timeout(&to, Duration::from_millis(500)))
+            .map_err(|e| format!("after the driver was killed: {e}"))
+    });
+}
+
+#[test]
+fn slirp4netns_leads_out() {
+    testing::in_userns("tests::outward::slirp4netns_leads_out", || check(OutwardChoice::Slirp4netns));
+}
+
+#[test]
+fn pasta_leads_out() {
+    testing::in_userns("tests::outward::pasta_leads_out", || check(OutwardChoice::Pasta));
+}
+
+#[test]
+fn a_driver_that_is_not_installed_names_its_package() {
+    testing::in_userns("tests::outward::a_driver_that_is_not_installed_names_its_package", || {
+        let missing = crate::OutwardError::NotInstalled { package: "passt" };
+        let error = crate::Error::Outward { driver: "pasta", reason: missing };
+        assert!(error.to_string().contains("package passt"), "{error}");
+        assert_eq!(error.kind(), model::ErrorKind::Unavailable);
+        assert!("vpn".parse::<OutwardChoice>().unwrap_err().to_string().contains("slirp4netns, pasta or none"));
+    });
+}
