@@ -1,0 +1,45 @@
+//! Exec sessions.
+
+use super::{Outcome, lifecycle::size};
+use crate::{
+    quirks,
+    request::Request,
+    response::{self, MULTIPLEXED_STREAM, RAW_STREAM},
+    upgrade::Taker,
+    version::since,
+};
+use api_types::{ExecCreateRequest, ExecStartRequest, IdResponse};
+use engine::{Engine, exec};
+use http::StatusCode;
+use std::sync::Arc;
+
+pub(super) async fn create(engine: &Arc<Engine>, mut request: Request, container: &str) -> Outcome {
+    let mut body: ExecCreateRequest = request.json().await?.unwrap_or_default();
+    quirks::exec_create(&mut body, request.version);
+    let id = exec::create(engine, container, body)?;
+    response::created(&IdResponse { id: id.to_string() })
+}
+
+pub(super) fn inspect(engine: &Arc<Engine>, id: &str) -> Outcome {
+    response::ok(&exec::inspect(engine, id)?)
+}
+
+pub(super) async fn resize(engine: &Arc<Engine>, request: &Request, id: &str) -> Outcome {
+    let (rows, columns) = size(request)?;
+    engine::resize::resize_exec(engine, id, rows, columns).await?;
+    Ok(response::empty(StatusCode::OK))
+}
+
+pub(super) async fn start(engine: &Arc<Engine>, mut request: Request, id: &str) -> Outcome {
+    let mut body: ExecStartRequest = request.json().await?.unwrap_or_default();
+    quirks::exec_start(&mut body, request.version);
+    let multiplexed = !body.tty && request.version >= since(42);
+    let taker = Taker::of(&mut request);
+    match exec::start(engine, id, body).await? {
+        None => Ok(response::empty(StatusCode::OK)),
+        Some(stream) => {
+            let content_type = if multiplexed { MULTIPLEXED_STREAM } else { RAW_STREAM };
+            Ok(taker.join(None, Some(stream.socket), content_type))
+        }
+    }
+}

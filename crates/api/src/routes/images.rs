@@ -1,0 +1,157 @@
+//! Images.
+
+use super::Outcome;
+use crate::{
+    error::{BadRequest, Error},
+    quirks,
+    request::Request,
+    response,
+    stream::{self, Failure},
+    version::since,
+};
+use engine::{
+    Engine,
+    images::{
+        self, ImportOptions, ListOptions, LoadOptions, Platform, PullOptions, RegistryAuth, RemoveOptions,
+    },
+};
+use http::StatusCode;
+use std::sync::Arc;
+
+pub(super) fn list(engine: &Arc<Engine>, request: &Request) -> Outcome {
+    let query = &request.query;
+    let options = ListOptions {
+        all: query.flag("all"),
+        filters: query.filters()?,
+        shared_size: request.version >= since(42) && query.flag("shared-size"),
+    };
+    let mut found = images::list(engine, &options)?;
+    quirks::image_list(&mut found, request.version);
+    response::ok(&found)
+}
+
+pub(super) fn inspect(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    response::ok(&quirks::image_inspect(images::inspect(engine, name)?, request.version)?)
+}
+
+pub(super) fn history(engine: &Arc<Engine>, name: &str) -> Outcome {
+    response::ok(&images::history(engine, name)?)
+}
+
+pub(super) fn tag(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    images::tag(engine, name, &request.query.string("repo"), &request.query.string("tag"))?;
+    Ok(response::empty(StatusCode::CREATED))
+}
+
+pub(super) async fn remove(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    if name.trim().is_empty() {
+        return Err(BadRequest::BlankImage.into());
+    }
+    let options =
+        RemoveOptions { force: request.query.flag("force"), no_prune: request.query.flag("noprune") };
+    response::ok(&images::remove(engine, name, options).await?)
+}
+
+pub(super) async fn prune(engine: &Arc<Engine>, request: &Request) -> Outcome {
+    response::ok(&images::prune(engine, &request.query.filters()?).await?)
+}
+
+/// Pull (`fromImage`) or import (`fromSrc`).
+pub(super) async fn create(engine: &Arc<Engine>, request: Request) -> Outcome {
+    match request.query.text("fromImage") {
+        Some(image) => {
+            let image = image.to_owned();
+            pull(engine, &request, image).await
+        }
+        None => import(engine, request).await,
+    }
+}
+
+async fn pull(engine: &Arc<Engine>, request: &Request, image: String) -> Outcome {
+    let options = PullOptions {
+        image,
+        tag: request.query.string("tag"),
+        platform: request.query.string("platform"),
+        auth: auth(request),
+    };
+    let engine = engine.clone();
+    stream::progress(Failure::StatusWhileSilent, |progress| images::pull(engine, options, progress)).await
+}
+
+async fn import(engine: &Arc<Engine>, request: Request) -> Outcome {
+    let query = &request.query;
+    if query.text("fromSrc") != Some("-") {
+        return Err(Error::Unsupported {
+            what: "importing from a URL (send the archive in the request, with fromSrc=-)",
+        });
+    }
+    let options = ImportOptions {
+        repo: query.string("repo"),
+        tag: query.string("tag"),
+        message: query.string("message"),
+        changes: query.all("changes"),
+        platform: query.string("platform"),
+    };
+    let engine = engine.clone();
+    let archive = request.into_reader();
+    stream::progress(Failure::StatusWhileSilent, |progress| {
+        images::import(engine, archive, options, progress)
+    })
+    .await
+}
+
+pub(super) async fn load(engine: &Arc<Engine>, request: Request) -> Outcome {
+    let options = LoadOptions { platform: platform(&request)?, quiet: request.query.flag_or("quiet", true) };
+    let engine = engine.clone();
+    let archive = request.into_reader();
+    stream::progress(Failure::InBand, |progress| images::load(engine, archive, options, progress)).await
+}
+
+pub(super) async fn save(engine: &Arc<Engine>, request: &Request, names: Vec<String>) -> Outcome {
+    let archive = images::save(engine, &names, platform(request)?.as_ref()).await?;
+    Ok(stream::chunks(response::TAR, archive))
+}
+
+pub(super) async fn search(engine: &Arc<Engine>, request: &Request) -> Outcome {
+    let term = request.query.string("term");
+    let limit = request.query.number("limit")?.unwrap_or(0);
+    response::ok(&images::search(engine, &term, limit, auth(request).as_ref()).await?)
+}
+
+pub(super) async fn distribution(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    response::ok(&images::distribution(engine, name, auth(request).as_ref()).await?)
+}
+
+/// A header that cannot be read is taken for none, as in Docker: some clients send one with every pull.
+fn auth(request: &Request) -> Option<RegistryAuth> {
+    match RegistryAuth::from_header(request.header("x-registry-auth").unwrap_or_default()) {
+        Ok(auth) => auth,
+        Err(error) => {
+            tracing::debug!(%error, "ignored");
+            None
+        }
+    }
+}
+
+/// The JSON platform of `save` and `load`, since API 1.48.
+fn platform(request: &Request) -> Result<Option<Platform>, Error> {
+    if request.version < since(48) {
+        return Ok(None);
+    }
+    let texts: Vec<String> =
+        request.query.all("platform").into_iter().filter(|text| !text.is_empty()).collect();
+    match texts.as_slice() {
+        [] => Ok(None),
+        [text] => {
+            let platform: Platform =
+                serde_json::from_str(text).map_err(|error| BadRequest::Platform(error.to_string()))?;
+            if platform.os.is_empty() || platform.architecture.is_empty() {
+                return Err(
+                    BadRequest::Platform("both OS and Architecture must be provided".to_owned()).into()
+                );
+            }
+            Ok(Some(platform))
+        }
+        _ => Err(BadRequest::ManyPlatforms.into()),
+    }
+}

@@ -1,0 +1,141 @@
+//! Where the API is served.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::Path,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// A socket that listens.
+pub enum Listener {
+    Unix(UnixListener),
+    /// Plain TCP. Whether that is acceptable is for the caller to decide: anyone who reaches it owns the account.
+    Tcp(TcpListener),
+    /// TLS; the acceptor demands client certificates when `--tlsverify` says so.
+    Tls(TcpListener, TlsAcceptor),
+}
+
+impl Listener {
+    /// Binds a unix socket of mode 0660, replacing what a dead engine left behind.
+    ///
+    /// The caller has made sure that no live engine serves it (it holds the PID file); the directory is private.
+    pub fn bind_unix(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(Self::Unix(listener))
+    }
+
+    /// A listening unix socket that the service manager passed in (sd_listen_fds(3)).
+    pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener).map(Self::Unix)
+    }
+
+    /// A listening TCP socket that was made elsewhere.
+    pub fn from_tcp(listener: std::net::TcpListener, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(match tls {
+            Some(acceptor) => Self::Tls(listener, acceptor),
+            None => Self::Tcp(listener),
+        })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Pending> {
+        Ok(match self {
+            Self::Unix(listener) => Pending::Ready(Stream::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => Pending::Ready(Stream::Tcp(without_delay(listener.accept().await?.0)?)),
+            Self::Tls(listener, acceptor) => {
+                Pending::Handshake(without_delay(listener.accept().await?.0)?, acceptor.clone())
+            }
+        })
+    }
+}
+
+fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// An accepted connection, before its TLS handshake, which must not hold up others.
+pub(super) enum Pending {
+    Ready(Stream),
+    Handshake(TcpStream, TlsAcceptor),
+}
+
+impl Pending {
+    pub(super) async fn establish(self) -> io::Result<Stream> {
+        match self {
+            Self::Ready(stream) => Ok(stream),
+            Self::Handshake(stream, acceptor) => Ok(Stream::Tls(Box::new(acceptor.accept(stream).await?))),
+        }
+    }
+}
+
+/// One client's connection.
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Another descriptor of a unix socket, for watching; none for the others.
+    pub(super) fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        match self {
+            Self::Unix(stream) => stream.as_fd().try_clone_to_owned().map(Some),
+            Self::Tcp(_) | Self::Tls(_) => Ok(None),
+        }
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Stream::Unix($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Stream::Tcp($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Stream::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => stream.poll_write(cx, buf))
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_flush(cx))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_shutdown(cx))
+    }
+}
