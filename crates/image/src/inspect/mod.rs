@@ -112,3 +112,6 @@ fn images_by_length(catalog: &Catalog, image: &Image) -> HashMap<usize, Digest> 
     }
     known
 }
+
+#[cfg(test)]
+mod tests;

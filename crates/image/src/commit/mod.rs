@@ -134,3 +134,6 @@ impl ImageStore {
 fn is_broken_pipe(error: &snapshot::Error) -> bool {
     matches!(error, snapshot::Error::Archive(archive::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests;

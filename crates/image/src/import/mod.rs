@@ -84,3 +84,6 @@ impl ImageStore {
         Ok(Imported { image: image.id.clone(), name })
     }
 }
+
+#[cfg(test)]
+mod tests;

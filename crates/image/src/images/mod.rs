@@ -246,3 +246,6 @@ pub(crate) fn resolve(catalog: &Catalog, text: &str) -> Result<Arc<Image>> {
         count => Err(Error::Ambiguous { prefix: text.to_owned(), count }),
     }
 }
+
+#[cfg(test)]
+mod tests;

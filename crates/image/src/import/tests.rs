@@ -1,0 +1,48 @@
+use super::*;
+use crate::lab::{Heard, Lab, block_on, gzip, layer};
+
+fn import(lab: &Lab, archive: &[u8], request: ImportRequest) -> Result<Imported, String> {
+    let archive = std::io::Cursor::new(archive.to_vec());
+    block_on(lab.store.import(archive, request, Progress::none())).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_archive_of_files_becomes_an_image() {
+    testing::in_userns("import::tests::an_archive_of_files_becomes_an_image", || {
+        let lab = Lab::new();
+        let heard = Heard::default();
+        let request = ImportRequest {
+            name: Some("made:1".parse().unwrap()),
+            message: "Imported from -".into(),
+            changes: vec![r#"CMD ["/bin/sh"]"#.into(), "ENV A=b".into()],
+            platform: Some("linux/arm64".parse().unwrap()),
+        };
+        let archive = std::io::Cursor::new(gzip(&layer(&[("etc/name", "x")])));
+        let imported = block_on(lab.store.import(archive, request, heard.progress())).unwrap();
+        assert_eq!(heard.texts().last(), Some(&imported.image.to_string()));
+        let image = lab.store.resolve("made:1").unwrap();
+        assert_eq!(image.config.config.cmd, Some(vec!["/bin/sh".into()]));
+        assert_eq!(image.config.history[0].comment, "Imported from -");
+        assert_eq!(image.config.platform().to_string(), "linux/arm64/v8");
+        assert_eq!(lab.read_file(&image, "etc/name").as_deref(), Some("x"));
+    });
+}
+
+#[test]
+fn what_cannot_be_imported_leaves_nothing() {
+    testing::in_userns("import::tests::what_cannot_be_imported_leaves_nothing", || {
+        let lab = Lab::new();
+        let run = ImportRequest { changes: vec!["RUN x".into()], ..ImportRequest::default() };
+        assert_eq!(import(&lab, b"", run), Err("run is not a valid change command".into()));
+        let xz =
+            import(&lab, &[0xfd, b'7', b'z', b'X', b'Z', 0, 0, 0], ImportRequest::default()).unwrap_err();
+        assert!(xz.contains("xz-compressed layers are not supported: use gzip or zstd"), "{xz}");
+        let garbage = import(&lab, &[b'x'; 2000], ImportRequest::default()).unwrap_err();
+        assert!(garbage.contains("malformed archive"), "{garbage}");
+        let digest = format!("a@sha256:{}", "0".repeat(64));
+        let pinned = ImportRequest { name: Some(digest.parse().unwrap()), ..ImportRequest::default() };
+        assert_eq!(import(&lab, b"", pinned), Err("refusing to create a tag with a digest reference".into()));
+        assert_eq!(lab.store.count(), 0);
+        lab.assert_tidy();
+    });
+}
