@@ -6,10 +6,7 @@
 
 use super::listener::Stream;
 use std::{io, os::fd::OwnedFd, sync::Arc};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    task::JoinHandle,
-};
+use tokio::{io::Interest, net::UnixStream, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Watches one connection as long as a clone of it lives.
@@ -58,13 +55,16 @@ async fn cancel_at_hangup(fd: OwnedFd, token: CancellationToken) {
 }
 
 async fn hung_up(fd: OwnedFd) -> io::Result<()> {
-    // POLLHUP is reported whatever is asked for (poll(2)); writability changes rarely, so this task seldom wakes.
-    let fd = AsyncFd::register_with_interest(fd, Interest::WRITABLE)?;
+    let stream = UnixStream::from_std(fd.into())?;
     loop {
-        let mut ready = fd.ready(Interest::WRITABLE).await?;
-        if ready.ready().is_write_closed() {
+        // POLLHUP is reported whatever is asked for (poll(2)); writability changes rarely, so this task seldom wakes.
+        let ready = stream.ready(Interest::WRITABLE).await?;
+        if ready.is_write_closed() {
             return Ok(());
         }
-        ready.clear_ready();
+        // Forget that it is writable: wait for the next change.
+        let forget: io::Result<()> =
+            stream.try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        debug_assert!(forget.is_err());
     }
 }
