@@ -1,2 +1,33 @@
 //! The docker-compatible command line client.
+//!
+//! [`main`] finds the command in the tables of [`commands`], parses its words by the rules in [`args`], and runs it.
+//! Commands speak to the engine through [`connect`] and show what they get through [`format`] and [`template`].
 #![forbid(unsafe_code)]
+
+mod args;
+mod cli;
+mod commands;
+mod config;
+mod connect;
+mod container;
+mod context;
+mod error;
+mod format;
+mod image;
+mod inspect;
+mod network;
+mod opts;
+mod progress;
+mod registry;
+mod system;
+pub mod template;
+mod tty;
+mod volume;
+
+use std::ffi::OsString;
+
+/// Runs the client with a program's arguments, the first being its name, and returns the exit code.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> i32 {
+    let words: Vec<String> = argv.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    commands::dispatch(&words)
+}

@@ -1,0 +1,4 @@
+//! Commands about registries: login, logout, search.
+
+pub mod login;
+pub mod search;
