@@ -48,7 +48,7 @@ pub async fn create(
     let mut warnings = resources::check(&mut host, &engine.config.cgroup, false)?;
     defaults::host_config(&mut host, &engine.config, &engine.containers);
     defaults::log_config(&mut host, &engine.config)?;
-    warnings.extend(about_network(&host));
+    warnings.extend(about(&host));
     let networks = defaults::networks(&request.config, &host, request.networking_config.take())?;
     crate::network_plan::check(engine, &host, &networks)?;
     crate::plan::check(&host, &engine.config)?;
@@ -174,10 +174,13 @@ pub(crate) fn with_undo(cause: Error, undo: Vec<Error>) -> Error {
     if undo.is_empty() { cause } else { Error::Undo { cause: Box::new(cause), undo } }
 }
 
-fn about_network(host: &api_types::HostConfig) -> Vec<String> {
+/// What is accepted and comes out otherwise.
+fn about(host: &api_types::HostConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     if host.network_mode == "host" && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
+    let lowered = |name| format!("Ulimit {name} is above what this user may raise it to. It was lowered to that.");
+    warnings.extend(crate::plan::clamped(host).into_iter().map(lowered));
     warnings
 }

@@ -59,7 +59,9 @@ mod tests {
         assert_eq!((health.status.as_str(), health.failing_streak), ("unhealthy", 3));
         assert!(judge(&mut health, result(0), 3, false));
         assert_eq!((health.status.as_str(), health.failing_streak), ("healthy", 0));
-        (0..9).for_each(|_| drop(judge(&mut health, result(0), 3, false)));
+        for _ in 0..9 {
+            assert!(!judge(&mut health, result(0), 3, false));
+        }
         assert_eq!(health.log.len(), KEPT);
     }
 

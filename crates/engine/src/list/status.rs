@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn each_state_has_its_text() {
         let now = Timestamp::from_unix(1000, 0);
-        let at = |seconds| Timestamp::from_unix(1000 - seconds, 0);
+        let at = |seconds: i64| Timestamp::from_unix(1000 - seconds, 0);
         let exit = Exit { code: 3, oom_killed: false, started: at(200), finished: at(120), error: None };
         let run = Run { process: ProcessRef { pid: 1, start_time: 1 }, started: at(180) };
         let check = |state: State, health: Option<&str>, expected: &str| {

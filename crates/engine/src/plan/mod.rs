@@ -8,7 +8,7 @@ pub(crate) mod security;
 mod sysctls;
 
 pub(crate) use environment::{environment, overlay};
-pub(crate) use limits::resources;
+pub(crate) use limits::{clamped, resources};
 
 use crate::{
     Config, Engine, Error,
