@@ -1,0 +1,135 @@
+//! `lichen engine`: the engine's process, inside the namespaces. Started by the launcher only.
+//!
+//! It reads its configuration from the same arguments, file and environment as the launcher did, opens what is stored,
+//! adopts what runs, and serves the API until it is told to end, or until the launcher is gone.
+
+mod cgroups;
+mod config;
+mod listeners;
+mod network;
+mod tls;
+
+use crate::daemon::{
+    config::{self as daemon_config, Config},
+    engine_process::{LAUNCHER, SHIM_PROGRAM},
+    logging, settings,
+};
+use anyhow::{Context, Result};
+use engine::Engine;
+use std::{
+    os::fd::OwnedFd,
+    os::unix::net::UnixStream,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    signal::unix::{SignalKind, signal},
+};
+
+/// Runs the engine with the arguments of `daemon`.
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    match prepare(arguments).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lichen engine: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Prepared {
+    config: Config,
+    launcher: UnixStream,
+    /// The sealed `lichen-shim`, for starting the forwarder.
+    shim: OwnedFd,
+}
+
+fn prepare(arguments: &[String]) -> Result<Prepared> {
+    let launcher = UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
+    let shim = sys::fds::take_inherited(SHIM_PROGRAM)?;
+    let config = daemon_config::load(&settings::parse(arguments)?)?;
+    logging::start(&config.log);
+    Ok(Prepared { config, launcher, shim })
+}
+
+fn run(prepared: Prepared) -> Result<()> {
+    // Two threads serve thousands of idle connections; blocking work has its own, which come and go.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let served = runtime.block_on(serve(prepared));
+    // Whoever still waits for a log line or an event is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(prepared: Prepared) -> Result<()> {
+    let Prepared { config, launcher, shim } = prepared;
+    launcher.set_nonblocking(true)?;
+    let mut launcher = tokio::net::UnixStream::from_std(launcher)?;
+    let config = Arc::new(config);
+    let opening = config.clone();
+    let shim = Arc::new(shim);
+    let program = shim.clone();
+    let engine = tokio::task::spawn_blocking(move || open(&opening, &program)).await??;
+    engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
+
+    let listeners = listeners::open(&config)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(api::serve(engine.clone(), listeners, async move {
+        // A dropped sender means the same: this process ends.
+        stopped.await.unwrap_or(());
+    }));
+    launcher.write_all(b"!").await.context("tell the launcher that the engine serves")?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => tracing::warn!("SIGHUP: reloading is not there yet; restart to apply a changed configuration"),
+            () = orphaned(&mut launcher) => {
+                // Killed, so nothing was asked for: containers go on, and the next launcher's engine adopts them.
+                tracing::warn!("the launcher is gone; ending without touching containers");
+                return Ok(());
+            }
+        }
+    }
+    engine::shutdown::shutdown(&engine).await.context("stop the containers")?;
+    if stop.send(()).is_err() {
+        tracing::warn!("the API server had ended already");
+    }
+    server.await.context("the API server")?;
+    listeners::remove(&config);
+    Ok(())
+}
+
+/// Returns when the launcher's end of the socket is closed.
+async fn orphaned(launcher: &mut tokio::net::UnixStream) {
+    let mut byte = [0];
+    while matches!(launcher.read(&mut byte).await, Ok(1)) {}
+}
+
+/// Opens everything that blocks: the store, the storage driver, images, volumes, networks.
+fn open(config: &Config, shim: &OwnedFd) -> Result<Arc<Engine>> {
+    let snapshot::Selected { driver, warnings } = snapshot::open(&config.data, config.storage_driver.as_deref())?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let store = store::Store::open(config.data.database())?;
+    let registries = config::registries(config);
+    let images = image::ImageStore::open(store.clone(), &config.data, driver.clone(), registries)?;
+    let volumes = volume::Volumes::open(&store, config.data.volumes())?;
+    let networks = ::network::Networks::open(network::config(config, shim)?, &store)?;
+    Ok(Arc::new(Engine {
+        config: config::engine(config, warnings, shim)?,
+        containers: Default::default(),
+        execs: Default::default(),
+        images: Arc::new(images),
+        snapshots: driver,
+        networks: Arc::new(networks),
+        volumes: Arc::new(volumes),
+        shims: engine::shims::Shims::new(config.run.clone()),
+        events: Default::default(),
+        stopping: AtomicBool::new(false),
+        store,
+    }))
+}

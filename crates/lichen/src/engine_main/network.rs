@@ -1,0 +1,56 @@
+//! What the networks are told.
+
+use crate::daemon::config::Config;
+use anyhow::{Context, Result, bail};
+use network::{AddressPool, DefaultBridge, OutwardConfig, Program};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// RootlessKit's default; Docker's 1500 is for the bridge.
+const OUTWARD_MTU: u32 = 65_520;
+
+pub(super) fn config(config: &Config, shim: &OwnedFd) -> Result<network::Config> {
+    let pool = |pool: &crate::daemon::objects::AddressPool| -> Result<AddressPool> {
+        let base = pool.base.parse().with_context(|| format!("invalid address pool {:?}", pool.base))?;
+        Ok(AddressPool { base, size: pool.size })
+    };
+    let rootless = &config.rootless;
+    if !matches!(rootless.port_driver.as_str(), "auto" | "lichen" | "builtin" | "implicit") {
+        bail!("port driver {:?} is not there yet: Lichen publishes ports itself (\"lichen\")", rootless.port_driver);
+    }
+    Ok(network::Config {
+        run: config.run.clone(),
+        router: config.run.router_netns(),
+        bridge: bridge(config)?,
+        address_pools: config.network.pools.iter().map(pool).collect::<Result<_>>()?,
+        outward: OutwardConfig {
+            driver: rootless.net.parse()?,
+            mtu: rootless.mtu.unwrap_or(OUTWARD_MTU),
+            disable_host_loopback: rootless.disable_host_loopback,
+            slirp4netns_sandbox: rootless.slirp4netns_sandbox.parse()?,
+            slirp4netns_seccomp: rootless.slirp4netns_seccomp.parse()?,
+            ..OutwardConfig::default()
+        },
+        netd: Program {
+            // By this process's number, not /proc/self: the descriptor stays closed to whatever else is started.
+            path: format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()).into(),
+            args: vec!["netd".into()],
+        },
+        inherited: vec![],
+    })
+}
+
+fn bridge(config: &Config) -> Result<DefaultBridge> {
+    let network = &config.network;
+    let net = |name: &str, text: &Option<String>| {
+        text.as_deref().map(|t| t.parse().with_context(|| format!("invalid {name} {t:?}"))).transpose()
+    };
+    let default = DefaultBridge::default();
+    Ok(DefaultBridge {
+        bip: net("bip", &network.bip)?,
+        fixed_cidr: net("fixed-cidr", &network.fixed_cidr)?,
+        mtu: network.mtu.unwrap_or(default.mtu),
+        icc: network.icc,
+        host_ip: network.ip.as_deref().map(str::parse).transpose().context("invalid ip")?,
+        ..default
+    })
+}
