@@ -34,8 +34,14 @@ impl Lab {
 
     /// The same data, as a new engine finds it.
     pub fn reopen(self) -> Self {
+        self.closed_during(|| {})
+    }
+
+    /// As [`Lab::reopen`], and while the store is closed somebody else has it.
+    pub fn closed_during(self, other: impl FnOnce()) -> Self {
         let Self { store, dir, driver, registries } = self;
         drop(store);
+        other();
         let store = open(dir.path(), driver, &registries);
         Self { store, dir, driver, registries }
     }
@@ -86,7 +92,7 @@ impl Lab {
     }
 }
 
-fn open(root: &Path, driver: &str, registries: &RegistryConfig) -> ImageStore {
+pub(crate) fn open(root: &Path, driver: &str, registries: &RegistryConfig) -> ImageStore {
     let layout = DataLayout::new(root);
     let driver = snapshot::open(&layout, Some(driver)).unwrap().driver;
     let records = Store::open(layout.database()).unwrap();

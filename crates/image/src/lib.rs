@@ -34,6 +34,8 @@ mod claims;
 pub mod commit;
 pub mod config;
 pub mod content;
+#[cfg(test)]
+mod crash;
 mod digester;
 pub mod embedded;
 pub mod error;

@@ -16,7 +16,7 @@ use std::{
 
 /// How a layer is sent.
 #[derive(Clone, Copy)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Plain,
     Gzip,
     Zstd,
@@ -26,14 +26,14 @@ pub(super) enum Form {
 const ALICE: &str = "alice:$2y$05$i3iKMGfcwPoH9dIktdh6P.BjzrMhpxgRtqfsNYuaGHbw6YqEs9jUO\n";
 
 /// A running registry; it ends with the value.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     child: Child,
     pub host: String,
     dir: tempfile::TempDir,
 }
 
 #[derive(Default)]
-pub(super) struct Setup {
+pub(crate) struct Setup {
     /// Only alice with the password `secret` is let in.
     pub with_password: bool,
     /// PEM files of a certificate and its key.
@@ -175,12 +175,12 @@ impl Drop for Registry {
 }
 
 /// A port of loopback that nobody listens on just now.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Serves one prepared HTTP answer to each connection, in order, and then closes: for registries that misbehave.
-pub(super) fn serve(answers: impl Fn(usize, &str) -> Vec<u8> + Send + 'static) -> String {
+pub(crate) fn serve(answers: impl Fn(usize, &str) -> Vec<u8> + Send + 'static) -> String {
     use std::io::{BufRead, BufReader};
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let host = listener.local_addr().unwrap().to_string();

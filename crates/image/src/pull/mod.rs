@@ -94,6 +94,6 @@ pub(crate) fn outcome(pulled: &Pulled) -> String {
 }
 
 #[cfg(test)]
-mod lab;
+pub(crate) mod lab;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,110 @@
+//! What kill -9 in the middle of a pull, a load or a removal leaves: each layer complete or absent, and a store that
+//! opens.
+//!
+//! A test runs this binary again for the single test [`worker`], kills it after a while, opens the store and checks it.
+//! Saving an image reads every byte of its layers and compares digests, so it is the check.
+
+use crate::{
+    LoadOptions, Progress, PullRequest, RegistryConfig, RemoveOptions,
+    lab::{Lab, block_on, docker_archive, layer},
+    pull::lab::{Form, Registry},
+};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+const JOB: &str = "LICHEN_TEST_CRASH_JOB";
+const ROOT: &str = "LICHEN_TEST_CRASH_ROOT";
+
+/// Does what the environment says, over and over, until it is killed. Not a test by itself.
+#[test]
+#[ignore = "the process that the tests below kill"]
+fn worker() {
+    let (Ok(job), Ok(root)) = (std::env::var(JOB), std::env::var(ROOT)) else {
+        panic!("run by the tests of this module only");
+    };
+    let store = crate::lab::open(Path::new(&root), "overlay2", &RegistryConfig::default());
+    let remove = |name: &str| store.remove(name, RemoveOptions { force: true, no_prune: false }, &Vec::new);
+    loop {
+        if let Some(archive) = job.strip_prefix("load:") {
+            let file = std::fs::File::open(archive).unwrap();
+            store.load_blocking(file, &LoadOptions::default(), &Progress::none()).unwrap();
+            remove("app").unwrap();
+        } else {
+            let request =
+                PullRequest { reference: job.parse().unwrap(), all_tags: false, platform: None, auth: None };
+            block_on(store.pull(request, Progress::none())).unwrap();
+            remove(&job).unwrap();
+        }
+    }
+}
+
+fn start(job: &str, root: &Path) -> Child {
+    Command::new("/proc/self/exe")
+        .args(["--exact", "crash::worker", "--include-ignored", "--nocapture"])
+        .env(JOB, job)
+        .env(ROOT, root)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Kills the worker at many moments; the store must open each time, and all that it has must be whole.
+fn kill_often(job: &str) {
+    let mut lab = Lab::with("overlay2", RegistryConfig::default());
+    let mut whole = 0;
+    for round in 0..25u64 {
+        let root = lab.root().to_owned();
+        lab = lab.closed_during(|| {
+            let mut worker = start(job, &root);
+            std::thread::sleep(Duration::from_millis(30 + round * 13));
+            worker.kill().and_then(|()| worker.wait()).unwrap();
+        });
+        lab.store.collect_garbage(&Vec::new).unwrap();
+        lab.assert_tidy();
+        for summary in lab.store.list(&crate::ListFilter::default()).unwrap() {
+            check_whole(&lab, summary.image.id.as_str());
+            whole += 1;
+        }
+        let layers = lab.store.inner.driver.layers().len();
+        assert!(layers == 0 || lab.store.count() == 1, "{layers} layers and {} images", lab.store.count());
+    }
+    assert!(whole > 0, "no round got as far as an image: the worker is too slow for this test");
+}
+
+fn check_whole(lab: &Lab, image: &str) {
+    block_on(async {
+        let mut stream = lab.store.save(&[image.to_owned()], None).await.unwrap();
+        while let Some(piece) = stream.recv().await {
+            piece.unwrap();
+        }
+    });
+}
+
+fn layers() -> Vec<Vec<u8>> {
+    let text = |i: usize| format!("{i}").repeat(150_000);
+    (0..4).map(|i| layer(&[(format!("dir{i}/big").as_str(), text(i).as_str()), ("same", text(i).as_str())])).collect()
+}
+
+#[test]
+fn a_killed_pull_leaves_layers_whole_or_absent() {
+    testing::in_userns("crash::a_killed_pull_leaves_layers_whole_or_absent", || {
+        sys::loopback::up().unwrap();
+        let registry = Registry::start();
+        let layers: Vec<_> = layers().into_iter().map(|l| (l, Form::Gzip)).collect();
+        block_on(registry.put_image("app", "latest", &layers, false));
+        kill_often(&format!("{}/app", registry.host));
+    });
+}
+
+#[test]
+fn a_killed_load_leaves_layers_whole_or_absent() {
+    testing::in_userns("crash::a_killed_load_leaves_layers_whole_or_absent", || {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = dir.path().join("app.tar");
+        std::fs::write(&archive, docker_archive(&[(&layers(), &["app"])])).unwrap();
+        kill_often(&format!("load:{}", archive.display()));
+    });
+}
