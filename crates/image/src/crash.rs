@@ -85,7 +85,9 @@ fn check_whole(lab: &Lab, image: &str) {
 
 fn layers() -> Vec<Vec<u8>> {
     let text = |i: usize| format!("{i}").repeat(150_000);
-    (0..4).map(|i| layer(&[(format!("dir{i}/big").as_str(), text(i).as_str()), ("same", text(i).as_str())])).collect()
+    (0..4)
+        .map(|i| layer(&[(format!("dir{i}/big").as_str(), text(i).as_str()), ("same", text(i).as_str())]))
+        .collect()
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use super::{Endpoint, Error, RegistryConfig, endpoint::split_port};
 use reqwest::{Certificate, Client, Identity};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use std::{
     collections::HashMap,
     fs,
@@ -85,11 +89,23 @@ fn system_roots() -> &'static [Certificate] {
         else {
             return Vec::new();
         };
-        Certificate::from_pem_bundle(&pem).unwrap_or_else(|e| {
-            tracing::warn!(path = %path.display(), error = %e, "certificates of the system cannot be read");
-            Vec::new()
-        })
+        let (good, bad): (Vec<_>, Vec<_>) = certificates(&pem).into_iter().partition(Result::is_ok);
+        for error in bad.into_iter().filter_map(Result::err) {
+            // One that rustls cannot use is no reason to do without the others.
+            tracing::debug!(path = %path.display(), error, "a certificate of the system was passed over");
+        }
+        good.into_iter().filter_map(Result::ok).collect()
     })
+}
+
+/// The certificates of a PEM file, each usable as a root or with the reason why not.
+fn certificates(pem: &[u8]) -> Vec<Result<Certificate, String>> {
+    let check = |der: Result<CertificateDer<'static>, _>| {
+        let der = der.map_err(|e: rustls::pki_types::pem::Error| e.to_string())?;
+        RootCertStore::empty().add(der.clone()).map_err(|e| e.to_string())?;
+        Certificate::from_der(&der).map_err(|e| super::text::chain(&e))
+    };
+    CertificateDer::pem_slice_iter(pem).map(check).collect()
 }
 
 /// Docker's `certs.d/HOST`: `*.crt` are roots, `*.cert` with the `*.key` beside it is a client certificate.
@@ -102,10 +118,8 @@ fn add_certs(mut builder: reqwest::ClientBuilder, directory: &Path) -> Result<re
         let read = || fs::read(path).map_err(|e| fail(archive::error::errno_text(&e)));
         match path.extension().and_then(|e| e.to_str()) {
             Some("crt") => {
-                for certificate in
-                    Certificate::from_pem_bundle(&read()?).map_err(|e| fail(super::text::chain(&e)))?
-                {
-                    builder = builder.add_root_certificate(certificate);
+                for certificate in certificates(&read()?) {
+                    builder = builder.add_root_certificate(certificate.map_err(fail)?);
                 }
             }
             Some("cert") => {
@@ -129,4 +143,75 @@ fn add_certs(mut builder: reqwest::ClientBuilder, directory: &Path) -> Result<re
         }
     }
     Ok(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Reference,
+        lab::block_on,
+        pull::lab::{Registry, Setup},
+        registry::Session,
+    };
+    use std::path::PathBuf;
+
+    fn testdata(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+    }
+
+    /// What a session with this registry, not taken for insecure, says to these `certs.d` directories.
+    fn ping(registry: &Registry, certs: &Path) -> Result<(), String> {
+        let config = RegistryConfig { certs: vec![certs.to_owned()], ..RegistryConfig::default() };
+        let base = format!("https://{}/", registry.host).parse().unwrap();
+        let endpoint = Endpoint { base, is_mirror: false, insecure: false };
+        let reference = Reference::parse(&format!("{}/app", registry.host)).unwrap();
+        block_on(async {
+            let session = Session::new(&Clients::default(), &config, endpoint, &reference, None)?;
+            session.ping().await
+        })
+        .map_err(|e: Error| e.to_string())
+    }
+
+    #[test]
+    fn a_registrys_authority_is_read_from_certs_d() {
+        let registry = Registry::with(&Setup {
+            tls: Some((testdata("server.crt"), testdata("server.key"))),
+            ..Setup::default()
+        });
+        let certs = tempfile::tempdir().unwrap();
+        let unknown = ping(&registry, certs.path()).unwrap_err();
+        let text = format!(
+            "Get \"https://{}/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            registry.host
+        );
+        assert_eq!(unknown, text);
+        let host = certs.path().join(&registry.host);
+        fs::create_dir(&host).unwrap();
+        fs::copy(testdata("ca.crt"), host.join("ca.crt")).unwrap();
+        assert_eq!(ping(&registry, certs.path()), Ok(()));
+        fs::copy(testdata("server.crt"), host.join("client.cert")).unwrap();
+        let keyless = ping(&registry, certs.path()).unwrap_err();
+        assert!(
+            keyless.ends_with(
+                "missing key client.key for client certificate client.cert. CA certificates must use the extension .crt"
+            ),
+            "{keyless}"
+        );
+        fs::copy(testdata("server.key"), host.join("client.key")).unwrap();
+        assert_eq!(ping(&registry, certs.path()), Ok(()));
+        fs::write(host.join("ca.crt"), "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+            .unwrap();
+        let damaged = ping(&registry, certs.path()).unwrap_err();
+        assert!(damaged.contains("ca.crt: "), "{damaged}");
+    }
+
+    #[test]
+    fn plain_http_where_https_is_expected_is_said() {
+        let registry = Registry::start();
+        let none = tempfile::tempdir().unwrap();
+        let text =
+            format!("Get \"https://{}/v2/\": http: server gave HTTP response to HTTPS client", registry.host);
+        assert_eq!(ping(&registry, none.path()), Err(text));
+    }
 }
