@@ -8,13 +8,16 @@
 //!         delete --force ID
 //! ```
 //!
+//! Each runs in a mount namespace of its own, so that the root file system attached to the bundle for `create` is seen
+//! by nobody else and goes away with it.
+//!
 //! `create` leaves the container's init to the nearest subreaper, which the caller has to be. Signals and waiting go
 //! through the init's pidfd, as with our own core; pausing through the cgroup.
 
 mod command;
 
 use crate::{
-    Cgroup, CreateOptions, Created, Error, ExecOptions, Executing, Result, RootSource, Stdio,
+    Cgroup, CreateOptions, Created, Error, ExecOptions, Executing, Result, Stdio,
     container::Pending,
     init,
 };
@@ -37,30 +40,32 @@ pub struct External {
 }
 
 impl External {
-    /// Writes `config.json` into the bundle, attaches the root file system at `bundle/rootfs` in the caller's own mount
-    /// namespace (which should be private to it), and runs `create`. The container's init becomes a child of the
-    /// caller, which therefore has to be a subreaper (`sys::process::become_subreaper`).
+    /// Writes `config.json` into the bundle, attaches the root file system at `bundle/rootfs` for the program alone, and
+    /// runs `create`. The container's init becomes a child of the caller, which therefore has to be a subreaper
+    /// (`sys::process::become_subreaper`) and, as always, single-threaded.
     pub fn create(&self, options: &CreateOptions<'_>) -> Result<Created> {
         let warnings = match init::linux(options.spec).and_then(|l| l.resources().as_ref()) {
             Some(resources) => options.cgroup.apply(resources)?,
             None => Vec::new(),
         };
-        attach_root(options)?;
-        let created = self.create_attached(options);
+        let created = self.create_process(options);
         if created.is_err() {
             // What create left behind, if anything; its own error is the one that counts.
-            drop(self.delete(options.id, options.bundle));
+            drop(self.delete(options.id));
         }
         let (process, pidfd, console) = created?;
         let pending = Pending::external(self.clone(), options.id);
         Ok(Created { process, pidfd, console, warnings, pending })
     }
 
-    fn create_attached(&self, options: &CreateOptions<'_>) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {
+    fn create_process(&self, options: &CreateOptions<'_>) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {
         let config = options.bundle.join("config.json");
         let spec = self.bundle_spec(options)?;
         write_json(&config, &spec)?;
+        let rootfs = options.bundle.join("rootfs");
+        std::fs::create_dir_all(&rootfs).map_err(Error::path("make directory", &rootfs))?;
         let mut invocation = self.invocation("create", options.cgroup);
+        invocation.attach(options.rootfs, &rootfs);
         invocation.arg("--bundle").arg(options.bundle);
         invocation.preserve(options.preserve_fds);
         self.run_for_process(invocation, options.id, options.stdio)
@@ -83,31 +88,23 @@ impl External {
         self.invocation("start", &Cgroup::none("")).run(id)
     }
 
-    /// Forgets container `id`, killing what is left of it, and detaches its root file system. No such container is
-    /// fine.
-    pub fn delete(&self, id: &str, bundle: &Path) -> Result<()> {
+    /// Forgets container `id`, killing what is left of it. No such container is fine.
+    pub fn delete(&self, id: &str) -> Result<()> {
         let mut invocation = self.invocation("delete", &Cgroup::none(""));
         invocation.arg("--force");
-        let deleted = invocation.run(id);
-        match sys::mount::detach(&bundle.join("rootfs")) {
-            Err(e) if !matches!(e.errno, rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {
-                return Err(Error::Step { step: "detach root file system", source: e.into() });
-            }
-            _ => {}
-        }
-        match deleted {
+        match invocation.run(id) {
             Err(Error::External { message, .. }) if message.contains("does not exist") => Ok(()),
             other => other,
         }
     }
 
-    fn invocation(&self, verb: &'static str, cgroup: &Cgroup) -> Invocation {
+    fn invocation<'a>(&self, verb: &'static str, cgroup: &Cgroup) -> Invocation<'a> {
         Invocation::new(self, verb, cgroup)
     }
 
     fn run_for_process(
         &self,
-        mut invocation: Invocation,
+        mut invocation: Invocation<'_>,
         id: &str,
         stdio: Stdio<'_>,
     ) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {
@@ -129,6 +126,8 @@ impl External {
     /// runtime would refuse the container for them.
     fn bundle_spec(&self, options: &CreateOptions<'_>) -> Result<Spec> {
         let mut spec = options.spec.clone();
+        // What we use is as old as that, and crun up to 1.8 refuses anything newer.
+        spec.set_version("1.0.2".to_owned());
         let readonly = spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false);
         let root = RootBuilder::default().path("rootfs").readonly(readonly).build();
         spec.set_root(Some(root.map_err(|e| Error::Spec { field: "root", reason: e.to_string() })?));
@@ -150,18 +149,6 @@ impl External {
         }
         Ok(spec)
     }
-}
-
-fn attach_root(options: &CreateOptions<'_>) -> Result<()> {
-    let target = options.bundle.join("rootfs");
-    std::fs::create_dir_all(&target).map_err(Error::path("make directory", &target))?;
-    let step = |e: sys::Error| Error::Path { step: "attach root file system", path: target.clone(), source: e.into() };
-    let directory = sys::mount::open_path(&target).map_err(step)?;
-    let mount = match options.rootfs {
-        RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate root"))?,
-        RootSource::Directory(path) => sys::mount::clone_path(path, true).map_err(step)?,
-    };
-    sys::mount::attach(&mount, &directory).map_err(step)
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {

@@ -37,9 +37,9 @@ impl Root {
         self.open(path, OFlags::PATH, ResolveFlags::empty())
     }
 
-    /// The same, refusing every symbolic link on the way with ELOOP.
+    /// The same, refusing every symbolic link with ELOOP. (With O_NOFOLLOW the last one would be opened itself.)
     pub(crate) fn resolve_without_links(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        self.open(path, OFlags::PATH | OFlags::NOFOLLOW, ResolveFlags::NO_SYMLINKS)
+        self.open(path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
     }
 
     pub(crate) fn open(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
@@ -93,14 +93,15 @@ impl Root {
 
     /// The file `path`, made empty, with its parents, where it is missing.
     pub(crate) fn make_file(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        match self.resolve(path) {
+        let path = clean(path);
+        match self.resolve(&path) {
             Err(Errno::NOENT) => {}
             other => return other,
         }
-        let (parent, name) = self.make_parent(path)?;
+        let (parent, name) = self.make_parent(&path)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&parent, &*name, flags, Mode::from_raw_mode(0o755)) {
-            Ok(_) | Err(Errno::EXIST) => self.resolve(path),
+            Ok(_) | Err(Errno::EXIST) => self.resolve(&path),
             Err(errno) => Err(errno),
         }
     }
@@ -164,6 +165,15 @@ mod tests {
         let real = Root::new(sys::mount::open_path(Path::new("/")).unwrap());
         assert_eq!(real.resolve(Path::new("/proc/self/cwd")).unwrap_err(), Errno::LOOP);
         assert_eq!(real.make_directory(Path::new("/proc/self/cwd/x")).unwrap_err(), Errno::LOOP);
+    }
+
+    #[test]
+    fn a_link_is_no_ordinary_directory() {
+        let (directory, root) = root();
+        std::fs::create_dir(directory.path().join("real")).unwrap();
+        symlink("real", directory.path().join("link")).unwrap();
+        assert!(root.resolve_without_links(Path::new("/real")).is_ok());
+        assert_eq!(root.resolve_without_links(Path::new("/link")).unwrap_err(), Errno::LOOP);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! One interface to our own core and to external OCI runtimes.
 
 use crate::{CreateOptions, Created, ExecOptions, Executing, External, Result};
-use std::path::Path;
 
 /// Who carries out the specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +27,11 @@ impl Runtime {
     }
 
     /// Cleans up after container `id` has ended. Our own core leaves nothing behind; an external runtime has a state
-    /// directory and a mounted root file system.
-    pub fn delete(&self, id: &str, bundle: &Path) -> Result<()> {
+    /// directory.
+    pub fn delete(&self, id: &str) -> Result<()> {
         match self {
             Self::Builtin => Ok(()),
-            Self::External(external) => external.delete(id, bundle),
+            Self::External(external) => external.delete(id),
         }
     }
 }

@@ -16,10 +16,13 @@ pub mod namespaces;
 pub mod net;
 pub mod overlay;
 pub mod pidfd;
+pub mod pidfd_info;
 pub mod process;
 pub mod pty;
 pub mod seccomp;
 pub mod signals;
+#[doc(hidden)]
+pub mod testing;
 pub mod spawn;
 
 pub use error::{Error, Result};

@@ -1,25 +1,40 @@
 //! One run of an external runtime's program.
 
 use super::{External, remove};
-use crate::{Cgroup, Class, Error, Result, Stdio, WindowSize};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use crate::{Cgroup, Class, Error, Result, RootSource, Stdio, WindowSize};
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+    process::WaitOptions,
+};
 use std::{
     ffi::OsStr,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio as CommandStdio},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use sys::{
+    clone::Fork,
+    mount::{Attributes, Propagation},
+    namespaces::{Kind, Set},
+    pidfd::Exit,
 };
 
+/// `<linux/magic.h>`
+const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+
 /// A command line in the making.
-pub(super) struct Invocation {
+pub(super) struct Invocation<'a> {
     program: PathBuf,
     verb: &'static str,
     command: Command,
     log: PathBuf,
+    root: Option<(RootSource<'a>, PathBuf)>,
+    has_cgroup: bool,
 }
 
-impl Invocation {
+impl<'a> Invocation<'a> {
     pub(super) fn new(external: &External, verb: &'static str, cgroup: &Cgroup) -> Self {
         let log = external.root.join(format!("{}.log", unique()));
         let mut command = Command::new(&external.program);
@@ -27,7 +42,13 @@ impl Invocation {
         command.arg("--log").arg(&log).args(["--log-format", "json"]);
         command.args(without_cgroup(&external.program, cgroup)).arg(verb);
         command.stdin(CommandStdio::null()).stdout(CommandStdio::null()).stderr(CommandStdio::null());
-        Self { program: external.program.clone(), verb, command, log }
+        let has_cgroup = cgroup.dir().is_some();
+        Self { program: external.program.clone(), verb, command, log, root: None, has_cgroup }
+    }
+
+    /// Attaches a root file system for the time that the program runs.
+    pub(super) fn attach(&mut self, root: RootSource<'a>, target: &Path) {
+        self.root = Some((root, target.to_owned()));
     }
 
     pub(super) fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
@@ -59,18 +80,80 @@ impl Invocation {
 
     /// Runs it on container `id`, and turns the last error in its log into ours.
     pub(super) fn run(mut self, id: &str) -> Result<()> {
-        let status = self.command.arg(id).status().map_err(Error::path("run", &self.program))?;
-        let message = if status.success() { None } else { Some(last_error(&self.log)) };
+        self.command.arg(id);
+        let exit = match sys::clone::fork().map_err(|e| Error::Step { step: "fork", source: e.into() })? {
+            Fork::Child { .. } => self.run_program(),
+            Fork::Parent(child) => sys::pidfd::wait(&child.pidfd),
+        };
+        let exit = exit.map_err(|e| Error::Step { step: "wait for the runtime", source: e.into() })?;
+        let message = if exit == Exit::Code(0) { None } else { Some(last_error(&self.log)) };
         remove(&self.log)?;
         match message {
             None => Ok(()),
             Some(message) => {
-                let message = message.unwrap_or_else(|| status.to_string());
+                let message = message.unwrap_or_else(|| format!("{exit:?}"));
                 let class = class(&message);
                 Err(Error::External { program: self.program, verb: self.verb, message, class })
             }
         }
     }
+}
+
+impl Invocation<'_> {
+    /// In the child. What goes wrong before the program runs is put where its own errors would be.
+    fn run_program(mut self) -> ! {
+        let path = self.program.clone();
+        let status = self.prepare().and_then(|()| self.command.status().map_err(Error::path("run", path)));
+        match status {
+            Ok(status) if status.success() => sys::process::exit(0),
+            Ok(_) => reap_orphans(),
+            Err(e) => drop(std::fs::write(&self.log, e.to_string())),
+        }
+        sys::process::exit(1)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let step = |step| move |e: sys::Error| Error::Step { step, source: e.into() };
+        sys::process::become_subreaper().map_err(step("become subreaper"))?;
+        let new = Set::of(&[Kind::Mount]);
+        let new = if self.has_cgroup { new } else { new.with(Kind::Cgroup) };
+        sys::namespaces::unshare(new).map_err(step("new mount namespace"))?;
+        let slash = sys::mount::open_path(Path::new("/")).map_err(step("open /"))?;
+        sys::mount::set_propagation(&slash, Propagation::Slave, true).map_err(step("set propagation of /"))?;
+        if !self.has_cgroup {
+            show_one_hierarchy().map_err(step("mount cgroup2 at /sys/fs/cgroup"))?;
+        }
+        let Some((source, target)) = &self.root else { return Ok(()) };
+        let mount = match source {
+            RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate root"))?,
+            RootSource::Directory(path) => sys::mount::clone_path(path, true).map_err(step("bind root file system"))?,
+        };
+        let target = sys::mount::open_path(target).map_err(step("open bundle"))?;
+        sys::mount::attach(&mount, &target).map_err(step("attach root file system"))
+    }
+}
+
+/// What a failed program leaves behind comes to us: above all processes in the container's PID namespace, whose init
+/// cannot end before somebody has waited for them (pid_namespaces(7)). They end with the program, in a moment.
+fn reap_orphans() {
+    for _ in 0..200 {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Hybrid hosts confuse runtimes (crun refuses them), and without a cgroup of the container's own the unified hierarchy
+/// is all there is to see.
+fn show_one_hierarchy() -> sys::Result<()> {
+    let path = Path::new("/sys/fs/cgroup");
+    if !path.is_dir() || rustix::fs::statfs(path).is_ok_and(|s| s.f_type == CGROUP2_SUPER_MAGIC) {
+        return Ok(());
+    }
+    let mount = sys::mount::new_filesystem("cgroup2", None, &[], Attributes::NONE)?;
+    sys::mount::attach(&mount, sys::mount::open_path(path)?)
 }
 
 /// In a user namespace both programs take themselves for root and insist on cgroups that they may not make.

@@ -15,7 +15,7 @@ pub(super) fn detached(plan: &MountPlan, root: &Root) -> sys::Result<OwnedFd> {
         MountKind::Bind { source, recursive } => bind(source, *recursive, options),
         MountKind::Proc => or_bind("proc", "proc", options, Path::new("/proc")),
         MountKind::Sysfs => or_bind("sysfs", "sysfs", options, Path::new("/sys")),
-        MountKind::Mqueue => or_bind("mqueue", "mqueue", options, Path::new("/dev/mqueue")),
+        MountKind::Mqueue => mqueue(options),
         MountKind::Devpts => devpts(options),
         MountKind::Cgroup => cgroup(options),
         MountKind::Other { kind, source } => {
@@ -79,6 +79,19 @@ fn bind_host(host: &Path, options: &Options) -> sys::Result<OwnedFd> {
     Ok(mount)
 }
 
+/// On a host that shows its queues nowhere there is nothing to bind: then an empty directory. mq_open(3) needs none.
+fn mqueue(options: &Options) -> sys::Result<OwnedFd> {
+    match or_bind("mqueue", "mqueue", options, Path::new("/dev/mqueue")) {
+        Err(e) if matches!(e.errno, Errno::PERM | Errno::ACCESS) => empty("mqueue", options),
+        other => other,
+    }
+}
+
+fn empty(source: &str, options: &Options) -> sys::Result<OwnedFd> {
+    let data = ["nr_blocks=1", "nr_inodes=1", "mode=0755"].map(str::to_owned).into();
+    filesystem("tmpfs", source, &Options { data, ..options.clone() })
+}
+
 /// `gid=5` (tty) cannot be had where only one group is mapped; the terminals then belong to their opener's group.
 fn devpts(options: &Options) -> sys::Result<OwnedFd> {
     match filesystem("devpts", "devpts", options) {
@@ -98,7 +111,7 @@ fn cgroup(options: &Options) -> sys::Result<OwnedFd> {
     match or_bind("cgroup2", "cgroup", &options, Path::new("/sys/fs/cgroup")) {
         // Neither: an empty directory, as on a machine without cgroups.
         Err(e) if matches!(e.errno, Errno::PERM | Errno::ACCESS | Errno::BUSY | Errno::INVAL | Errno::NODEV) => {
-            filesystem("tmpfs", "cgroup", &Options { data: vec!["nr_blocks=1".into(), "nr_inodes=1".into(), "mode=0755".into()], ..options })
+            empty("cgroup", &options)
         }
         other => other,
     }

@@ -98,8 +98,8 @@ impl Options {
                 "rbind" => self.bind = Some(true),
                 "defaults" => {}
                 "tmpcopyup" => self.copy_up = true,
-                "idmap" | "ridmap" => return Err(unsupported("idmap", "an unprivileged user cannot map mounts")),
-                "remount" => return Err(unsupported("remount", "a container's mounts are all new")),
+                "idmap" | "ridmap" => return Err(unsupported(option, "an unprivileged user cannot map mounts")),
+                "remount" => return Err(unsupported(option, "a container's mounts are all new")),
                 data => self.data.push(data.to_owned()),
             }
         }
