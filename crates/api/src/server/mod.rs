@@ -10,6 +10,8 @@
 pub(crate) mod hangup;
 mod hijack;
 pub mod listener;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     request::Request,
@@ -100,7 +102,6 @@ async fn connection(handler: Arc<impl Handler>, stream: Stream, stop: Cancellati
     });
     let http = http1::Builder::new()
         .half_close(true)
-        .pipeline_flush(true)
         .max_buf_size(MAX_HEAD)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
