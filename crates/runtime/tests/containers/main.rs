@@ -1,5 +1,6 @@
 //! Containers as an unprivileged user sees them, made by crate `runtime` without an engine.
 
+mod cgroups;
 mod console;
 mod errors;
 mod escapes;
