@@ -32,10 +32,17 @@ impl CgroupDir {
     pub fn create(parent: &Path, name: &str) -> Result<Self> {
         let above = Self::open(parent)?;
         above.enable_controllers()?;
-        match rustix::fs::mkdirat(&above.fd, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(failed(&parent.join(name), "mkdir", errno)),
-        }
+        let make = || rustix::fs::mkdirat(&above.fd, name, Mode::from_raw_mode(0o755));
+        // One that is left over is made anew: on Linux 6.18 a group that was once killed (cgroup.kill) kills whatever is
+        // cloned into it later (`CLONE_INTO_CGROUP`). Nor do its counters belong to the new container.
+        let made = match make() {
+            Err(Errno::EXIST) => match rustix::fs::unlinkat(&above.fd, name, AtFlags::REMOVEDIR) {
+                Ok(()) => make(),
+                Err(errno) => Err(errno),
+            },
+            other => other,
+        };
+        made.map_err(|errno| failed(&parent.join(name), "mkdir", errno))?;
         Self::open(&parent.join(name))
     }
 

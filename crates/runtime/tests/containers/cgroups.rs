@@ -102,6 +102,12 @@ fn a_container_lives_is_frozen_counted_and_killed_in_its_cgroup() {
         assert_eq!(wait_for(&bench.rootfs.join("tmp/seen")), "0::/\n");
         cgroup.kill().unwrap();
         assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 137);
+
+        // A group that was killed is not the one that the next container of the same name gets.
+        let again = Cgroup::create(parent, "container").unwrap();
+        let created = stay(bench, &again, &shell("true"));
+        created.pending.start().unwrap();
+        assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 0);
         cgroup.remove().unwrap();
         assert!(!parent.join("container").exists());
         cgroup.remove().unwrap();
