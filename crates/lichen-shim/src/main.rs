@@ -9,7 +9,7 @@ mod shim;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim and oci";
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim, netd and oci";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     match verb.as_str() {
         "holder" => holder(rest),
         "shim" => shim(rest),
+        "netd" => netd::main(std::env::args_os().skip(2)),
         "oci" => oci::main(rest),
         other => {
             eprintln!("unknown verb {other:?}: {USAGE}");
@@ -29,11 +30,13 @@ fn main() -> ExitCode {
 }
 
 fn holder(arguments: &[String]) -> ExitCode {
-    let Some((role, run)) = rootless::holder::parse(arguments) else {
-        eprintln!("usage: lichen-shim holder --make|--remake|--remake-single --run-root DIR");
+    let Some(arguments) = rootless::holder::parse(arguments) else {
+        eprintln!(
+            "usage: lichen-shim holder --make|--remake|--remake-single --run-root DIR --handshake FD [--join FD]"
+        );
         return ExitCode::from(2);
     };
-    report("holder", rootless::holder::main(role, &run))
+    report("holder", rootless::holder::main(&arguments))
 }
 
 fn shim(arguments: &[String]) -> ExitCode {

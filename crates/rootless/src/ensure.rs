@@ -1,15 +1,14 @@
 //! The launcher's side: find the holder, re-make it, or make it.
 
 use crate::bootstrap::{FromNewHolder, ToNewHolder};
-use crate::{Error, HolderState, Mapping, Result, User, enter, map, newidmap, survivors};
+use crate::{Error, HolderState, Mapping, Result, User, map, newidmap, survivors};
 use model::{ProcessRef, RunLayout};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use shim_proto::Connection;
-use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use sys::clone::Fork;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 /// What [`ensure`] needs.
 #[derive(Debug)]
@@ -39,9 +38,7 @@ pub enum Found {
     New,
 }
 
-const HANDSHAKE: i32 = 3;
-
-/// A holder for this run directory, which exists. Call it from a single-threaded process.
+/// A holder for this run directory, which exists.
 pub fn ensure(request: &Ensure<'_>) -> Result<Holder> {
     let earlier = HolderState::read(request.run)?;
     if let Some(state) = earlier.filter(HolderState::is_current) {
@@ -112,56 +109,26 @@ fn cannot_unshare(errno: i32) -> Error {
     }
 }
 
-/// Start the program, inside the namespaces of `survivor` if given. It daemonises itself; what is waited for here is
-/// its first process only.
+/// Start the program. It joins the namespaces of `survivor`, if given, and daemonises itself; what is waited for here
+/// is its first process only.
 fn spawn(request: &Ensure<'_>, role: &[&str], survivor: Option<BorrowedFd<'_>>) -> Result<Connection> {
     let (ours, theirs) =
         UnixStream::pair().map_err(Error::io("make a socket pair for", request.run.root()))?;
-    let root = request.run.root().as_os_str().as_bytes();
-    let arguments =
-        ["lichen-shim"].iter().chain(role).map(|a| a.as_bytes()).chain([b"--run-root".as_slice(), root]);
-    let argv = arguments.map(CString::new).collect::<std::result::Result<Vec<_>, _>>();
-    let argv = argv.map_err(|e| Error::io("pass", request.run.root())(e.into()))?;
-    match sys::clone::fork()? {
-        Fork::Parent(child) => {
-            drop(theirs);
-            sys::pidfd::wait(&child.pidfd)?;
-            Ok(Connection::new(ours, "holder"))
-        }
-        Fork::Child { .. } => {
-            let error = exec(request.program, &argv, &theirs, survivor);
-            eprintln!("lichen: cannot start the namespace holder: {error}");
-            sys::process::exit(1)
-        }
+    let mut command = Command::new(format!("/proc/self/fd/{}", request.program.as_raw_fd()));
+    command.arg0("lichen-shim").args(role).arg("--run-root").arg(request.run.root());
+    let mut inherited = vec![theirs.as_fd()];
+    command.arg("--handshake").arg(theirs.as_raw_fd().to_string());
+    if let Some(pidfd) = survivor {
+        command.arg("--join").arg(pidfd.as_raw_fd().to_string());
+        inherited.push(pidfd);
     }
-}
-
-fn exec(
-    program: BorrowedFd<'_>,
-    argv: &[CString],
-    socket: &UnixStream,
-    survivor: Option<BorrowedFd<'_>>,
-) -> Error {
-    let prepare = || {
-        if let Some(pidfd) = survivor {
-            enter::enter_of(pidfd)?;
-            enter::become_root()?;
-        }
-        sys::signals::reset();
-        // Above the handshake's number, which `arrange` is about to overwrite.
-        let program = rustix::io::fcntl_dupfd_cloexec(program, HANDSHAKE + 1)
-            .map_err(sys::Error::of("fcntl", "F_DUPFD_CLOEXEC"))?;
-        sys::spawn::arrange(&[(socket.as_fd(), HANDSHAKE)])?;
-        Ok(program)
-    };
-    match prepare() {
-        Ok(program) => Error::System(sys::process::exec_fd(program.as_fd(), argv, &environment())),
-        Err(error) => error,
-    }
-}
-
-/// The holder's whole environment. What it starts gets its own from whoever asks.
-fn environment() -> Vec<CString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    CString::new([b"PATH=", path.as_bytes()].concat()).into_iter().collect()
+    // What it starts gets its environment from whoever asks.
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+    let keep = |flags| inherited.iter().try_for_each(|fd| rustix::io::fcntl_setfd(fd, flags));
+    keep(FdFlags::empty()).map_err(sys::Error::of("fcntl", "F_SETFD"))?;
+    let status = command.status();
+    keep(FdFlags::CLOEXEC).map_err(sys::Error::of("fcntl", "F_SETFD"))?;
+    status.map_err(Error::io("run", "lichen-shim"))?;
+    Ok(Connection::new(ours, "holder"))
 }

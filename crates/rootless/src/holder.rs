@@ -12,7 +12,7 @@ mod spawn;
 
 use crate::bootstrap::FromNewHolder;
 use crate::state::{HolderState, Inodes};
-use crate::{Error, Result};
+use crate::{Error, Result, enter};
 use model::RunLayout;
 use shim_proto::Connection;
 use std::os::fd::OwnedFd;
@@ -25,30 +25,50 @@ use sys::clone::Fork;
 pub enum Role {
     /// Make the namespaces.
     Make,
-    /// The caller joined a dead holder's namespaces already.
+    /// In the namespaces of a dead one.
     Remake { single_id: bool },
 }
 
-/// The arguments of `lichen-shim holder`, without the first two.
-pub fn parse(arguments: &[String]) -> Option<(Role, RunLayout)> {
-    let role = match arguments.first()?.as_str() {
-        "--make" => Role::Make,
-        "--remake" => Role::Remake { single_id: false },
-        "--remake-single" => Role::Remake { single_id: true },
-        _ => return None,
-    };
-    match arguments {
-        [_, flag, root] if flag == "--run-root" => Some((role, RunLayout::new(PathBuf::from(root)))),
-        _ => None,
-    }
+/// The command line of `lichen-shim holder`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    role: Role,
+    run: RunLayout,
+    /// The descriptor of the handshake with the launcher.
+    handshake: i32,
+    /// The pidfd of a process whose namespaces to join.
+    join: Option<i32>,
 }
 
-/// Be the holder. The handshake with the launcher is on descriptor 3. Returns when told to end.
-pub fn main(role: Role, run: &RunLayout) -> Result<()> {
-    let launcher = UnixStream::from(sys::fds::take_inherited(3)?);
+/// None when the arguments are not understood.
+pub fn parse(arguments: &[String]) -> Option<Arguments> {
+    let (mut role, mut run, mut handshake, mut join) = (None, None, None, None);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--make" => role = Some(Role::Make),
+            "--remake" => role = Some(Role::Remake { single_id: false }),
+            "--remake-single" => role = Some(Role::Remake { single_id: true }),
+            "--run-root" => run = Some(RunLayout::new(PathBuf::from(rest.next()?))),
+            "--handshake" => handshake = Some(rest.next()?.parse().ok()?),
+            "--join" => join = Some(rest.next()?.parse().ok()?),
+            _ => return None,
+        }
+    }
+    Some(Arguments { role: role?, run: run?, handshake: handshake?, join })
+}
+
+/// Be the holder. Returns when told to end.
+pub fn main(arguments: &Arguments) -> Result<()> {
+    let Arguments { role, run, .. } = arguments;
+    let launcher = UnixStream::from(sys::fds::take_inherited(arguments.handshake)?);
+    if let Some(survivor) = arguments.join {
+        enter::enter_of(sys::fds::take_inherited(survivor)?)?;
+        enter::become_root()?;
+    }
     daemonise(run)?;
     let mut launcher = Connection::new(launcher, "launcher");
-    match begin(role, run, &mut launcher) {
+    match begin(*role, run, &mut launcher) {
         Ok((listener, router, state)) => {
             launcher.send(1, &FromNewHolder::Ready { state }, &[])?;
             drop(launcher);

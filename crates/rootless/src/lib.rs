@@ -18,7 +18,7 @@
 //! * A process is never trusted by its PID alone: start time and user namespace inode must match what was recorded.
 //! * The holder never leaves the host's network namespace: what it starts is to be in it. The router namespace is kept
 //!   by a bind mount inside the holder's mount namespace, so it lasts as long as any process in there.
-//! * Everything here runs in single-threaded processes.
+//! * Whatever unshares or joins namespaces is single-threaded: the holder, and the launcher's child before it executes.
 #![forbid(unsafe_code)]
 
 mod bootstrap;

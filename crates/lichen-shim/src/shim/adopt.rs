@@ -8,16 +8,25 @@ use super::requests::LOST;
 use super::serve::Shim;
 use super::streams::{Ends, Streams};
 use anyhow::{Context, bail};
+use model::{Id, RunLayout};
 use shim_proto::{Io, Stage, Target};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// What the earlier shim wrote down; refused while it still runs.
+pub(super) fn record(run: &RunLayout, id: &Id) -> anyhow::Result<Record> {
+    let record = Record::read(run, id).context("read shim.json of the earlier shim")?;
+    // One that was killed may be a zombie for a while.
+    let runs = |pidfd| sys::pidfd::poll_exit(pidfd, Some(Duration::ZERO)).is_ok_and(|ended| !ended);
+    if sys::pidfd::open(record.shim).is_ok_and(runs) {
+        bail!("the earlier shim, process {}, still runs", record.shim.pid);
+    }
+    Ok(record)
+}
 
 /// Go on where the earlier shim stopped: its streams come from the holder, its log is appended to, and how the
 /// container's init ends will be known from the holder, whose child it has become.
-pub(super) fn adopt(shim: &mut Shim) -> anyhow::Result<()> {
-    let mut record = Record::read(&shim.run, &shim.id).context("read shim.json of the earlier shim")?;
-    if sys::process::is_alive(record.shim) {
-        bail!("the earlier shim, process {}, still runs", record.shim.pid);
-    }
+pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
     let log = open_log(&record.log)?;
     let fds = kept::take(&shim.run, shim.id.as_str()).context("take the streams from the holder")?;
     let streams = Streams::new(record.io.clone(), ends(&record.io, fds)?, Some(log))?;
@@ -39,26 +48,38 @@ pub(super) fn adopt(shim: &mut Shim) -> anyhow::Result<()> {
         announced: false,
     };
     if !running {
-        let exit = kept::exit_of(&shim.run, record.init.pid)?;
-        init.ended(exit.map_or(LOST, |e| e.code));
-        kept::forget_exit(&shim.run, record.init.pid)?;
+        init.ended(exit_code(&shim.run, record.init.pid, &init.pidfd).unwrap_or(LOST));
     }
     shim.processes.push(init);
+    shim.keep().context("have the holder keep the streams")?;
     record.write(&shim.run, &shim.id).context("write shim.json")?;
     shim.record = Some(record);
     Ok(())
 }
 
-/// In the order in which `Create` had them kept.
-fn ends(io: &Io, fds: Vec<OwnedFd>) -> anyhow::Result<Ends> {
-    let expected = if io.tty || !io.open_stdin { 2 } else { 3 };
-    if fds.len() != expected {
-        bail!("the holder keeps {} streams: expected {expected}", fds.len());
+/// How a process ended that is not our child: from the holder, which reaped it, or from the kernel.
+pub(super) fn exit_code(run: &RunLayout, pid: u32, pidfd: &OwnedFd) -> Option<i32> {
+    let reaped =
+        kept::exit_of(run, pid).inspect_err(|e| eprintln!("lichen-shim: ask the holder for an exit: {e}"));
+    if let Ok(Some(exit)) = reaped {
+        if let Err(e) = kept::forget_exit(run, pid) {
+            eprintln!("lichen-shim: forget an exit: {e}");
+        }
+        return Some(exit.code);
     }
+    // The holder was killed as well, and somebody else did the reaping.
+    sys::pidfd_info::exit(pidfd).ok().flatten().map(sys::pidfd::Exit::code)
+}
+
+/// In the order in which they were given to the holder; see [`Streams::copies`].
+fn ends(io: &Io, fds: Vec<OwnedFd>) -> anyhow::Result<Ends> {
+    let count = fds.len();
     let mut fds = fds.into_iter();
-    Ok(match (io.tty, io.open_stdin) {
-        (true, _) => Ends { stdin: fds.next(), stdout: fds.next(), stderr: None },
-        (false, true) => Ends { stdin: fds.next(), stdout: fds.next(), stderr: fds.next() },
-        (false, false) => Ends { stdin: None, stdout: fds.next(), stderr: fds.next() },
+    Ok(match (io.tty, count) {
+        (true, 2) => Ends { stdin: fds.next(), stdout: fds.next(), stderr: None },
+        (true, 1) => Ends { stdin: None, stdout: fds.next(), stderr: None },
+        (false, 3) => Ends { stdin: fds.next(), stdout: fds.next(), stderr: fds.next() },
+        (false, 2) => Ends { stdin: None, stdout: fds.next(), stderr: fds.next() },
+        _ => bail!("the holder keeps {count} streams: expected 2 or 3, or 1 or 2 of a terminal"),
     })
 }

@@ -59,7 +59,7 @@ fn make(
         id: shim.id.as_str(),
         bundle: &shim.run.shim(&shim.id),
         spec: &spec,
-        rootfs: rootfs.as_fd(),
+        rootfs: rootfs.as_fd().into(),
         netns: netns.map(AsFd::as_fd),
         stdio: stdio(pipes.as_ref(), &create.io),
         preserve_fds: 0,
@@ -84,9 +84,6 @@ fn keep(
         eprintln!("lichen-shim: {}: {warning}", shim.id.short());
     }
     let ends = ends(pipes, created.console)?;
-    let kept: Vec<BorrowedFd<'_>> =
-        [&ends.stdin, &ends.stdout, &ends.stderr].into_iter().flatten().map(AsFd::as_fd).collect();
-    kept::keep(&shim.run, shim.id.as_str(), &kept).map_err(failed("have the holder keep the streams"))?;
     if let Some(seccomp) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) {
         record::write_seccomp(&shim.run, &shim.id, seccomp).map_err(failed("write seccomp.json"))?;
     }
@@ -113,6 +110,7 @@ fn keep(
     });
     shim.pending = Some(created.pending);
     shim.stage = Stage::Created;
+    shim.keep().map_err(failed("have the holder keep the streams"))?;
     write_record(shim)?;
     Ok(FromShim::Created { pid })
 }

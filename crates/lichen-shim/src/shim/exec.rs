@@ -40,6 +40,8 @@ pub(super) fn exec(shim: &mut Shim, mut exec: Exec, fds: Vec<OwnedFd>) -> Result
         preserve_fds: 0,
         cgroup: &shim.cgroup,
         seccomp_cache: Some(&cache),
+        listener: None,
+        personality: None,
     };
     let runtime = runtime_of(shim, &record.runtime);
     let executing = runtime.exec(shim.id.as_str(), &options).map_err(from_runtime("exec"))?;

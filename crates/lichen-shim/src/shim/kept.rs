@@ -2,11 +2,63 @@
 
 use model::RunLayout;
 use shim_proto::{Connection, FromHolder, OrphanExit, ProtoError, ToHolder};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-/// Keep descriptors under `key`.
-pub(super) fn keep(run: &RunLayout, key: &str, fds: &[BorrowedFd<'_>]) -> Result<(), ProtoError> {
-    done(run, &ToHolder::Keep { key: key.to_owned() }, fds)
+/// How soon a holder that went away is looked for, at first and at last.
+const SOON: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_secs(10);
+
+/// The connection on which this shim's descriptors were last given to the holder. Its end means that the holder was
+/// killed, and that a new one has to be given them.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    connection: Option<Connection>,
+    pause: Duration,
+    retry_at: Option<Instant>,
+}
+
+impl Watch {
+    /// To be polled for its end.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.connection.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Keep descriptors under `key`.
+    pub(super) fn keep(
+        &mut self,
+        run: &RunLayout,
+        key: &str,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), ProtoError> {
+        let mut connection = connect(run)?;
+        match connection.ask_holder(&ToHolder::Keep { key: key.to_owned() }, fds)? {
+            (FromHolder::Done, _) => {}
+            (other, _) => return Err(other.unexpected("Done")),
+        }
+        *self = Self { connection: Some(connection), pause: SOON, retry_at: None };
+        Ok(())
+    }
+
+    /// The holder closed the connection.
+    pub(super) fn ended(&mut self) {
+        self.connection = None;
+        self.retry_at = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LATE);
+    }
+
+    /// Nothing is kept any more.
+    pub(super) fn stop(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.retry_at.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 /// Have them closed.

@@ -64,9 +64,10 @@ pub(crate) fn parse(arguments: &[String]) -> Option<Arguments> {
 /// Be a container's shim until it is told to end, or has nothing left to do.
 pub(crate) fn main(arguments: Arguments) -> anyhow::Result<()> {
     let connection = arguments.connection.map(sys::fds::take_inherited).transpose()?;
+    let earlier = if arguments.replace { Some(adopt::record(&arguments.run, &arguments.id)?) } else { None };
     let mut shim = serve::Shim::new(arguments.run, arguments.id)?;
-    if arguments.replace {
-        adopt::adopt(&mut shim)?;
+    if let Some(record) = earlier {
+        adopt::adopt(&mut shim, record)?;
     }
     if let Some(connection) = connection {
         shim.engines.push(engines::Engine::new(UnixStream::from(connection))?);

@@ -4,7 +4,7 @@ use super::engines::Engine;
 use super::process::Process;
 use super::record::{self, Record};
 use super::streams::Place;
-use super::{kept, requests};
+use super::{adopt, kept, requests};
 use anyhow::Context;
 use model::{Id, ProcessRef, RunLayout, Timestamp};
 use nix::sys::signal::{SigSet, Signal};
@@ -13,7 +13,7 @@ use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shim_proto::{ExecExit, ExitRecord, FromShim, Stage, Target};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,7 @@ pub(super) struct Shim {
     listener: UnixListener,
     signals: SignalFd,
     pub(super) engines: Vec<Engine>,
+    pub(super) kept: kept::Watch,
     /// What a replacement would need; from `Create` on.
     pub(super) record: Option<Record>,
     pub(super) cgroup: runtime::Cgroup,
@@ -50,6 +51,8 @@ pub(super) struct Shim {
 enum Source {
     Listener,
     Signals,
+    /// The end of the holder.
+    Holder,
     Engine(usize),
     /// The end of an adopted process.
     Pidfd(usize),
@@ -79,6 +82,7 @@ impl Shim {
             listener,
             signals,
             engines: Vec::new(),
+            kept: kept::Watch::default(),
             record: None,
             cgroup: runtime::Cgroup::none("the container has not been created"),
             pending: None,
@@ -133,6 +137,10 @@ fn settle(shim: &mut Shim) {
     for process in &mut shim.processes {
         process.streams.tidy();
     }
+    let stdin_ended = shim.processes.first_mut().is_some_and(|init| init.streams.take_stdin_ended());
+    if shim.kept.is_due() || (stdin_ended && shim.exit.is_none() && shim.stage != Stage::Empty) {
+        shim.keep_again();
+    }
     shim.compress_logs();
     shim.announce();
     shim.processes.retain(|p| !p.announced || !p.streams.is_idle() || p.is(&Target::Init));
@@ -173,6 +181,9 @@ impl Shim {
         };
         add(self.listener.as_fd(), PollFlags::IN, Source::Listener);
         add(self.signals.as_fd(), PollFlags::IN, Source::Signals);
+        if let Some(holder) = self.kept.socket() {
+            add(holder, PollFlags::IN, Source::Holder);
+        }
         for (index, engine) in self.engines.iter().enumerate() {
             let out = if engine.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             add(engine.as_fd(), PollFlags::IN | out, Source::Engine(index));
@@ -195,7 +206,13 @@ impl Shim {
 
     fn timeout(&self) -> Option<Timespec> {
         let alone = self.alone_since.map(|since| since + ALONE);
-        let deadline = self.processes.iter().filter_map(Process::deadline).chain(alone).min()?;
+        let deadline = self
+            .processes
+            .iter()
+            .filter_map(Process::deadline)
+            .chain(alone)
+            .chain(self.kept.deadline())
+            .min()?;
         let left = deadline.saturating_duration_since(Instant::now());
         Some(Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) })
     }
@@ -204,6 +221,7 @@ impl Shim {
         match source {
             Source::Listener => self.accept(),
             Source::Signals => self.reap(),
+            Source::Holder => self.kept.ended(),
             Source::Engine(index) => {
                 let engine = &mut self.engines[index];
                 if flags.contains(PollFlags::OUT) {
@@ -260,19 +278,26 @@ impl Shim {
         }
     }
 
+    /// Have the holder keep init's streams as they are now.
+    pub(super) fn keep(&mut self) -> anyhow::Result<()> {
+        let Some(init) = self.processes.first() else { return Ok(()) };
+        let copies = init.streams.copies()?;
+        let fds: Vec<BorrowedFd<'_>> = copies.iter().map(AsFd::as_fd).collect();
+        Ok(self.kept.keep(&self.run, self.id.as_str(), &fds)?)
+    }
+
+    /// After the holder was made anew, or when input has ended.
+    fn keep_again(&mut self) {
+        if self.keep().is_err() {
+            // There is no holder now.
+            self.kept.ended();
+        }
+    }
+
     fn adopted_ended(&mut self, index: usize) {
-        let pid = self.processes[index].process.pid;
-        let exit = kept::exit_of(&self.run, pid);
-        match exit {
-            Ok(Some(exit)) => self.processes[index].ended(exit.code),
-            // The holder was killed too, and nobody was there to reap it.
-            Ok(None) | Err(_) => {
-                self.processes[index].ended(requests::LOST);
-            }
-        }
-        if let Err(e) = kept::forget_exit(&self.run, pid) {
-            eprintln!("lichen-shim: forget an exit: {e}");
-        }
+        let process = &mut self.processes[index];
+        let code = adopt::exit_code(&self.run, process.process.pid, &process.pidfd);
+        process.ended(code.unwrap_or(requests::LOST));
     }
 
     fn announce(&mut self) {
@@ -305,6 +330,7 @@ impl Shim {
         self.pending = None;
         self.exit = Some(exit.clone());
         self.event(&FromShim::Exited(exit));
+        self.kept.stop();
         if let Err(e) = kept::drop_kept(&self.run, self.id.as_str()) {
             eprintln!("lichen-shim: have the holder drop descriptors: {e}");
         }

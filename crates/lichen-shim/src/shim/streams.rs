@@ -51,6 +51,7 @@ pub(super) struct Streams {
     queue: Vec<u8>,
     /// Input ends once the queue is written.
     end_stdin: bool,
+    stdin_ended: bool,
     attachers: Vec<Attacher>,
     log: Option<Writer>,
     log_failed: bool,
@@ -67,11 +68,34 @@ impl Streams {
             ends,
             queue: Vec::new(),
             end_stdin: false,
+            stdin_ended: false,
             attachers: Vec::new(),
             log,
             log_failed: false,
             linger_until: None,
         })
+    }
+
+    /// Copies for the holder: input unless it has ended, output, and errors unless it is a terminal. An output that has
+    /// ended is stood in for by one that is at its end.
+    pub(super) fn copies(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut copies = Vec::new();
+        if let Some(stdin) = &self.ends.stdin {
+            copies.push(stdin.try_clone()?);
+        }
+        let outputs = if self.io.tty { 1 } else { 2 };
+        for end in [&self.ends.stdout, &self.ends.stderr].into_iter().take(outputs) {
+            copies.push(match end {
+                Some(end) => end.try_clone()?,
+                None => io::pipe()?.0.into(),
+            });
+        }
+        Ok(copies)
+    }
+
+    /// Whether input ended since this was last asked: the holder's copy would keep it open.
+    pub(super) fn take_stdin_ended(&mut self) -> bool {
+        std::mem::take(&mut self.stdin_ended)
     }
 
     pub(super) fn attach(&mut self, socket: OwnedFd, wants: Attach) -> io::Result<()> {
@@ -252,6 +276,7 @@ impl Streams {
         }
         if self.end_stdin {
             self.ends.stdin = None;
+            self.stdin_ended = true;
         }
     }
 
