@@ -19,7 +19,8 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let rootfs = PathBuf::from(args.next().expect("usage: measure ROOTFS [COUNT] [SPEC.json]"));
     let count: usize = args.next().map_or(200, |n| n.parse().expect("COUNT is a number"));
-    let json = args.next().map_or_else(|| SPEC.to_owned(), |p| std::fs::read_to_string(p).expect("read SPEC.json"));
+    let json =
+        args.next().map_or_else(|| SPEC.to_owned(), |p| std::fs::read_to_string(p).expect("read SPEC.json"));
     let mut spec: Spec = serde_json::from_str(&json).expect("SPEC.json is a specification");
     let cache = std::env::temp_dir();
 

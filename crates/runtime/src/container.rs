@@ -140,14 +140,20 @@ pub fn create(options: &CreateOptions<'_>) -> Result<Created> {
     let listener = Listener::of(options)?;
     let mut warnings = apply_limits(options)?;
     let before = &plan.namespaces.before;
-    let (child, watcher) = spawn::spawn(before, plan.cloned(), options.cgroup, |reporter| plan.run(reporter))?;
+    let (child, watcher) =
+        spawn::spawn(before, plan.cloned(), options.cgroup, |reporter| plan.run(reporter))?;
     let console = match accompany(&plan, options, &child, &watcher, &mut warnings) {
         Ok(console) => console,
         Err(e) => return Err(spawn::bury(&child, e)),
     };
     let process = match sys::process::reference(child.pid) {
         Ok(process) => process,
-        Err(e) => return Err(spawn::bury(&child, Error::Step { step: "look at the new process", source: e.into() })),
+        Err(e) => {
+            return Err(spawn::bury(
+                &child,
+                Error::Step { step: "look at the new process", source: e.into() },
+            ));
+        }
     };
     let pidfd = rustix::io::fcntl_dupfd_cloexec(&child.pidfd, 3).map_err(Error::step("duplicate pidfd"))?;
     let state = plan.state(ContainerState::Running, process.pid)?;
@@ -188,12 +194,17 @@ fn accompany(
             Message::Warning(warning) => warnings.push(warning),
             Message::Ready => return Ok(console),
             Message::Failed(failure) => return Err(Error::Process(failure)),
-            Message::Sibling { .. } | Message::Notify { .. } => return Err(unexpected(&message, "the new process to be ready")),
+            Message::Sibling { .. } | Message::Notify { .. } => {
+                return Err(unexpected(&message, "the new process to be ready"));
+            }
         }
     }
     Err(Error::Vanished { status: None })
 }
 
 pub(crate) fn unexpected(message: &Message, expected: &'static str) -> Error {
-    Error::Step { step: "follow the new process", source: io::Error::other(format!("{message:?} instead of {expected}")) }
+    Error::Step {
+        step: "follow the new process",
+        source: io::Error::other(format!("{message:?} instead of {expected}")),
+    }
 }

@@ -110,7 +110,8 @@ fn set_owner(device: &Device, parent: &OwnedFd, name: &Path) -> Result<(), Errno
 
 fn is_same(device: &Device, parent: &OwnedFd, name: &Path) -> bool {
     rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|s| {
-        FileType::from_raw_mode(s.st_mode) == device.kind && (device.kind == FileType::Fifo || s.st_rdev == device.number)
+        FileType::from_raw_mode(s.st_mode) == device.kind
+            && (device.kind == FileType::Fifo || s.st_rdev == device.number)
     })
 }
 
@@ -129,10 +130,11 @@ fn host_node(device: &Device) -> Result<OwnedFd, String> {
         return Ok(node);
     }
     let class = if device.kind == FileType::BlockDevice { "block" } else { "char" };
-    let name = std::fs::read_to_string(format!("/sys/dev/{class}/{major}:{minor}/uevent")).ok().and_then(|uevent| {
-        let name = uevent.lines().find_map(|l| l.strip_prefix("DEVNAME="))?;
-        Some(Path::new("/dev").join(name))
-    });
+    let name =
+        std::fs::read_to_string(format!("/sys/dev/{class}/{major}:{minor}/uevent")).ok().and_then(|uevent| {
+            let name = uevent.lines().find_map(|l| l.strip_prefix("DEVNAME="))?;
+            Some(Path::new("/dev").join(name))
+        });
     let name = name.ok_or_else(|| format!("the host has no {class} device {major}:{minor}"))?;
     open_node(&name, device).map_err(|e| format!("{}: {e}", name.display()))
 }

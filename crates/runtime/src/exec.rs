@@ -113,7 +113,8 @@ impl ExecPlan<'_> {
         sys::process::forbid_inspection().map_err(failed("forbid inspection"))?;
         let rest = BEFORE.into_iter().fold(self.namespaces, Set::without);
         if !rest.is_empty() {
-            sys::namespaces::join_process(self.init, rest).map_err(failed("join namespaces of the container"))?;
+            sys::namespaces::join_process(self.init, rest)
+                .map_err(failed("join namespaces of the container"))?;
         }
         if self.namespaces.contains(Kind::User) {
             crate::process::become_root()?;
@@ -127,7 +128,11 @@ impl ExecPlan<'_> {
     }
 }
 
-fn follow(options: &ExecOptions<'_>, child: &Child, watcher: &Watcher) -> Result<(Option<OwnedFd>, Vec<Warning>, ProcessRef)> {
+fn follow(
+    options: &ExecOptions<'_>,
+    child: &Child,
+    watcher: &Watcher,
+) -> Result<(Option<OwnedFd>, Vec<Warning>, ProcessRef)> {
     // Read before the program can exit: a child that nobody has waited for still has its entry in /proc.
     let process = sys::process::reference(child.pid)
         .map_err(|e| Error::Step { step: "look at the new process", source: e.into() })?;

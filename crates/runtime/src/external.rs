@@ -17,9 +17,7 @@
 mod command;
 
 use crate::{
-    Cgroup, CreateOptions, Created, Error, ExecOptions, Executing, Result, Stdio,
-    container::Pending,
-    init,
+    Cgroup, CreateOptions, Created, Error, ExecOptions, Executing, Result, Stdio, container::Pending, init,
 };
 use command::{Invocation, scratch};
 use model::ProcessRef;
@@ -116,9 +114,11 @@ impl External {
         remove(&pid_file)?;
         let master = console.map(|c| c.finish(stdio)).transpose();
         let process = pid.and_then(|pid| {
-            sys::process::reference(pid).map_err(|e| Error::Step { step: "look at the new process", source: e.into() })
+            sys::process::reference(pid)
+                .map_err(|e| Error::Step { step: "look at the new process", source: e.into() })
         })?;
-        let pidfd = sys::pidfd::open(process).map_err(|e| Error::Step { step: "open the new process", source: e.into() })?;
+        let pidfd = sys::pidfd::open(process)
+            .map_err(|e| Error::Step { step: "open the new process", source: e.into() })?;
         Ok((process, pidfd, master?.flatten()))
     }
 
@@ -152,7 +152,8 @@ impl External {
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    let json = serde_json::to_vec(value).map_err(|e| Error::State { path: path.to_owned(), reason: e.to_string() })?;
+    let json = serde_json::to_vec(value)
+        .map_err(|e| Error::State { path: path.to_owned(), reason: e.to_string() })?;
     std::fs::write(path, json).map_err(Error::path("write", path))
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn run(hooks: &[Hook], state: &State) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
-    let state = serde_json::to_vec(state).map_err(|e| Error::Spec { field: "state", reason: e.to_string() })?;
+    let state =
+        serde_json::to_vec(state).map_err(|e| Error::Spec { field: "state", reason: e.to_string() })?;
     hooks.iter().try_for_each(|hook| run_one(hook, &state))
 }
 
@@ -65,7 +66,8 @@ pub fn run_poststop(spec: &Spec, id: &str, bundle: &Path) -> Result<()> {
         return Ok(());
     }
     let state = state(spec, id, bundle, ContainerState::Stopped, 0)?;
-    let outcomes: Vec<Result<()>> = hooks.iter().map(|hook| run(std::slice::from_ref(hook), &state)).collect();
+    let outcomes: Vec<Result<()>> =
+        hooks.iter().map(|hook| run(std::slice::from_ref(hook), &state)).collect();
     outcomes.into_iter().collect()
 }
 

@@ -58,8 +58,9 @@ impl<'a> InitPlan<'a> {
             return Err(Error::Unsupported { what: "SCMP_ACT_NOTIFY with a separate start", reason });
         }
         // A /dev of the host's is complete, and not ours to change (runc, `needsSetupDev`).
-        let dev_is_bound =
-            mounts.iter().any(|m| m.destination == Path::new("/dev") && matches!(m.kind, MountKind::Bind { .. }));
+        let dev_is_bound = mounts
+            .iter()
+            .any(|m| m.destination == Path::new("/dev") && matches!(m.kind, MountKind::Bind { .. }));
         Ok(Self {
             sysctls: sysctl::plan(spec, &namespaces)?,
             devices: if dev_is_bound { None } else { Some(devices::plan(spec)?) },
@@ -75,7 +76,11 @@ impl<'a> InitPlan<'a> {
     /// What clone itself makes. A cgroup namespace is rooted in the cgroup its maker is in (cgroup_namespaces(7)), so
     /// with a cgroup of its own the container makes it after it has entered that.
     pub(crate) fn cloned(&self) -> Set {
-        if self.options.cgroup.dir().is_some() { self.namespaces.new.without(Kind::Cgroup) } else { self.namespaces.new }
+        if self.options.cgroup.dir().is_some() {
+            self.namespaces.new.without(Kind::Cgroup)
+        } else {
+            self.namespaces.new
+        }
     }
 
     /// Whether the parent has something to do before the child may go on.
@@ -157,14 +162,20 @@ impl<'a> InitPlan<'a> {
         sys::mount::set_propagation(&old, propagation, recursive).map_err(failed("set propagation of /"))?;
         if propagation == Propagation::Shared {
             // pivot_root(2) wants the parent of the new root not to be shared.
-            sys::mount::set_propagation(&old, Propagation::Private, false).map_err(failed("set propagation of /"))?;
+            sys::mount::set_propagation(&old, Propagation::Private, false)
+                .map_err(failed("set propagation of /"))?;
         }
         let mount = match self.options.rootfs {
-            RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("duplicate root"))?,
-            RootSource::Directory(path) => sys::mount::clone_path(path, true).at("bind root", path.display())?,
+            RootSource::Mount(fd) => {
+                rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed("duplicate root"))?
+            }
+            RootSource::Directory(path) => {
+                sys::mount::clone_path(path, true).at("bind root", path.display())?
+            }
         };
         // A bind of a directory is still a peer of where it comes from.
-        sys::mount::set_propagation(&mount, Propagation::Slave, true).map_err(failed("set propagation of root"))?;
+        sys::mount::set_propagation(&mount, Propagation::Slave, true)
+            .map_err(failed("set propagation of root"))?;
         sys::mount::attach(&mount, &old).map_err(failed("attach root file system"))?;
         Ok(Root::new(mount))
     }
@@ -219,7 +230,8 @@ impl<'a> InitPlan<'a> {
         rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(failed("detach old root"))?;
         rustix::process::chdir("/").map_err(failed("enter root"))?;
         if let Some((propagation, recursive)) = self.propagation.filter(|(p, _)| *p != Propagation::Slave) {
-            sys::mount::set_propagation(root.fd(), propagation, recursive).map_err(failed("set propagation of root"))?;
+            sys::mount::set_propagation(root.fd(), propagation, recursive)
+                .map_err(failed("set propagation of root"))?;
         }
         Ok(())
     }
@@ -272,11 +284,14 @@ fn missing(field: &'static str) -> Error {
 }
 
 fn root_propagation(spec: &Spec) -> Result<Option<(Propagation, bool)>> {
-    let Some(name) = linux(spec).and_then(|l| l.rootfs_propagation().as_deref()).filter(|n| !n.is_empty()) else {
+    let Some(name) = linux(spec).and_then(|l| l.rootfs_propagation().as_deref()).filter(|n| !n.is_empty())
+    else {
         return Ok(None);
     };
     let reason = || format!("{name:?} is no propagation");
-    mounts::propagation(name).map(Some).ok_or_else(|| Error::Spec { field: "linux.rootfsPropagation", reason: reason() })
+    mounts::propagation(name)
+        .map(Some)
+        .ok_or_else(|| Error::Spec { field: "linux.rootfsPropagation", reason: reason() })
 }
 
 /// The execution domain that the specification asks for, as personality(2) numbers it (`<sys/personality.h>`).

@@ -35,8 +35,10 @@ pub(crate) fn cover(paths: &[String], root: &Root) -> Result<(), Failure> {
 }
 
 fn empty_directory() -> Result<OwnedFd, Failure> {
-    let attributes = Attributes::RDONLY.and(Attributes::NOSUID).and(Attributes::NODEV).and(Attributes::NOEXEC);
-    mount::new_filesystem("tmpfs", Some("tmpfs"), &["nr_blocks=1", "nr_inodes=1", "mode=0755"], attributes).map_err(failed("mount tmpfs for masks"))
+    let attributes =
+        Attributes::RDONLY.and(Attributes::NOSUID).and(Attributes::NODEV).and(Attributes::NOEXEC);
+    mount::new_filesystem("tmpfs", Some("tmpfs"), &["nr_blocks=1", "nr_inodes=1", "mode=0755"], attributes)
+        .map_err(failed("mount tmpfs for masks"))
 }
 
 /// Makes each path and what is mounted below it read-only, by a bind of it onto itself.

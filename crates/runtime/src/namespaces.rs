@@ -57,7 +57,8 @@ impl Namespaces {
             }
         }
         if let Some(netns) = netns {
-            let fd = rustix::io::fcntl_dupfd_cloexec(netns, 3).map_err(Error::step("duplicate the network namespace"))?;
+            let fd = rustix::io::fcntl_dupfd_cloexec(netns, 3)
+                .map_err(Error::step("duplicate the network namespace"))?;
             joins.push(Join { kind: Kind::Net, fd });
         }
         plan.sort(joins);
@@ -125,8 +126,11 @@ fn kind(typ: LinuxNamespaceType) -> Result<Kind> {
 
 fn open(path: &Path) -> Result<OwnedFd> {
     let text = path.to_str().ok_or_else(|| invalid(format!("{} is not UTF-8", path.display())))?;
-    sys::namespaces::open(text)
-        .map_err(|e| Error::Path { step: "open namespace", path: path.to_owned(), source: e.into() })
+    sys::namespaces::open(text).map_err(|e| Error::Path {
+        step: "open namespace",
+        path: path.to_owned(),
+        source: e.into(),
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +144,8 @@ mod tests {
 
     #[test]
     fn new_ones_and_joined_ones_are_told_apart() {
-        let plan = plan(r#"[{"type":"pid"},{"type":"mount"},{"type":"network","path":"/proc/self/ns/net"}]"#).unwrap();
+        let plan = plan(r#"[{"type":"pid"},{"type":"mount"},{"type":"network","path":"/proc/self/ns/net"}]"#)
+            .unwrap();
         assert_eq!(plan.new, Set::of(&[Kind::Pid, Kind::Mount]));
         assert!(plan.joins(Kind::Net) && plan.has(Kind::Pid) && !plan.has(Kind::Uts));
     }

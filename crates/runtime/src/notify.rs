@@ -19,9 +19,17 @@ pub struct Listener {
 
 impl Listener {
     /// The agent that `spec` names; none when its rules notify nobody.
-    pub fn of_spec(spec: &Spec, id: &str, bundle: &Path, pid: u32, status: ContainerState) -> Result<Option<Self>> {
+    pub fn of_spec(
+        spec: &Spec,
+        id: &str,
+        bundle: &Path,
+        pid: u32,
+        status: ContainerState,
+    ) -> Result<Option<Self>> {
         let rules = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
-        let Some((rules, path)) = rules.and_then(|r| Some((r, r.listener_path().clone()?))) else { return Ok(None) };
+        let Some((rules, path)) = rules.and_then(|r| Some((r, r.listener_path().clone()?))) else {
+            return Ok(None);
+        };
         let state = hooks::state(spec, id, bundle, status, pid)?;
         Ok(Some(Self { path, metadata: metadata(rules), state }))
     }
@@ -38,7 +46,10 @@ fn metadata(rules: &LinuxSeccomp) -> Option<String> {
 /// Takes the listener, descriptor `number` of the process, and sends it with the container's state to the agent.
 pub(crate) fn hand_over(pidfd: &OwnedFd, number: i32, listener: Option<&Listener>) -> Result<()> {
     let Some(listener) = listener else {
-        return Err(Error::Spec { field: "linux.seccomp.listenerPath", reason: "is needed by SCMP_ACT_NOTIFY".into() });
+        return Err(Error::Spec {
+            field: "linux.seccomp.listenerPath",
+            reason: "is needed by SCMP_ACT_NOTIFY".into(),
+        });
     };
     let step = |e: sys::Error| Error::Step { step: "take seccomp listener", source: e.into() };
     let fd = sys::pidfd::take_fd(pidfd, number).map_err(step)?;
@@ -53,14 +64,18 @@ pub(crate) fn hand_over(pidfd: &OwnedFd, number: i32, listener: Option<&Listener
     if let Some(metadata) = &listener.metadata {
         message = message.metadata(metadata.clone());
     }
-    let message = message.build().map_err(|e| Error::Seccomp { step: "describe process", reason: e.to_string() })?;
-    let bytes = serde_json::to_vec(&message).map_err(|e| Error::Seccomp { step: "describe process", reason: e.to_string() })?;
+    let message =
+        message.build().map_err(|e| Error::Seccomp { step: "describe process", reason: e.to_string() })?;
+    let bytes = serde_json::to_vec(&message)
+        .map_err(|e| Error::Seccomp { step: "describe process", reason: e.to_string() })?;
     send(&listener.path, &bytes, &fd)
 }
 
 fn send(path: &Path, bytes: &[u8], fd: &OwnedFd) -> Result<()> {
     let failed = |e: rustix::io::Errno| Error::path("connect to seccomp agent", path)(e.into());
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     rustix::net::connect(&socket, &address).map_err(failed)?;
     sys::fds::send_with_fds(&socket, bytes, &[fd.as_fd()]).map_err(|e| failed(e.errno))?;

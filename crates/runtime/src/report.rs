@@ -51,7 +51,9 @@ impl Watcher {
         let mut buffer = vec![0u8; LONGEST];
         let (length, fds) = match sys::fds::recv_with_fds(&self.socket, &mut buffer) {
             Err(e) if e.errno == rustix::io::Errno::CONNRESET => return Ok(None),
-            other => other.map_err(|e| Error::Step { step: "read from the new process", source: e.into() })?,
+            other => {
+                other.map_err(|e| Error::Step { step: "read from the new process", source: e.into() })?
+            }
         };
         if length == 0 {
             return Ok(None);
@@ -116,6 +118,10 @@ pub(crate) trait At<T> {
 
 impl<T, E: std::fmt::Display> At<T> for Result<T, E> {
     fn at(self, step: &'static str, what: impl std::fmt::Display) -> Result<T, Failure> {
-        self.map_err(|e| Failure { step: step.to_owned(), message: format!("{step} \"{what}\": {e}"), class: Class::Other })
+        self.map_err(|e| Failure {
+            step: step.to_owned(),
+            message: format!("{step} \"{what}\": {e}"),
+            class: Class::Other,
+        })
     }
 }

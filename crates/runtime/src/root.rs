@@ -187,7 +187,10 @@ mod tests {
     #[test]
     fn files_are_made_with_their_parents() {
         let (directory, root) = root();
-        assert!(!is_directory(root.make_file(Path::new("/x/y/../file")).unwrap_or_else(|e| panic!("{e}"))).unwrap());
+        assert!(
+            !is_directory(root.make_file(Path::new("/x/y/../file")).unwrap_or_else(|e| panic!("{e}")))
+                .unwrap()
+        );
         assert!(directory.path().join("x/file").is_file());
     }
 

@@ -44,7 +44,9 @@ impl Filter {
 
 /// The filter for `rules`, from `cache` when it has been compiled before. None when the rules allow everything.
 pub fn load(rules: &LinuxSeccomp, cache: Option<&Path>) -> Result<Option<Filter>> {
-    if rules.default_action() == LinuxSeccompAction::ScmpActAllow && rules.syscalls().as_ref().is_none_or(Vec::is_empty) {
+    if rules.default_action() == LinuxSeccompAction::ScmpActAllow
+        && rules.syscalls().as_ref().is_none_or(Vec::is_empty)
+    {
         return Ok(None);
     }
     let flags = flags(rules);
@@ -67,7 +69,8 @@ fn flags(rules: &LinuxSeccomp) -> u64 {
         LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
         LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => FLAG_WAIT_KILLABLE_RECV,
     };
-    let asked = rules.flags().as_ref().map_or(FLAG_SPEC_ALLOW, |f| f.iter().map(bit).fold(0, |all, b| all | b));
+    let asked =
+        rules.flags().as_ref().map_or(FLAG_SPEC_ALLOW, |f| f.iter().map(bit).fold(0, |all, b| all | b));
     // TSYNC is for processes with several threads; a new process has one, and the flag excludes NEW_LISTENER.
     let asked = asked & !FLAG_TSYNC;
     if notifies(rules) { asked | FLAG_NEW_LISTENER } else { asked }

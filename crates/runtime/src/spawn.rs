@@ -84,7 +84,10 @@ fn go_between(
     }
     match clone(new, cgroup, true).map_err(failed("clone"))? {
         Fork::Parent(child) => {
-            reporter.send(&Message::Sibling { pid: child.pid.as_raw_pid().unsigned_abs(), in_cgroup: child.in_cgroup });
+            reporter.send(&Message::Sibling {
+                pid: child.pid.as_raw_pid().unsigned_abs(),
+                in_cgroup: child.in_cgroup,
+            });
             sys::process::exit(0)
         }
         Fork::Child { in_cgroup } => {
@@ -106,7 +109,8 @@ fn adopt(watcher: &Watcher) -> Result<Child> {
         None => return Err(Error::Vanished { status: None }),
     };
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::Vanished { status: None })?;
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(Error::step("open the new process"))?;
+    let pidfd =
+        rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(Error::step("open the new process"))?;
     watcher.go()?;
     Ok(Child { pid, pidfd, in_cgroup })
 }
@@ -161,7 +165,8 @@ fn lines(maps: &[LinuxIdMapping]) -> String {
 
 fn by_program(program: &'static str, pid: u32, maps: &[LinuxIdMapping]) -> Result<()> {
     let numbers = maps.iter().flat_map(|m| [m.container_id(), m.host_id(), m.size()]).map(|n| n.to_string());
-    let output = Command::new(program).arg(pid.to_string()).args(numbers).output().map_err(Error::io(program))?;
+    let output =
+        Command::new(program).arg(pid.to_string()).args(numbers).output().map_err(Error::io(program))?;
     if output.status.success() {
         return Ok(());
     }

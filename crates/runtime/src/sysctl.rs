@@ -30,7 +30,10 @@ pub(crate) fn plan(spec: &Spec, namespaces: &Namespaces) -> Result<Vec<Sysctl>> 
         }
         let kind = kind_of(&path).ok_or_else(|| refused(name, "is not in a separate kernel namespace"))?;
         if !namespaces.has(kind) {
-            return Err(refused(name, &format!("is the host's: the container has no own {} namespace", kind.file())));
+            return Err(refused(
+                name,
+                &format!("is the host's: the container has no own {} namespace", kind.file()),
+            ));
         }
         if path == "kernel/hostname" {
             return Err(refused(name, "use the hostname field"));
@@ -61,8 +64,14 @@ fn path_of(name: &str) -> String {
 
 fn kind_of(path: &str) -> Option<Kind> {
     const IPC: &[&str] = &[
-        "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall", "kernel/shmmax",
-        "kernel/shmmni", "kernel/shm_rmid_forced",
+        "kernel/msgmax",
+        "kernel/msgmnb",
+        "kernel/msgmni",
+        "kernel/sem",
+        "kernel/shmall",
+        "kernel/shmmax",
+        "kernel/shmmni",
+        "kernel/shm_rmid_forced",
     ];
     if path.starts_with("net/") {
         Some(Kind::Net)

@@ -28,7 +28,10 @@ impl fmt::Display for Warning {
             }
             Self::LimitDiscarded { limit, reason } => write!(f, "limit {limit} discarded: {reason}"),
             Self::GroupsDropped { groups } => {
-                write!(f, "supplementary groups {groups:?} dropped: setgroups is denied with a single mapped ID")
+                write!(
+                    f,
+                    "supplementary groups {groups:?} dropped: setgroups is denied with a single mapped ID"
+                )
             }
             Self::MountReplaced { target, by } => write!(f, "{target}: replaced by {by}"),
             Self::CapabilityDropped { name } => write!(f, "capability {name} is not available here"),

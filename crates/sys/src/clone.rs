@@ -32,7 +32,9 @@ pub enum Fork {
     Parent(Child),
     /// In the new process. It must end with `execve` or [`exit`](crate::process::exit), never by returning to code
     /// that believes it is the parent. `in_cgroup` is as in [`Child`].
-    Child { in_cgroup: bool },
+    Child {
+        in_cgroup: bool,
+    },
 }
 
 /// A new child, as its parent sees it.
@@ -111,7 +113,13 @@ fn clone_old(args: &CloneArgs<'_>) -> Result<Fork> {
     finish(pid, pidfd, false, "clone", args)
 }
 
-fn finish(pid: libc::c_long, pidfd: libc::c_int, in_cgroup: bool, call: &'static str, args: &CloneArgs<'_>) -> Result<Fork> {
+fn finish(
+    pid: libc::c_long,
+    pidfd: libc::c_int,
+    in_cgroup: bool,
+    call: &'static str,
+    args: &CloneArgs<'_>,
+) -> Result<Fork> {
     match pid {
         0 => Ok(Fork::Child { in_cgroup }),
         pid if pid > 0 => {

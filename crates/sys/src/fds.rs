@@ -5,7 +5,10 @@ use nix::libc;
 use rustix::{
     fs::{Mode, OFlags},
     io::{Errno, FdFlags},
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags,
+    },
 };
 use std::{
     io::{IoSlice, IoSliceMut},
@@ -78,7 +81,9 @@ pub fn take_inherited(fd: RawFd) -> Result<OwnedFd> {
 ///
 /// The sources may be 0, 1 or 2 themselves in any order: each is first duplicated above them.
 pub fn become_stdio(fds: [BorrowedFd<'_>; 3]) -> Result<()> {
-    let high = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::of("fcntl", "F_DUPFD_CLOEXEC"));
+    let high = |fd: BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::of("fcntl", "F_DUPFD_CLOEXEC"))
+    };
     let [stdin, stdout, stderr] = [high(fds[0])?, high(fds[1])?, high(fds[2])?];
     rustix::stdio::dup2_stdin(&stdin).map_err(Error::of("dup2", "0"))?;
     rustix::stdio::dup2_stdout(&stdout).map_err(Error::of("dup2", "1"))?;

@@ -15,5 +15,9 @@ pub fn new_session(name: &str) -> Result<()> {
     let c_name = CString::new(name).map_err(|_| Error::of("keyctl", name)(rustix::io::Errno::INVAL))?;
     // SAFETY: the operation reads one NUL-terminated string that outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, c_name.as_ptr()) };
-    if result < 0 { Err(Error::last("keyctl", format!("KEYCTL_JOIN_SESSION_KEYRING, {name}"))) } else { Ok(()) }
+    if result < 0 {
+        Err(Error::last("keyctl", format!("KEYCTL_JOIN_SESSION_KEYRING, {name}")))
+    } else {
+        Ok(())
+    }
 }

@@ -21,8 +21,8 @@ pub mod process;
 pub mod pty;
 pub mod seccomp;
 pub mod signals;
+pub mod spawn;
 #[doc(hidden)]
 pub mod testing;
-pub mod spawn;
 
 pub use error::{Error, Result};

@@ -10,13 +10,17 @@ use rustix::{
 };
 use std::os::fd::{AsFd, OwnedFd};
 
-const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 
 /// A sealed, executable copy of the file behind `program`.
 pub fn sealed_copy(name: &str, program: impl AsFd) -> Result<OwnedFd> {
     let memfd = create(name)?;
     let mut offset = 0;
-    while rustix::fs::sendfile(&memfd, &program, Some(&mut offset), 1 << 30).map_err(Error::of("sendfile", name))? > 0 {}
+    while rustix::fs::sendfile(&memfd, &program, Some(&mut offset), 1 << 30)
+        .map_err(Error::of("sendfile", name))?
+        > 0
+    {}
     seal(&memfd, name)?;
     Ok(memfd)
 }
@@ -36,7 +40,8 @@ pub fn sealed_bytes(name: &str, bytes: &[u8]) -> Result<OwnedFd> {
 /// A sealed copy of the program the caller runs from, or a second descriptor of it when that is sealed already.
 pub fn sealed_self(name: &str) -> Result<OwnedFd> {
     let exe = "/proc/self/exe";
-    let own = rustix::fs::open(exe, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::of("open", exe))?;
+    let own = rustix::fs::open(exe, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Error::of("open", exe))?;
     if is_sealed(&own) { Ok(own) } else { sealed_copy(name, own) }
 }
 

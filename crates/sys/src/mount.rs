@@ -90,7 +90,12 @@ impl Propagation {
 /// Makes a new, detached mount of file system type `kind`.
 ///
 /// `options` are `key` or `key=value`, as mount(8) takes them after `-o`; `source` is what /proc/mounts shows.
-pub fn new_filesystem(kind: &str, source: Option<&str>, options: &[&str], attributes: Attributes) -> Result<OwnedFd> {
+pub fn new_filesystem(
+    kind: &str,
+    source: Option<&str>,
+    options: &[&str],
+    attributes: Attributes,
+) -> Result<OwnedFd> {
     let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(Error::of("fsopen", kind))?;
     if let Some(source) = source {
         set_option(&fs, kind, "source", Some(source))?;
@@ -116,7 +121,8 @@ pub(crate) fn set_option(fs: &OwnedFd, kind: &str, key: &str, value: Option<&str
 
 /// Creates the superblock of a configured context, and a detached mount of it.
 pub(crate) fn create(fs: &OwnedFd, kind: &str, attributes: Attributes) -> Result<OwnedFd> {
-    rustix::mount::fsconfig_create(fs).map_err(|errno| with_log(fs, "fsconfig", format!("{kind}, create"), errno))?;
+    rustix::mount::fsconfig_create(fs)
+        .map_err(|errno| with_log(fs, "fsconfig", format!("{kind}, create"), errno))?;
     let attributes = MountAttrFlags::from_bits_retain(attributes.0 as u32);
     rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(|errno| with_log(fs, "fsmount", kind.to_owned(), errno))
@@ -136,7 +142,8 @@ fn with_log(fs: &OwnedFd, call: &'static str, args: String, errno: Errno) -> Err
 
 /// A detached copy of the mount at `path`, with what is mounted below it when `recursive`.
 pub fn clone_path(path: &Path, recursive: bool) -> Result<OwnedFd> {
-    rustix::mount::open_tree(CWD, path, clone_flags(recursive)).map_err(Error::of("open_tree", path.to_string_lossy()))
+    rustix::mount::open_tree(CWD, path, clone_flags(recursive))
+        .map_err(Error::of("open_tree", path.to_string_lossy()))
 }
 
 /// The same of what is behind a descriptor (O_PATH will do).
@@ -176,7 +183,8 @@ fn setattr(mount: impl AsFd, set: u64, clear: u64, propagation: u64, recursive: 
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let (fd, size) = (mount.as_fd().as_raw_fd(), size_of::<libc::mount_attr>());
     // SAFETY: `attr` is plain old data of the stated size and outlives the call; the path is an empty C string.
-    let result = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) };
     if result < 0 { Err(Error::last("mount_setattr", "").errno) } else { Ok(()) }
 }
 
@@ -187,13 +195,20 @@ pub fn detach(path: &Path) -> Result<()> {
 }
 
 /// mount(2), for what the descriptor-based interface cannot do on older kernels.
-pub(crate) fn mount_old(kind: &str, target: &Path, flags: rustix::mount::MountFlags, data: &str) -> Result<()> {
+pub(crate) fn mount_old(
+    kind: &str,
+    target: &Path,
+    flags: rustix::mount::MountFlags,
+    data: &str,
+) -> Result<()> {
     let describe = || format!("{kind}, {}", target.display());
     let data = CString::new(data).map_err(|_| Error::of("mount", describe())(Errno::INVAL))?;
-    rustix::mount::mount(kind, target, kind, flags, Some(data.as_c_str())).map_err(Error::of("mount", describe()))
+    rustix::mount::mount(kind, target, kind, flags, Some(data.as_c_str()))
+        .map_err(Error::of("mount", describe()))
 }
 
 /// Opens a directory or file as a mere location.
 pub fn open_path(path: &Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(Error::of("open", path.to_string_lossy()))
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Error::of("open", path.to_string_lossy()))
 }

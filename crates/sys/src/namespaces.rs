@@ -21,7 +21,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [Self::User, Self::Mount, Self::Pid, Self::Ipc, Self::Uts, Self::Net, Self::Cgroup];
+    pub const ALL: [Self; 7] =
+        [Self::User, Self::Mount, Self::Pid, Self::Ipc, Self::Uts, Self::Net, Self::Cgroup];
 
     /// The file name below `/proc/PID/ns`.
     pub const fn file(self) -> &'static str {

@@ -24,7 +24,9 @@ pub fn mount_detached(rootfs: &Rootfs) -> Result<OwnedFd> {
         Rootfs::Overlay { lower, upper, work, options } => {
             let overlay = Overlay { lower, upper: upper.as_deref(), work: work.as_deref(), options };
             match overlay.by_descriptor() {
-                Err(e) if e.errno == Errno::INVAL && !overlay.kernel_takes_single_layers() => overlay.by_one_page(),
+                Err(e) if e.errno == Errno::INVAL && !overlay.kernel_takes_single_layers() => {
+                    overlay.by_one_page()
+                }
                 other => other,
             }
         }
@@ -51,7 +53,8 @@ impl Overlay<'_> {
 
     /// fsconfig(2), one `lowerdir+` a layer: no page limit, and no quoting of colons.
     fn by_descriptor(&self) -> Result<OwnedFd> {
-        let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Error::of("fsopen", "overlay"))?;
+        let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+            .map_err(Error::of("fsopen", "overlay"))?;
         mount::set_option(&fs, "overlay", "source", Some("overlay"))?;
         for layer in self.lower {
             mount::set_option(&fs, "overlay", "lowerdir+", Some(&text(layer)?))?;
@@ -72,7 +75,9 @@ impl Overlay<'_> {
     /// Asked only after EINVAL, which an unknown option shares with many other mistakes.
     fn kernel_takes_single_layers(&self) -> bool {
         let Ok(fs) = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) else { return false };
-        self.lower.first().is_some_and(|l| rustix::mount::fsconfig_set_string(&fs, "lowerdir+", l.as_path()).is_ok())
+        self.lower
+            .first()
+            .is_some_and(|l| rustix::mount::fsconfig_set_string(&fs, "lowerdir+", l.as_path()).is_ok())
     }
 
     /// mount(2) over the topmost lower layer, a detached copy of that mount, and the mount removed again.
@@ -85,7 +90,8 @@ impl Overlay<'_> {
         }
         let prefix = common_directory(self.lower);
         let data = self.one_line(&prefix)?;
-        let target = self.lower.first().ok_or(Errno::INVAL).map_err(Error::of("mount", "overlay without layers"))?;
+        let target =
+            self.lower.first().ok_or(Errno::INVAL).map_err(Error::of("mount", "overlay without layers"))?;
         let before = mount::open_path(Path::new("."))?;
         rustix::process::chdir(&prefix).map_err(Error::of("chdir", prefix.to_string_lossy()))?;
         let flags = if self.upper.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
@@ -143,7 +149,9 @@ mod tests {
 
     #[test]
     fn layers_are_named_from_their_common_directory() {
-        let check = |layers: &[&str], expected: &str| assert_eq!(common_directory(&paths(layers)), Path::new(expected));
+        let check = |layers: &[&str], expected: &str| {
+            assert_eq!(common_directory(&paths(layers)), Path::new(expected))
+        };
         check(&["/d/l/a", "/d/l/b"], "/d/l");
         check(&["/d/l/a/diff", "/d/l/b/diff"], "/d/l");
         check(&["/d/l/a"], "/d/l");

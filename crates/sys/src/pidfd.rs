@@ -35,7 +35,11 @@ pub fn open(process: ProcessRef) -> Result<OwnedFd> {
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
         .map_err(Error::of("pidfd_open", describe()))?;
     // Compared only after opening: from here on the number cannot be reused unnoticed.
-    if crate::process::is_alive(process) { Ok(fd) } else { Err(Error::of("pidfd_open", describe())(Errno::SRCH)) }
+    if crate::process::is_alive(process) {
+        Ok(fd)
+    } else {
+        Err(Error::of("pidfd_open", describe())(Errno::SRCH))
+    }
 }
 
 /// Sends a signal by number, real-time ones included; 0 only checks (pidfd_send_signal(2)).
@@ -76,7 +80,8 @@ pub fn poll_exit(pidfd: impl AsFd, timeout: Option<std::time::Duration>) -> Resu
     let deadline = timeout.map(|t| std::time::Instant::now() + t);
     loop {
         let left = deadline.map(|d| d.saturating_duration_since(std::time::Instant::now()));
-        let left = left.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: i64::from(d.subsec_nanos()) });
+        let left =
+            left.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: i64::from(d.subsec_nanos()) });
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         match rustix::event::poll(&mut fds, left.as_ref()) {
             Err(Errno::INTR) => continue,

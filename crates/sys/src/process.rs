@@ -22,13 +22,15 @@ pub fn exit(status: i32) -> ! {
 /// Keeps other processes of the same user out of `/proc/self` (PR_SET_DUMPABLE; CVE-2016-9962). execve(2) of a readable
 /// program undoes it.
 pub fn forbid_inspection() -> Result<()> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Error::of("prctl", "PR_SET_DUMPABLE, 0"))
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Error::of("prctl", "PR_SET_DUMPABLE, 0"))
 }
 
 /// Has the calling process killed when the thread that made it ends. Check `getppid` afterwards: the parent may be
 /// gone already.
 pub fn die_with_parent(signal: Signal) -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(signal)).map_err(Error::of("prctl", "PR_SET_PDEATHSIG"))
+    rustix::process::set_parent_process_death_signal(Some(signal))
+        .map_err(Error::of("prctl", "PR_SET_PDEATHSIG"))
 }
 
 /// Orphans below the calling process become its children.
@@ -47,7 +49,8 @@ pub fn reference(pid: Pid) -> Result<ProcessRef> {
 /// Field 22 of `/proc/PID/stat`: clock ticks between boot and the start of the process (proc_pid_stat(5)).
 pub fn start_time(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
-    let file = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::of("open", &path))?;
+    let file = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Error::of("open", &path))?;
     // Longer than the line can be: 52 numbers of at most 20 digits, and a name of 16 bytes.
     let mut buffer = [0u8; 2048];
     let length = rustix::io::read(&file, &mut buffer[..]).map_err(Error::of("read", &path))?;
@@ -79,7 +82,14 @@ pub fn exec_fd(fd: BorrowedFd<'_>, argv: &[CString], envp: &[CString]) -> Error 
     let envp = pointers(envp);
     // SAFETY: both arrays end with a null pointer and point to NUL-terminated strings that outlive the call.
     unsafe {
-        libc::syscall(libc::SYS_execveat, fd.as_raw_fd(), c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH)
+        libc::syscall(
+            libc::SYS_execveat,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
     };
     Error::last("execveat", format!("{}", fd.as_raw_fd()))
 }
@@ -148,7 +158,8 @@ mod tests {
 
     #[test]
     fn start_time_is_found_behind_a_hostile_name() {
-        let line = b"7 (a) R 1 (b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 18446744073709551615";
+        let line =
+            b"7 (a) R 1 (b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1 18446744073709551615";
         assert_eq!(parse_start_time(line), Some(4242));
         assert_eq!(parse_start_time(b"7 (a) S 1"), None);
         assert_eq!(parse_start_time(b""), None);

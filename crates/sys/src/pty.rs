@@ -19,14 +19,16 @@ pub struct Pty {
 /// master (TIOCGPTPEER, Linux 4.13), never by a path below the container's root.
 pub fn open(pts: impl AsFd) -> Result<Pty> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let master = rustix::fs::openat(pts, "ptmx", flags, Mode::empty()).map_err(Error::of("openat", "ptmx"))?;
+    let master =
+        rustix::fs::openat(pts, "ptmx", flags, Mode::empty()).map_err(Error::of("openat", "ptmx"))?;
     from_master(master)
 }
 
 /// Opens a pair from the caller's own `/dev/ptmx`.
 pub fn open_own() -> Result<Pty> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = rustix::fs::open("/dev/ptmx", flags, Mode::empty()).map_err(Error::of("open", "/dev/ptmx"))?;
+    let master =
+        rustix::fs::open("/dev/ptmx", flags, Mode::empty()).map_err(Error::of("open", "/dev/ptmx"))?;
     from_master(master)
 }
 

@@ -13,15 +13,20 @@ pub const INSTRUCTION: usize = 8;
 /// `flags` are `SECCOMP_FILTER_FLAG_*`; with `NEW_LISTENER` the returned descriptor receives the notifications. Needs
 /// no_new_privs or CAP_SYS_ADMIN in the user namespace.
 pub fn install(program: &[u8], flags: u64) -> Result<Option<OwnedFd>> {
-    let describe = || format!("SECCOMP_SET_MODE_FILTER, {flags:#x}, {} instructions", program.len() / INSTRUCTION);
+    let describe =
+        || format!("SECCOMP_SET_MODE_FILTER, {flags:#x}, {} instructions", program.len() / INSTRUCTION);
     if program.is_empty() || !program.len().is_multiple_of(INSTRUCTION) {
         return Err(Error::of("seccomp", describe())(Errno::INVAL));
     }
-    let filter: Vec<libc::sock_filter> = program.as_chunks::<INSTRUCTION>().0.iter().map(instruction).collect();
-    let Ok(len) = u16::try_from(filter.len()) else { return Err(Error::of("seccomp", describe())(Errno::TOOBIG)) };
+    let filter: Vec<libc::sock_filter> =
+        program.as_chunks::<INSTRUCTION>().0.iter().map(instruction).collect();
+    let Ok(len) = u16::try_from(filter.len()) else {
+        return Err(Error::of("seccomp", describe())(Errno::TOOBIG));
+    };
     let fprog = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
     // SAFETY: `fprog` describes `filter`, which outlives the call; the kernel copies and verifies the program.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog) };
     match result {
         fd if fd > 0 && flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 => {
             // SAFETY: with NEW_LISTENER a positive result is a new descriptor that nobody else owns.

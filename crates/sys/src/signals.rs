@@ -19,7 +19,9 @@ pub fn reset() {
         }
         // SAFETY: no handler is installed, and `default` outlives the call. Not through the C library, which keeps two
         // real-time signals to itself, that a program before us may have ignored.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8) };
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8)
+        };
     }
     SigSet::empty().thread_set_mask().expect("an empty mask is always valid");
 }

@@ -18,7 +18,8 @@ impl Args {
             self.0.pop_front();
             return None;
         }
-        let name = next.strip_prefix("--").or_else(|| next.strip_prefix('-')).filter(|n| !n.is_empty())?.to_owned();
+        let name =
+            next.strip_prefix("--").or_else(|| next.strip_prefix('-')).filter(|n| !n.is_empty())?.to_owned();
         self.0.pop_front();
         Some(match name.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -89,7 +90,8 @@ impl Global {
                 "systemd-cgroup" if !Args::switch(&flag, given)? => {}
                 "systemd-cgroup" => bail!("flag --systemd-cgroup: only cgroupfs paths are supported here"),
                 "version" | "v" | "help" | "h" => {
-                    args.0.push_front(format!("--{}", &flag[..1].replace('v', "version").replace('h', "help")));
+                    args.0
+                        .push_front(format!("--{}", &flag[..1].replace('v', "version").replace('h', "help")));
                     break;
                 }
                 _ => return unknown(&flag),

@@ -30,8 +30,12 @@ impl Flags {
             "bundle" | "b" => self.bundle = Some(args.value(flag, given)?.into()),
             "console-socket" => self.console_socket = Some(args.value(flag, given)?.into()),
             "pid-file" => self.pid_file = Some(args.value(flag, given)?.into()),
-            "preserve-fds" => self.preserve_fds = args.value(flag, given)?.parse().context("flag --preserve-fds")?,
-            "no-pivot" if Args::switch(flag, given.clone())? => bail!("flag --no-pivot: a container always has its own root"),
+            "preserve-fds" => {
+                self.preserve_fds = args.value(flag, given)?.parse().context("flag --preserve-fds")?
+            }
+            "no-pivot" if Args::switch(flag, given.clone())? => {
+                bail!("flag --no-pivot: a container always has its own root")
+            }
             "no-new-keyring" if Args::switch(flag, given)? => {
                 bail!("flag --no-new-keyring: a container never shares its creator's keyring")
             }
@@ -173,7 +177,9 @@ fn note(
 }
 
 pub(super) fn write_pid(path: Option<&Path>, pid: u32) -> Result<()> {
-    path.map_or(Ok(()), |path| std::fs::write(path, pid.to_string()).with_context(|| format!("write {}", path.display())))
+    path.map_or(Ok(()), |path| {
+        std::fs::write(path, pid.to_string()).with_context(|| format!("write {}", path.display()))
+    })
 }
 
 /// A caller without rights over its mounts leaves the binding to the child, in the container's own user namespace.
@@ -202,7 +208,8 @@ fn size(spec: &Spec) -> Option<WindowSize> {
 pub(super) fn send_terminal(path: &Path, master: &OwnedFd) -> Result<()> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let failed = || format!("send terminal to {}", path.display());
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?).with_context(failed)?;
     sys::fds::send_with_fds(&socket, b"/dev/ptmx", &[master.as_fd()]).with_context(failed)?;
     Ok(())
@@ -216,6 +223,11 @@ pub(super) fn start(global: &Global, args: Args) -> Result<ExitCode> {
         _ => bail!("cannot start an already running container"),
     }
     container.directory.open_gate()?;
-    runtime::run_poststart(&container.spec, &container.state.id, &container.state.bundle, container.state.init.pid)?;
+    runtime::run_poststart(
+        &container.spec,
+        &container.state.id,
+        &container.state.bundle,
+        container.state.init.pid,
+    )?;
     Ok(ExitCode::SUCCESS)
 }

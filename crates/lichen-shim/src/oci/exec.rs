@@ -41,10 +41,14 @@ impl Flags {
                 "cwd" => flags.cwd = Some(args.value(&flag, given)?.into()),
                 "env" | "e" => flags.env.push(args.value(&flag, given)?),
                 "cap" | "c" => flags.caps.push(args.value(&flag, given)?),
-                "additional-gids" | "g" => flags.groups.push(args.value(&flag, given)?.parse().context("flag --additional-gids")?),
+                "additional-gids" | "g" => {
+                    flags.groups.push(args.value(&flag, given)?.parse().context("flag --additional-gids")?)
+                }
                 "console-socket" => flags.console_socket = Some(args.value(&flag, given)?.into()),
                 "pid-file" => flags.pid_file = Some(args.value(&flag, given)?.into()),
-                "preserve-fds" => flags.preserve_fds = args.value(&flag, given)?.parse().context("flag --preserve-fds")?,
+                "preserve-fds" => {
+                    flags.preserve_fds = args.value(&flag, given)?.parse().context("flag --preserve-fds")?
+                }
                 "ignore-paused" => drop(Args::switch(&flag, given)?),
                 _ => return unknown(&flag),
             }
@@ -90,11 +94,14 @@ impl Flags {
             return Ok(());
         }
         let wanted = self.caps.iter().map(|name| {
-            Capability::from_str(name.trim_start_matches("CAP_")).with_context(|| format!("unknown capability {name:?}"))
+            Capability::from_str(name.trim_start_matches("CAP_"))
+                .with_context(|| format!("unknown capability {name:?}"))
         });
         let wanted: Capabilities = wanted.collect::<Result<_>>()?;
         let mut sets: LinuxCapabilities = process.capabilities().clone().unwrap_or_default();
-        let with = |set: &Option<Capabilities>| Some(set.iter().flatten().copied().chain(wanted.iter().copied()).collect());
+        let with = |set: &Option<Capabilities>| {
+            Some(set.iter().flatten().copied().chain(wanted.iter().copied()).collect())
+        };
         sets.set_bounding(with(sets.bounding()));
         sets.set_effective(with(sets.effective()));
         sets.set_permitted(with(sets.permitted()));
@@ -143,12 +150,20 @@ pub(super) fn main(global: &Global, mut args: Args) -> Result<ExitCode> {
     attend(executing.console.as_ref(), &executing.pidfd)
 }
 
-fn run(container: &Container, process: &Process, flags: &Flags, terminal: bool) -> Result<runtime::Executing> {
+fn run(
+    container: &Container,
+    process: &Process,
+    flags: &Flags,
+    terminal: bool,
+) -> Result<runtime::Executing> {
     let (state, spec) = (&container.state, &container.spec);
     let init = sys::pidfd::open(state.init)?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let cap = |n: u64| u16::try_from(n).unwrap_or(u16::MAX);
-    let size = process.console_size().as_ref().map(|s| WindowSize { rows: cap(s.height()), columns: cap(s.width()) });
+    let size = process
+        .console_size()
+        .as_ref()
+        .map(|s| WindowSize { rows: cap(s.height()), columns: cap(s.width()) });
     let stdio = if terminal {
         Stdio::Terminal { size }
     } else {

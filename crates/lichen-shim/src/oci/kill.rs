@@ -29,7 +29,9 @@ pub(super) fn main(global: &Global, mut args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for pid in container.pids()? {
-        if let Some(process) = rustix::process::Pid::from_raw(pid as i32).and_then(|p| sys::process::reference(p).ok()) {
+        if let Some(process) =
+            rustix::process::Pid::from_raw(pid as i32).and_then(|p| sys::process::reference(p).ok())
+        {
             send(process, signal)?;
         }
     }
@@ -54,7 +56,9 @@ fn number(name: &str) -> Result<i32> {
     }
     let upper = name.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let offset = |from: i32, rest: &str| if rest.is_empty() { Some(from) } else { rest.parse::<i32>().ok().map(|n| from + n) };
+    let offset = |from: i32, rest: &str| {
+        if rest.is_empty() { Some(from) } else { rest.parse::<i32>().ok().map(|n| from + n) }
+    };
     let real_time = short.strip_prefix("RTMIN").and_then(|rest| offset(34, rest));
     let real_time = real_time.or_else(|| short.strip_prefix("RTMAX").and_then(|rest| offset(64, rest)));
     match (real_time, format!("SIG{short}").parse::<Signal>()) {
@@ -142,7 +146,11 @@ pub(super) fn freeze(global: &Global, args: Args, frozen: bool) -> Result<ExitCo
         bail!("container not running");
     }
     let cgroup = container.cgroup()?;
-    if frozen { cgroup.freeze()? } else { cgroup.thaw()? }
+    if frozen {
+        cgroup.freeze()?
+    } else {
+        cgroup.thaw()?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -152,7 +160,9 @@ mod tests {
 
     #[test]
     fn signals_are_known_by_number_and_name() {
-        for (name, expected) in [("9", 9), ("KILL", 9), ("sigterm", 15), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("0", 0)] {
+        for (name, expected) in
+            [("9", 9), ("KILL", 9), ("sigterm", 15), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("0", 0)]
+        {
             assert_eq!(number(name).unwrap(), expected, "{name}");
         }
         for name in ["NONSENSE", "65", "-1", "RTMIN+40"] {

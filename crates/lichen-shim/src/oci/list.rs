@@ -70,7 +70,8 @@ fn print_table(all: &[Value]) -> Result<()> {
     let widths: Vec<usize> =
         (0..columns.len()).map(|i| rows.iter().map(|r| r[i].len()).max().unwrap_or(0)).collect();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         print(cells.join("   ").trim_end())?;
     }
     Ok(())

@@ -81,7 +81,11 @@ fn dispatch(global: &Global, mut args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "--version" | "-v" => {
-            print(format_args!("lichen-shim oci version {}\nspec: {}", env!("CARGO_PKG_VERSION"), spec::VERSION))?;
+            print(format_args!(
+                "lichen-shim oci version {}\nspec: {}",
+                env!("CARGO_PKG_VERSION"),
+                spec::VERSION
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
         other => bail!("unknown verb {other:?}\n{USAGE}"),

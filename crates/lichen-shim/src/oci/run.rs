@@ -59,8 +59,11 @@ fn relay(master: &OwnedFd, pidfd: &OwnedFd) -> Result<()> {
     let mut input_is_open = true;
     loop {
         let input = if input_is_open { PollFlags::IN } else { PollFlags::empty() };
-        let mut fds =
-            [PollFd::new(master, PollFlags::IN), PollFd::new(pidfd, PollFlags::IN), PollFd::new(&stdin, input)];
+        let mut fds = [
+            PollFd::new(master, PollFlags::IN),
+            PollFd::new(pidfd, PollFlags::IN),
+            PollFd::new(&stdin, input),
+        ];
         match rustix::event::poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other.context("poll")?,

@@ -36,10 +36,15 @@ impl Directory {
         check_id(id)?;
         let mut builder = std::fs::DirBuilder::new();
         builder.mode(0o700);
-        builder.recursive(true).create(&global.root).with_context(|| format!("make {}", global.root.display()))?;
+        builder
+            .recursive(true)
+            .create(&global.root)
+            .with_context(|| format!("make {}", global.root.display()))?;
         let path = global.root.join(id);
         match builder.recursive(false).create(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => bail!("container with given ID already exists"),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!("container with given ID already exists")
+            }
             made => made.with_context(|| format!("make {}", path.display()))?,
         }
         Ok(Self { path })

@@ -46,7 +46,10 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>> {
     unified.sort();
     for (file, value) in unified {
         if file.contains('/') {
-            return Err(Error::Spec { field: "linux.resources.unified", reason: format!("{file:?} is no file name") });
+            return Err(Error::Spec {
+                field: "linux.resources.unified",
+                reason: format!("{file:?} is no file name"),
+            });
         }
         settings.push(Setting::new("unified", file, value));
     }
@@ -107,7 +110,11 @@ fn cpu_settings(cpu: &LinuxCpu, settings: &mut Vec<Setting>) {
     }
     if cpu.realtime_runtime().is_some() || cpu.realtime_period().is_some() {
         // cgroup v2 has no such file: writing to it is how this limit ends as a discarded one.
-        settings.push(Setting::new("cpu.realtimeRuntime", "cpu.rt_runtime_us", cpu.realtime_runtime().unwrap_or(0)));
+        settings.push(Setting::new(
+            "cpu.realtimeRuntime",
+            "cpu.rt_runtime_us",
+            cpu.realtime_runtime().unwrap_or(0),
+        ));
     }
 }
 
@@ -151,9 +158,15 @@ mod tests {
 
     #[test]
     fn resources_become_the_files_of_v2() {
-        check(r#"{"memory":{"limit":1048576,"swap":3145728}}"#, &[("memory.swap.max", "2097152"), ("memory.max", "1048576")]);
+        check(
+            r#"{"memory":{"limit":1048576,"swap":3145728}}"#,
+            &[("memory.swap.max", "2097152"), ("memory.max", "1048576")],
+        );
         check(r#"{"memory":{"limit":-1,"swap":-1}}"#, &[("memory.swap.max", "max"), ("memory.max", "max")]);
-        check(r#"{"cpu":{"shares":1024,"quota":50000,"period":100000}}"#, &[("cpu.weight", "39"), ("cpu.max", "50000 100000")]);
+        check(
+            r#"{"cpu":{"shares":1024,"quota":50000,"period":100000}}"#,
+            &[("cpu.weight", "39"), ("cpu.max", "50000 100000")],
+        );
         check(r#"{"pids":{"limit":0}}"#, &[("pids.max", "max")]);
         check(
             r#"{"blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1024}]}}"#,

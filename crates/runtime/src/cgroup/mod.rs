@@ -19,7 +19,9 @@ use std::path::Path;
 #[derive(Debug)]
 pub enum Cgroup {
     /// None is usable. The reason is part of every warning.
-    None { reason: String },
+    None {
+        reason: String,
+    },
     V2(CgroupDir),
 }
 

@@ -71,7 +71,8 @@ pub(super) fn read(dir: &CgroupDir) -> Result<Stats> {
         Some(current) => Some(PidsStats { current: number(&current), limit: limit(dir, "pids.max")? }),
         None => None,
     };
-    let io = dir.read_optional("io.stat")?.map(|t| t.lines().filter_map(io_stats).collect()).unwrap_or_default();
+    let io =
+        dir.read_optional("io.stat")?.map(|t| t.lines().filter_map(io_stats).collect()).unwrap_or_default();
     Ok(Stats { cpu, memory, pids, io })
 }
 
@@ -146,8 +147,13 @@ mod tests {
 
     #[test]
     fn files_are_read_as_the_kernel_writes_them() {
-        let cpu = cpu_stats("usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 7\nnr_throttled 1\nthrottled_usec 9\n");
-        assert_eq!(cpu, CpuStats { usage: 5, user: 3, system: 2, periods: 7, throttled_periods: 1, throttled: 9 });
+        let cpu = cpu_stats(
+            "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 7\nnr_throttled 1\nthrottled_usec 9\n",
+        );
+        assert_eq!(
+            cpu,
+            CpuStats { usage: 5, user: 3, system: 2, periods: 7, throttled_periods: 1, throttled: 9 }
+        );
         let io = io_stats("8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6").unwrap();
         assert_eq!((io.major, io.minor, io.read_bytes, io.discards), (8, 16, 1, 6));
         assert_eq!(io_stats("nonsense"), None);

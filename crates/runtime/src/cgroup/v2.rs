@@ -20,7 +20,8 @@ pub struct CgroupDir {
     fd: OwnedFd,
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 impl CgroupDir {
     pub fn open(path: &Path) -> Result<Self> {
@@ -99,7 +100,9 @@ impl CgroupDir {
         // The freezer waits for processes in uninterruptible sleep; a caller is not to hang with them.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         loop {
-            if stats::field(&read_whole(&events).map_err(|e| failed(&self.path, file, e))?, name) == Some(u64::from(wanted)) {
+            if stats::field(&read_whole(&events).map_err(|e| failed(&self.path, file, e))?, name)
+                == Some(u64::from(wanted))
+            {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(std::time::Instant::now());
@@ -116,7 +119,9 @@ impl CgroupDir {
 
     pub(super) fn kill(&self) -> Result<()> {
         match self.write("cgroup.kill", "1") {
-            Err(Error::Cgroup { source, .. }) if source.kind() == io::ErrorKind::NotFound => self.kill_one_by_one(),
+            Err(Error::Cgroup { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.kill_one_by_one()
+            }
             other => other,
         }
     }

@@ -66,7 +66,9 @@ impl<'a> Invocation<'a> {
     pub(super) fn connect(&mut self, stdio: Stdio<'_>, root: &Path) -> Result<Option<ConsoleSocket>> {
         match stdio {
             Stdio::Fds { stdin, stdout, stderr } => {
-                let copy = |fd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate standard stream"));
+                let copy = |fd| {
+                    rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate standard stream"))
+                };
                 self.command.stdin(copy(stdin)?).stdout(copy(stdout)?).stderr(copy(stderr)?);
                 Ok(None)
             }
@@ -119,14 +121,19 @@ impl Invocation<'_> {
         let new = if self.has_cgroup { new } else { new.with(Kind::Cgroup) };
         sys::namespaces::unshare(new).map_err(step("new mount namespace"))?;
         let slash = sys::mount::open_path(Path::new("/")).map_err(step("open /"))?;
-        sys::mount::set_propagation(&slash, Propagation::Slave, true).map_err(step("set propagation of /"))?;
+        sys::mount::set_propagation(&slash, Propagation::Slave, true)
+            .map_err(step("set propagation of /"))?;
         if !self.has_cgroup {
             show_one_hierarchy().map_err(step("mount cgroup2 at /sys/fs/cgroup"))?;
         }
         let Some((source, target)) = &self.root else { return Ok(()) };
         let mount = match source {
-            RootSource::Mount(fd) => rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate root"))?,
-            RootSource::Directory(path) => sys::mount::clone_path(path, true).map_err(step("bind root file system"))?,
+            RootSource::Mount(fd) => {
+                rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(Error::step("duplicate root"))?
+            }
+            RootSource::Directory(path) => {
+                sys::mount::clone_path(path, true).map_err(step("bind root file system"))?
+            }
         };
         let target = sys::mount::open_path(target).map_err(step("open bundle"))?;
         sys::mount::attach(&mount, &target).map_err(step("attach root file system"))
@@ -168,7 +175,8 @@ fn without_cgroup(program: &Path, cgroup: &Cgroup) -> &'static [&'static str] {
 fn last_error(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
     let entries = text.lines().rev().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-    let message = entries.filter(|e| e["level"] == "error").find_map(|e| e["msg"].as_str().map(str::to_owned));
+    let message =
+        entries.filter(|e| e["level"] == "error").find_map(|e| e["msg"].as_str().map(str::to_owned));
     message.or_else(|| text.lines().last().map(str::to_owned))
 }
 
@@ -178,8 +186,12 @@ fn class(message: &str) -> Class {
     let about_exec = has("exec") || has("open executable");
     match () {
         () if has("executable file not found") || has("not found in $PATH") => Class::NotFound,
-        () if about_exec && (has("no such file or directory") || has("No such file or directory")) => Class::NotFound,
-        () if about_exec && ["permission denied", "Permission denied", "is a directory"].iter().any(|t| has(t)) => {
+        () if about_exec && (has("no such file or directory") || has("No such file or directory")) => {
+            Class::NotFound
+        }
+        () if about_exec
+            && ["permission denied", "Permission denied", "is a directory"].iter().any(|t| has(t)) =>
+        {
             Class::NotExecutable
         }
         () => Class::Other,
@@ -198,7 +210,8 @@ impl ConsoleSocket {
         let failed = |e: rustix::io::Errno| Error::path("listen for terminal at", &path)(e.into());
         // The program has ended by the time the terminal is taken: it must not have to wait for that.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
         let address = SocketAddrUnix::new(&path).map_err(failed)?;
         rustix::net::bind(&socket, &address).map_err(failed)?;
         rustix::net::listen(&socket, 1).map_err(failed)?;
@@ -208,12 +221,16 @@ impl ConsoleSocket {
     /// Takes the terminal that the program has sent by now, if it got that far.
     pub(super) fn finish(self, stdio: Stdio<'_>) -> Result<Option<OwnedFd>> {
         remove(&self.path)?;
-        let Ok(connection) = rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) else { return Ok(None) };
+        let Ok(connection) = rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) else {
+            return Ok(None);
+        };
         let (_, mut fds) = sys::fds::recv_with_fds(connection.as_fd(), &mut [0u8; 4096])
             .map_err(|e| Error::Step { step: "receive terminal", source: e.into() })?;
         let master = fds.pop();
-        if let (Some(master), Stdio::Terminal { size: Some(WindowSize { rows, columns }) }) = (&master, stdio) {
-            sys::pty::resize(master, rows, columns).map_err(|e| Error::Step { step: "resize terminal", source: e.into() })?;
+        if let (Some(master), Stdio::Terminal { size: Some(WindowSize { rows, columns }) }) = (&master, stdio)
+        {
+            sys::pty::resize(master, rows, columns)
+                .map_err(|e| Error::Step { step: "resize terminal", source: e.into() })?;
         }
         Ok(master)
     }
@@ -237,7 +254,10 @@ mod tests {
     #[test]
     fn texts_of_runc_and_crun_are_classed() {
         let check = |text: &str, class_: Class| assert_eq!(class(text), class_, "{text}");
-        check(r#"runc create failed: unable to start container process: exec: "foo": executable file not found in $PATH"#, Class::NotFound);
+        check(
+            r#"runc create failed: unable to start container process: exec: "foo": executable file not found in $PATH"#,
+            Class::NotFound,
+        );
         check("executable file `foo` not found in $PATH: No such file or directory", Class::NotFound);
         check(r#"exec: "/x": stat /x: no such file or directory"#, Class::NotFound);
         check(r#"exec: "/etc": permission denied"#, Class::NotExecutable);

@@ -5,12 +5,10 @@ use rustix::{
     fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Timestamps, Uid},
     io::Errno,
 };
-use std::{
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{os::fd::OwnedFd, path::Path};
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// Copies the directory at `path` below `root` into the still detached `mount`. Nothing there: nothing to copy.
 pub(super) fn copy(root: &Root, path: &Path, mount: &OwnedFd) -> Result<(), Errno> {
@@ -69,8 +67,14 @@ fn copy_metadata(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::futimens(
         to,
         &Timestamps {
-            last_access: rustix::fs::Timespec { tv_sec: stat.st_atime as i64, tv_nsec: stat.st_atime_nsec as i64 },
-            last_modification: rustix::fs::Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as i64 },
+            last_access: rustix::fs::Timespec {
+                tv_sec: stat.st_atime as i64,
+                tv_nsec: stat.st_atime_nsec as i64,
+            },
+            last_modification: rustix::fs::Timespec {
+                tv_sec: stat.st_mtime as i64,
+                tv_nsec: stat.st_mtime_nsec as i64,
+            },
         },
     )
 }

@@ -30,7 +30,8 @@ fn bind(source: &Path, recursive: bool, options: &Options) -> sys::Result<OwnedF
     let mount = mount::clone_path(source, recursive).map_err(|e| explain_bind(e, recursive))?;
     let mut change = options.attributes;
     // "rw" is how a bind is anyway, unless the host's mount is read-only, which only its owner may change.
-    if change.clear.contains(Attributes::RDONLY) && Attributes::of_mount(&mount)?.contains(Attributes::RDONLY) {
+    if change.clear.contains(Attributes::RDONLY) && Attributes::of_mount(&mount)?.contains(Attributes::RDONLY)
+    {
         change.clear = change.clear.without(Attributes::RDONLY);
     }
     if !change.is_empty() {
@@ -61,10 +62,12 @@ fn filesystem(kind: &str, source: &str, options: &Options) -> sys::Result<OwnedF
 
 fn or_bind(kind: &str, source: &str, options: &Options, host: &Path) -> sys::Result<OwnedFd> {
     match filesystem(kind, source, options) {
-        Err(e) if matches!(e.errno, Errno::PERM | Errno::ACCESS) => bind_host(host, options).map_err(|second| {
-            // The first error says why, the second only that the way around it is closed as well.
-            if second.errno == Errno::NOENT { e } else { second }
-        }),
+        Err(e) if matches!(e.errno, Errno::PERM | Errno::ACCESS) => {
+            bind_host(host, options).map_err(|second| {
+                // The first error says why, the second only that the way around it is closed as well.
+                if second.errno == Errno::NOENT { e } else { second }
+            })
+        }
         other => other,
     }
 }
@@ -110,7 +113,9 @@ fn cgroup(options: &Options) -> sys::Result<OwnedFd> {
     let options = Options { data: Vec::new(), ..options.clone() };
     match or_bind("cgroup2", "cgroup", &options, Path::new("/sys/fs/cgroup")) {
         // Neither: an empty directory, as on a machine without cgroups.
-        Err(e) if matches!(e.errno, Errno::PERM | Errno::ACCESS | Errno::BUSY | Errno::INVAL | Errno::NODEV) => {
+        Err(e)
+            if matches!(e.errno, Errno::PERM | Errno::ACCESS | Errno::BUSY | Errno::INVAL | Errno::NODEV) =>
+        {
             empty("cgroup", &options)
         }
         other => other,

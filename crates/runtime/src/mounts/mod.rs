@@ -34,14 +34,20 @@ pub(crate) struct MountPlan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MountKind {
-    Bind { source: PathBuf, recursive: bool },
+    Bind {
+        source: PathBuf,
+        recursive: bool,
+    },
     Proc,
     Sysfs,
     Mqueue,
     Devpts,
     Cgroup,
     /// tmpfs, overlay, and whatever else the kernel lets a user namespace mount.
-    Other { kind: String, source: String },
+    Other {
+        kind: String,
+        source: String,
+    },
 }
 
 /// What all of the specification's mounts ask for.
@@ -70,7 +76,9 @@ fn plan_one(mount: &Mount) -> Result<MountPlan> {
             let reason = format!("{} has neither a type nor the option bind", mount.destination().display());
             return Err(Error::Spec { field: "mounts", reason });
         }
-        (None, kind) => MountKind::Other { kind: kind.to_owned(), source: source.to_string_lossy().into_owned() },
+        (None, kind) => {
+            MountKind::Other { kind: kind.to_owned(), source: source.to_string_lossy().into_owned() }
+        }
     };
     Ok(MountPlan { destination: root::clean(mount.destination()), kind, options })
 }
@@ -157,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_bind_option_decides_over_the_type() {
-        let plan = planned(r#"{"destination":"/x","type":"none","source":"/y","options":["rbind"]}"#).unwrap();
+        let plan =
+            planned(r#"{"destination":"/x","type":"none","source":"/y","options":["rbind"]}"#).unwrap();
         assert_eq!(plan.kind, MountKind::Bind { source: "/y".into(), recursive: true });
         let plan = planned(r#"{"destination":"/x","type":"bind","source":"/y"}"#).unwrap();
         assert_eq!(plan.kind, MountKind::Bind { source: "/y".into(), recursive: false });

@@ -98,7 +98,9 @@ impl Options {
                 "rbind" => self.bind = Some(true),
                 "defaults" => {}
                 "tmpcopyup" => self.copy_up = true,
-                "idmap" | "ridmap" => return Err(unsupported(option, "an unprivileged user cannot map mounts")),
+                "idmap" | "ridmap" => {
+                    return Err(unsupported(option, "an unprivileged user cannot map mounts"));
+                }
                 "remount" => return Err(unsupported(option, "a container's mounts are all new")),
                 data => self.data.push(data.to_owned()),
             }
@@ -112,7 +114,8 @@ pub fn mount_options() -> Vec<String> {
     let flags = FLAGS.iter().map(|(name, ..)| *name);
     let names = flags.chain(PROPAGATIONS.iter().map(|(name, _)| *name));
     let both = names.flat_map(|name| [name.to_owned(), format!("r{name}")]);
-    let mut all: Vec<String> = both.chain(["bind", "rbind", "defaults", "tmpcopyup"].map(str::to_owned)).collect();
+    let mut all: Vec<String> =
+        both.chain(["bind", "rbind", "defaults", "tmpcopyup"].map(str::to_owned)).collect();
     all.sort();
     all
 }
@@ -155,8 +158,14 @@ mod tests {
 
     #[test]
     fn the_last_of_two_opposites_counts() {
-        assert_eq!(parse(&["ro", "rw"]).attributes, Change { set: Attributes::NONE, clear: Attributes::RDONLY });
-        assert_eq!(parse(&["rw", "ro"]).attributes, Change { set: Attributes::RDONLY, clear: Attributes::NONE });
+        assert_eq!(
+            parse(&["ro", "rw"]).attributes,
+            Change { set: Attributes::NONE, clear: Attributes::RDONLY }
+        );
+        assert_eq!(
+            parse(&["rw", "ro"]).attributes,
+            Change { set: Attributes::RDONLY, clear: Attributes::NONE }
+        );
     }
 
     #[test]

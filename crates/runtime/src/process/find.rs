@@ -25,7 +25,9 @@ pub(super) fn program(name: &str, search: &str) -> Result<PathBuf, Failure> {
         let path = Path::new(if directory.is_empty() { "." } else { directory }).join(name);
         match executable(&path) {
             Ok(()) if path.is_absolute() => return Ok(path),
-            Ok(()) => return Err(refused_text(name, "cannot run executable found relative to current directory")),
+            Ok(()) => {
+                return Err(refused_text(name, "cannot run executable found relative to current directory"));
+            }
             Err(_) => {}
         }
     }
@@ -54,7 +56,11 @@ fn refused(name: &str, errno: Errno) -> Failure {
 }
 
 fn refused_text(name: &str, reason: &str) -> Failure {
-    Failure { step: "exec".into(), message: format!("exec: \"{name}\": {reason}"), class: Class::NotExecutable }
+    Failure {
+        step: "exec".into(),
+        message: format!("exec: \"{name}\": {reason}"),
+        class: Class::NotExecutable,
+    }
 }
 
 /// execve(2) itself failed, after everything was checked: a wrong architecture, a missing interpreter, a race.
@@ -108,11 +114,7 @@ mod tests {
         let missing = (r#"exec: "foo": executable file not found in $PATH"#, Class::NotFound);
         check("foo", at, Err(missing));
         check("foo", "", Err(missing));
-        check(
-            "plain",
-            at,
-            Err((r#"exec: "plain": executable file not found in $PATH"#, Class::NotFound)),
-        );
+        check("plain", at, Err((r#"exec: "plain": executable file not found in $PATH"#, Class::NotFound)));
         check(
             "/nonexistent",
             at,

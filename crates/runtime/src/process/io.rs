@@ -29,7 +29,11 @@ pub(crate) struct Terminal {
 
 impl IoPlan<'_> {
     /// Opens a terminal in the container's devpts and sends its master to the parent. None when none was asked for.
-    pub(crate) fn open_terminal(&self, root: &Root, reporter: &Reporter) -> Result<Option<Terminal>, Failure> {
+    pub(crate) fn open_terminal(
+        &self,
+        root: &Root,
+        reporter: &Reporter,
+    ) -> Result<Option<Terminal>, Failure> {
         let Stdio::Terminal { size } = self.0 else { return Ok(None) };
         let pty = open(root).at("open terminal in", "/dev/pts")?;
         if let Some(WindowSize { rows, columns }) = size {
@@ -61,7 +65,9 @@ impl IoPlan<'_> {
 /// The directory must be a devpts mount, reached without links: an image could otherwise offer a file of its own.
 fn open(root: &Root) -> Result<sys::pty::Pty, String> {
     let text = |e: Errno| e.to_string();
-    let pts = root.open(Path::new("/dev/pts"), OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(text)?;
+    let pts = root
+        .open(Path::new("/dev/pts"), OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
+        .map_err(text)?;
     if rustix::fs::fstatfs(&pts).map_err(text)?.f_type as i64 != DEVPTS_SUPER_MAGIC {
         return Err("a terminal needs a devpts mount there".to_owned());
     }

@@ -1,6 +1,9 @@
 //! Resource limits (setrlimit(2)) and the OOM killer's preference.
 
-use crate::{Failure, Warning, report::{At, Reporter, failed}};
+use crate::{
+    Failure, Warning,
+    report::{At, Reporter, failed},
+};
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

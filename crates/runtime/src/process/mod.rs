@@ -224,7 +224,8 @@ impl Ready<'_> {
 
     fn confine(&self, reporter: &Reporter) -> Result<(), Failure> {
         let Some(filter) = &self.plan.seccomp else { return Ok(()) };
-        let listener = sys::seccomp::install(filter.program(), filter.flags()).map_err(failed("install seccomp filter"))?;
+        let listener = sys::seccomp::install(filter.program(), filter.flags())
+            .map_err(failed("install seccomp filter"))?;
         if let Some(listener) = listener {
             reporter.send(&Message::Notify { fd: listener.as_raw_fd() });
             if !reporter.wait() {
@@ -244,7 +245,8 @@ pub(crate) fn become_root() -> Result<(), Failure> {
 
 fn strings(field: &'static str, texts: &[String]) -> Result<Vec<CString>> {
     let convert = |text: &String| {
-        CString::new(text.as_str()).map_err(|_| Error::Spec { field, reason: format!("{text:?} contains a null byte") })
+        CString::new(text.as_str())
+            .map_err(|_| Error::Spec { field, reason: format!("{text:?} contains a null byte") })
     };
     texts.iter().map(convert).collect()
 }
@@ -267,7 +269,9 @@ fn refuse_labels(process: &Process) -> Result<()> {
 /// quota (EDQUOT) is worth failing for.
 fn new_keyring(name: &str) -> Result<(), Failure> {
     match sys::keyring::new_session(name) {
-        Err(e) if !matches!(e.errno, Errno::NOSYS | Errno::PERM | Errno::ACCESS) => Err(failed("join session keyring")(e)),
+        Err(e) if !matches!(e.errno, Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {
+            Err(failed("join session keyring")(e))
+        }
         _ => Ok(()),
     }
 }

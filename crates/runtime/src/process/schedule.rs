@@ -1,7 +1,9 @@
 //! CPU and I/O scheduling of the new process.
 
 use crate::{Error, Failure, Result, report::failed};
-use oci_spec::runtime::{IOPriorityClass, LinuxIOPriority, LinuxSchedulerFlag, LinuxSchedulerPolicy, Process, Scheduler};
+use oci_spec::runtime::{
+    IOPriorityClass, LinuxIOPriority, LinuxSchedulerFlag, LinuxSchedulerPolicy, Process, Scheduler,
+};
 use sys::process::SchedulerAttributes;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,7 +14,11 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn plan(process: &Process) -> Result<Self> {
-        if process.exec_cpu_affinity().as_ref().is_some_and(|a| a.initial().is_some() || a.cpu_affinity_final().is_some()) {
+        if process
+            .exec_cpu_affinity()
+            .as_ref()
+            .is_some_and(|a| a.initial().is_some() || a.cpu_affinity_final().is_some())
+        {
             let reason = "use linux.resources.cpu.cpus".into();
             return Err(Error::Unsupported { what: "process.execCPUAffinity", reason });
         }

@@ -23,7 +23,8 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn of(rules: &LinuxSeccomp, directory: &Path) -> Result<Self> {
-        let rules = serde_json::to_vec(rules).map_err(|e| Error::Seccomp { step: "write rules", reason: e.to_string() })?;
+        let rules = serde_json::to_vec(rules)
+            .map_err(|e| Error::Seccomp { step: "write rules", reason: e.to_string() })?;
         let head = [VERSION, &(rules.len() as u64).to_le_bytes(), &rules].concat();
         let mut hasher = DefaultHasher::new();
         head.hash(&mut hasher);
@@ -42,7 +43,10 @@ impl Entry {
     pub(super) fn write(&self, program: &[u8]) {
         let contents = [&self.head, &(program.len() as u64).to_le_bytes()[..], program].concat();
         let temporary = self.path.with_extension(format!("{}", std::process::id()));
-        if std::fs::write(&temporary, contents).and_then(|()| std::fs::rename(&temporary, &self.path)).is_err() {
+        if std::fs::write(&temporary, contents)
+            .and_then(|()| std::fs::rename(&temporary, &self.path))
+            .is_err()
+        {
             drop(std::fs::remove_file(&temporary));
         }
     }

@@ -38,7 +38,12 @@ pub(super) struct Newer {
     pub(super) action: ScmpAction,
 }
 
-fn add_rule(context: &mut ScmpFilterContext, rule: &LinuxSyscall, default: ScmpAction, newer: &mut Vec<Newer>) -> Result<()> {
+fn add_rule(
+    context: &mut ScmpFilterContext,
+    rule: &LinuxSyscall,
+    default: ScmpAction,
+    newer: &mut Vec<Newer>,
+) -> Result<()> {
     let action = action(rule.action(), rule.errno_ret());
     // libseccomp refuses rules that repeat the default.
     if action == default {
@@ -49,7 +54,9 @@ fn add_rule(context: &mut ScmpFilterContext, rule: &LinuxSyscall, default: ScmpA
         match ScmpSyscall::from_name(name) {
             Ok(syscall) => add_comparisons(context, action, syscall, args)?,
             Err(_) => newer.extend(
-                prologue::number_of_newer(name).filter(|_| args.is_empty()).map(|number| Newer { number, action }),
+                prologue::number_of_newer(name)
+                    .filter(|_| args.is_empty())
+                    .map(|number| Newer { number, action }),
             ),
         }
     }
@@ -155,7 +162,8 @@ fn architecture(wanted: Arch) -> Result<ScmpArch> {
 
 fn export(context: &ScmpFilterContext) -> Result<Vec<u8>> {
     let io = |source| Error::Step { step: "export seccomp filter", source };
-    let memfd = rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC).map_err(|e| io(e.into()))?;
+    let memfd =
+        rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC).map_err(|e| io(e.into()))?;
     context.export_bpf(&memfd).map_err(failed("export"))?;
     let mut file = std::fs::File::from(memfd);
     let mut program = Vec::new();

@@ -65,8 +65,14 @@ pub(super) fn number_of_newer(name: &str) -> Option<u32> {
 }
 
 /// `main` with the prologue in front.
-pub(super) fn prepend(main: Vec<u8>, architectures: &[ScmpArch], rules: &LinuxSeccomp, newer: &[Newer]) -> Vec<u8> {
-    let first = NEWER.iter().find(|(name, _)| ScmpSyscall::from_name(name).is_err()).map_or(u32::MAX, |(_, n)| *n);
+pub(super) fn prepend(
+    main: Vec<u8>,
+    architectures: &[ScmpArch],
+    rules: &LinuxSeccomp,
+    newer: &[Newer],
+) -> Vec<u8> {
+    let first =
+        NEWER.iter().find(|(name, _)| ScmpSyscall::from_name(name).is_err()).map_or(u32::MAX, |(_, n)| *n);
     let unknown = if is_denial(rules.default_action()) { Some(last_named(rules) + 1) } else { None };
     if newer.is_empty() && unknown.is_none() {
         return main;

@@ -11,7 +11,10 @@ const INSIDE: &str = "LICHEN_TEST_INSIDE_USERNS";
 
 /// Where this machine has cgroup v2: for itself, or beside v1.
 fn hierarchy() -> PathBuf {
-    let found = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new).into_iter().find(|p| p.join("cgroup.controllers").exists());
+    let found = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .map(Path::new)
+        .into_iter()
+        .find(|p| p.join("cgroup.controllers").exists());
     found.expect("cgroup v2 is mounted").to_owned()
 }
 
@@ -27,7 +30,10 @@ fn in_delegated_cgroup(test: &str, body: impl FnOnce(&Bench, &Path)) {
     let leaf = directory.join("session");
     let inside = std::env::var_os(INSIDE).is_some();
     if !inside {
-        assert!(rustix::process::getuid().is_root(), "only root can delegate a cgroup: run this test as root");
+        assert!(
+            rustix::process::getuid().is_root(),
+            "only root can delegate a cgroup: run this test as root"
+        );
         std::fs::create_dir_all(&leaf).unwrap();
         for at in [&directory, &leaf] {
             for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
@@ -77,47 +83,56 @@ fn wait_for(path: &Path) -> String {
 
 #[test]
 fn a_container_lives_is_frozen_counted_and_killed_in_its_cgroup() {
-    in_delegated_cgroup("cgroups::a_container_lives_is_frozen_counted_and_killed_in_its_cgroup", |bench, parent| {
-        let cgroup = Cgroup::create(parent, "container").unwrap();
-        let mut spec = shell("sleep 1000 & grep '^0::' /proc/self/cgroup > /tmp/seen; wait");
-        spec["linux"]["resources"] = json!({"memory": {"limit": 1 << 30}, "pids": {"limit": 100}});
-        let created = stay(bench, &cgroup, &spec);
-        // What the controllers of this machine can enforce differs; what they cannot is named.
-        for warning in &created.warnings {
-            assert!(matches!(warning, Warning::LimitDiscarded { limit, .. } if limit == "memory.limit" || limit == "pids.limit"));
-        }
-        created.pending.start().unwrap();
-        let pid = created.process.pid;
-        let place = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        assert!(place.contains("a_container_lives_is_frozen_counted_and_killed_in_its_cgroup/container\n"), "{place}");
-        assert!(cgroup.pids().unwrap().contains(&pid));
+    in_delegated_cgroup(
+        "cgroups::a_container_lives_is_frozen_counted_and_killed_in_its_cgroup",
+        |bench, parent| {
+            let cgroup = Cgroup::create(parent, "container").unwrap();
+            let mut spec = shell("sleep 1000 & grep '^0::' /proc/self/cgroup > /tmp/seen; wait");
+            spec["linux"]["resources"] = json!({"memory": {"limit": 1 << 30}, "pids": {"limit": 100}});
+            let created = stay(bench, &cgroup, &spec);
+            // What the controllers of this machine can enforce differs; what they cannot is named.
+            for warning in &created.warnings {
+                assert!(
+                    matches!(warning, Warning::LimitDiscarded { limit, .. } if limit == "memory.limit" || limit == "pids.limit")
+                );
+            }
+            created.pending.start().unwrap();
+            let pid = created.process.pid;
+            let place = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+            assert!(
+                place.contains("a_container_lives_is_frozen_counted_and_killed_in_its_cgroup/container\n"),
+                "{place}"
+            );
+            assert!(cgroup.pids().unwrap().contains(&pid));
 
-        cgroup.freeze().unwrap();
-        assert!(cgroup.is_frozen().unwrap());
-        cgroup.thaw().unwrap();
-        assert!(!cgroup.is_frozen().unwrap());
-        assert!(cgroup.stats().unwrap().cpu.usage > 0);
+            cgroup.freeze().unwrap();
+            assert!(cgroup.is_frozen().unwrap());
+            cgroup.thaw().unwrap();
+            assert!(!cgroup.is_frozen().unwrap());
+            assert!(cgroup.stats().unwrap().cpu.usage > 0);
 
-        // The root of its cgroup namespace is its own cgroup.
-        assert_eq!(wait_for(&bench.rootfs.join("tmp/seen")), "0::/\n");
-        cgroup.kill().unwrap();
-        assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 137);
+            // The root of its cgroup namespace is its own cgroup.
+            assert_eq!(wait_for(&bench.rootfs.join("tmp/seen")), "0::/\n");
+            cgroup.kill().unwrap();
+            assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 137);
 
-        // A group that was killed is not the one that the next container of the same name gets.
-        let again = Cgroup::create(parent, "container").unwrap();
-        let created = stay(bench, &again, &shell("true"));
-        created.pending.start().unwrap();
-        assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 0);
-        cgroup.remove().unwrap();
-        assert!(!parent.join("container").exists());
-        cgroup.remove().unwrap();
-    });
+            // A group that was killed is not the one that the next container of the same name gets.
+            let again = Cgroup::create(parent, "container").unwrap();
+            let created = stay(bench, &again, &shell("true"));
+            created.pending.start().unwrap();
+            assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 0);
+            cgroup.remove().unwrap();
+            assert!(!parent.join("container").exists());
+            cgroup.remove().unwrap();
+        },
+    );
 }
 
 #[test]
 fn without_a_cgroup_every_limit_is_named_and_pausing_is_refused() {
     let none = Cgroup::none("this user has no delegated cgroup");
-    let resources = json!({"cpu": {"shares": 512, "cpus": "0"}, "memory": {"limit": 1024}, "pids": {"limit": 3}});
+    let resources =
+        json!({"cpu": {"shares": 512, "cpus": "0"}, "memory": {"limit": 1024}, "pids": {"limit": 3}});
     let warnings = none.apply(&serde_json::from_value(resources).unwrap()).unwrap();
     let names: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(names.len(), 4, "{names:?}");

@@ -51,7 +51,8 @@ fn an_exec_has_a_terminal_and_its_interrupt_key() {
 #[test]
 fn a_terminal_belongs_to_the_user_and_without_devpts_there_is_none() {
     in_userns("console::a_terminal_belongs_to_the_user_and_without_devpts_there_is_none", |bench| {
-        let root = || sys::overlay::mount_detached(&model::Rootfs::Dir { path: bench.rootfs.clone() }).unwrap();
+        let root =
+            || sys::overlay::mount_detached(&model::Rootfs::Dir { path: bench.rootfs.clone() }).unwrap();
         let mut spec = shell("stat -c %u $(tty)");
         spec["process"]["user"] = json!({"uid": 1000, "gid": 1000});
         let created = bench.create_on(&parse(&spec), root().as_fd(), None, SIZE).unwrap();

@@ -74,7 +74,10 @@ fn hooks_run_at_their_moments_and_a_failing_one_stops_everything() {
     in_userns("errors::hooks_run_at_their_moments_and_a_failing_one_stops_everything", |bench| {
         let log = bench.directory.join("hooks.log");
         let hook = |name: &str| {
-            let line = format!("read state; echo {name} $state | grep -o '^[a-zA-Z]*\\|\"status\":\"[a-z]*\"' >> {}", log.display());
+            let line = format!(
+                "read state; echo {name} $state | grep -o '^[a-zA-Z]*\\|\"status\":\"[a-z]*\"' >> {}",
+                log.display()
+            );
             json!([{"path": "/bin/sh", "args": ["sh", "-c", line]}])
         };
         let mut spec = shell("true");
@@ -87,11 +90,13 @@ fn hooks_run_at_their_moments_and_a_failing_one_stops_everything() {
                         container\n\"status\":\"creating\"\npoststart\n\"status\":\"running\"\n";
         assert_eq!(lines, expected);
         for moment in ["prestart", "createRuntime", "createContainer"] {
-            spec["hooks"] = json!({moment: [{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 7"]}]});
+            spec["hooks"] =
+                json!({moment: [{"path": "/bin/sh", "args": ["sh", "-c", "echo no >&2; exit 7"]}]});
             let error = bench.try_run(&spec).unwrap_err().to_string();
             assert!(error.contains("exit status: 7") && error.contains("no"), "{moment}: {error}");
         }
-        spec["hooks"] = json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]});
+        spec["hooks"] =
+            json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]});
         assert!(bench.try_run(&spec).unwrap_err().to_string().contains("timed out after 1 s"));
     });
 }

@@ -55,7 +55,9 @@ fn an_image_with_links_for_its_mount_points_reaches_nothing_outside() {
         let canary = Canary::new(bench);
         let before = canary.listing();
         for name in ["proc", "sys", "dev", "etc"] {
-            for target in [canary.0.clone(), Path::new("../../../../..").join(canary.0.strip_prefix("/").unwrap())] {
+            for target in
+                [canary.0.clone(), Path::new("../../../../..").join(canary.0.strip_prefix("/").unwrap())]
+            {
                 let path = bench.rootfs.join(name);
                 let kept = bench.rootfs.join(format!("{name}.kept"));
                 std::fs::rename(&path, &kept).unwrap();
@@ -81,7 +83,10 @@ fn masks_and_devices_come_from_the_host_not_from_the_image() {
         let before = canary.listing();
         let mut spec = shell("cat /hidden | wc -c; stat -c %F /dev/null");
         // No tmpfs on /dev: the image's own directory is used, with what it has there.
-        spec["mounts"].as_array_mut().unwrap().retain(|m| !m["destination"].as_str().unwrap().starts_with("/dev"));
+        spec["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|m| !m["destination"].as_str().unwrap().starts_with("/dev"));
         spec["linux"]["maskedPaths"] = json!(["/hidden"]);
         std::fs::write(bench.rootfs.join("hidden"), "secret").unwrap();
         symlink(canary.0.join("file"), bench.rootfs.join("dev/null")).unwrap();
@@ -108,7 +113,8 @@ fn a_racing_swap_of_mount_targets_reaches_nothing_outside() {
         let racer = Racer::start(&volume);
         let mut spec = shell("ls /v/target/sub");
         spec = with_mount(spec, json!({"destination": "/v", "source": volume, "options": ["rbind"]}));
-        spec = with_mount(spec, json!({"destination": "/v/target/sub", "source": source, "options": ["bind"]}));
+        spec =
+            with_mount(spec, json!({"destination": "/v/target/sub", "source": source, "options": ["bind"]}));
         let mut ran = 0;
         for _ in 0..300 {
             // The link leads to nothing inside the container; then it fails, or it is made there. Never outside.
@@ -158,7 +164,9 @@ fn a_working_directory_behind_a_descriptor_is_refused() {
         rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
         let container = bench.stay(&shell(""));
         for fd in 3..20 {
-            for cwd in [format!("/proc/self/fd/{fd}"), format!("/proc/self/fd/{fd}/etc"), "/proc/self/cwd".into()] {
+            for cwd in
+                [format!("/proc/self/fd/{fd}"), format!("/proc/self/fd/{fd}/etc"), "/proc/self/cwd".into()]
+            {
                 let mut spec = shell("pwd; ls");
                 spec["process"]["cwd"] = json!(cwd);
                 let error = bench.try_run(&spec).unwrap_err().to_string();
@@ -179,7 +187,10 @@ fn a_working_directory_behind_a_descriptor_is_refused() {
 #[ignore = "runs inside a container only"]
 fn probe_overwrite() {
     for path in ["/proc/self/exe", "/proc/1/exe"] {
-        let outcome = std::fs::File::options().write(true).open(path).and_then(|mut f| std::io::Write::write(&mut f, b"#!/x"));
+        let outcome = std::fs::File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut f| std::io::Write::write(&mut f, b"#!/x"));
         println!("probe:{path} {}", if outcome.is_ok() { "written" } else { "refused" });
     }
 }

@@ -16,7 +16,11 @@ fn runtimes(bench: &Bench) -> Vec<External> {
     [runc, crun]
         .map(|program| {
             let name = Path::new(program).file_name().unwrap().to_str().unwrap();
-            External { program: program.into(), args: Vec::new(), root: bench.beside(&format!("state-{name}")) }
+            External {
+                program: program.into(),
+                args: Vec::new(),
+                root: bench.beside(&format!("state-{name}")),
+            }
         })
         .into()
 }
@@ -57,7 +61,9 @@ fn runc_and_crun_run_the_same_containers() {
             let spec = parse(&spec);
             let root = sys::overlay::mount_detached(&Rootfs::Dir { path: image.clone() }).unwrap();
             let io = Io::new();
-            let created = runtime.create(&options(bench, &spec, root.as_fd(), io.stdio(), &cgroup)).unwrap_or_else(|e| panic!("{e}"));
+            let created = runtime
+                .create(&options(bench, &spec, root.as_fd(), io.stdio(), &cgroup))
+                .unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(created.warnings.len(), 1, "the limit: {:?}", created.warnings);
             created.pending.start().unwrap();
             exec(&runtime, &created.pidfd, created.process, &cgroup);
@@ -112,7 +118,8 @@ fn a_failure_is_told_in_the_runtimes_own_words() {
             let spec = parse(&spec);
             let root = sys::overlay::mount_detached(&Rootfs::Dir { path: image.clone() }).unwrap();
             let io = Io::new();
-            let error = runtime.create(&options(bench, &spec, root.as_fd(), io.stdio(), &cgroup)).unwrap_err();
+            let error =
+                runtime.create(&options(bench, &spec, root.as_fd(), io.stdio(), &cgroup)).unwrap_err();
             assert_eq!(error.class(), Class::NotFound, "{error}");
             assert!(error.to_string().contains("nonexistent"), "{error}");
         }

@@ -13,7 +13,10 @@ fn every_kind_of_mount_is_there_with_its_options() {
     in_userns("mounts::every_kind_of_mount_is_there_with_its_options", |bench| {
         let mounts = bench.sh("cat /proc/mounts");
         let has = |target: &str, kind: &str, options: &[&str]| {
-            let line = mounts.lines().find(|l| l.split(' ').nth(1) == Some(target)).unwrap_or_else(|| panic!("{target}: {mounts}"));
+            let line = mounts
+                .lines()
+                .find(|l| l.split(' ').nth(1) == Some(target))
+                .unwrap_or_else(|| panic!("{target}: {mounts}"));
             let fields: Vec<&str> = line.split(' ').collect();
             assert_eq!(fields[2], kind, "{line}");
             for option in options {
@@ -38,8 +41,11 @@ fn a_read_only_bind_is_so_all_the_way_down_only_when_asked() {
         std::fs::create_dir(source.join("below")).unwrap();
         tmpfs_at(&source.join("below"));
         let try_writing = "touch /v/x 2>/dev/null; echo top $?; touch /v/below/x 2>/dev/null; echo below $?";
-        for (option, expected) in [("ro", "top 1\nbelow 0\n"), ("rro", "top 1\nbelow 1\n"), ("rw", "top 0\nbelow 0\n")] {
-            let mount = json!({"destination": "/v", "type": "bind", "source": source, "options": ["rbind", option]});
+        for (option, expected) in
+            [("ro", "top 1\nbelow 0\n"), ("rro", "top 1\nbelow 1\n"), ("rw", "top 0\nbelow 0\n")]
+        {
+            let mount =
+                json!({"destination": "/v", "type": "bind", "source": source, "options": ["rbind", option]});
             assert_eq!(bench.run(&with_mount(shell(try_writing), mount)).success(), expected, "{option}");
         }
     });
@@ -65,7 +71,8 @@ fn a_tmpfs_keeps_the_mode_of_what_it_covers_and_can_start_with_its_files() {
         std::os::unix::fs::symlink("sub/file", covered.join("link")).unwrap();
         std::fs::set_permissions(&covered, PermissionsExt::from_mode(0o1777)).unwrap();
         let with = |option: &str| {
-            let mount = json!({"destination": "/covered", "type": "tmpfs", "source": "tmpfs", "options": [option]});
+            let mount =
+                json!({"destination": "/covered", "type": "tmpfs", "source": "tmpfs", "options": [option]});
             let line = "stat -c %a /covered; cat /covered/link 2>/dev/null; touch /covered/new";
             bench.run(&with_mount(shell(line), mount)).success()
         };
@@ -80,16 +87,22 @@ fn propagation_decides_whether_later_mounts_are_seen() {
     in_userns("mounts::propagation_decides_whether_later_mounts_are_seen", |bench| {
         let source = bench.beside("shared");
         tmpfs_at(&source);
-        sys::mount::set_propagation(sys::mount::open_path(&source).unwrap(), sys::mount::Propagation::Shared, false).unwrap();
+        sys::mount::set_propagation(
+            sys::mount::open_path(&source).unwrap(),
+            sys::mount::Propagation::Shared,
+            false,
+        )
+        .unwrap();
         std::fs::create_dir(source.join("later")).unwrap();
-        let bound = |name: &str, propagation: &str| {
-            json!({"destination": format!("/{name}"), "source": source, "options": ["rbind", propagation]})
-        };
+        let bound = |name: &str, propagation: &str| json!({"destination": format!("/{name}"), "source": source, "options": ["rbind", propagation]});
         let spec = with_mount(with_mount(shell(""), bound("slave", "rslave")), bound("private", "rprivate"));
         let container = bench.stay(&spec);
         tmpfs_at(&source.join("later"));
         std::fs::write(source.join("later/file"), "").unwrap();
-        assert_eq!(container.sh("ls /slave/later /private/later"), "/private/later:\n\n/slave/later:\nfile\n");
+        assert_eq!(
+            container.sh("ls /slave/later /private/later"),
+            "/private/later:\n\n/slave/later:\nfile\n"
+        );
     });
 }
 
@@ -176,7 +189,9 @@ fn an_overlay_root_leaves_its_changes_in_the_upper_layer() {
 #[test]
 fn devices_work_and_others_of_the_host_can_be_given() {
     in_userns("mounts::devices_work_and_others_of_the_host_can_be_given", |bench| {
-        let mut spec = shell("head -c 3 /dev/zero | wc -c; echo x > /dev/null; head -c 1 /dev/urandom | wc -c; stat -c %t:%T /dev/other; ls -l /dev/fd /dev/ptmx | grep -c -- '->'");
+        let mut spec = shell(
+            "head -c 3 /dev/zero | wc -c; echo x > /dev/null; head -c 1 /dev/urandom | wc -c; stat -c %t:%T /dev/other; ls -l /dev/fd /dev/ptmx | grep -c -- '->'",
+        );
         spec["linux"]["devices"] = json!([{"path": "/dev/other", "type": "c", "major": 1, "minor": 5}]);
         assert_eq!(bench.run(&spec).success(), "3\n1\n1:5\n2\n");
         spec["linux"]["devices"] = json!([{"path": "/dev/other", "type": "c", "major": 250, "minor": 99}]);

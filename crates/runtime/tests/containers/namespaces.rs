@@ -15,10 +15,14 @@ fn the_container_has_its_own_namespaces_and_names() {
         spec["domainname"] = json!("example.org");
         let container = bench.stay(&spec);
         for kind in [Kind::Mount, Kind::Pid, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Cgroup] {
-            let (own, theirs) = (identity_of(None, kind).unwrap(), identity_of(Some(container.process.pid), kind).unwrap());
+            let (own, theirs) =
+                (identity_of(None, kind).unwrap(), identity_of(Some(container.process.pid), kind).unwrap());
             assert_ne!(own, theirs, "{kind:?}");
         }
-        assert_eq!(container.sh("hostname; cat /proc/sys/kernel/domainname; ps | grep -c '[s]leep'"), "measured\nexample.org\n1\n");
+        assert_eq!(
+            container.sh("hostname; cat /proc/sys/kernel/domainname; ps | grep -c '[s]leep'"),
+            "measured\nexample.org\n1\n"
+        );
         assert!(container.sh("ip link show lo").contains("UP"));
     });
 }
@@ -81,7 +85,10 @@ fn a_container_can_have_a_user_namespace_of_its_own() {
         spec["linux"]["uidMappings"] = maps(1000);
         spec["linux"]["gidMappings"] = maps(1000);
         let container = bench.stay(&spec);
-        assert_ne!(identity_of(None, Kind::User).unwrap(), identity_of(Some(container.process.pid), Kind::User).unwrap());
+        assert_ne!(
+            identity_of(None, Kind::User).unwrap(),
+            identity_of(Some(container.process.pid), Kind::User).unwrap()
+        );
         let map = container.sh("cat /proc/self/uid_map; id -u");
         assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "0", "1", "1", "1", "999", "0"]);
     });
@@ -90,9 +97,10 @@ fn a_container_can_have_a_user_namespace_of_its_own() {
 #[test]
 fn parameters_of_the_containers_own_namespaces_are_set() {
     in_userns("namespaces::parameters_of_the_containers_own_namespaces_are_set", |bench| {
-        let mut spec = shell("cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_unprivileged_port_start");
-        spec["linux"]["sysctl"] =
-            json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096", "net/ipv4/ip_unprivileged_port_start": "7"});
+        let mut spec = shell(
+            "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_unprivileged_port_start",
+        );
+        spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096", "net/ipv4/ip_unprivileged_port_start": "7"});
         assert_eq!(bench.run(&spec).success(), "1\n4096\n7\n");
         spec["linux"]["sysctl"] = json!({"kernel.panic": "1"});
         assert!(bench.try_run(&spec).unwrap_err().to_string().contains("kernel.panic"));

@@ -28,7 +28,9 @@ fn capabilities_are_those_asked_for_and_none_is_inheritable() {
         let sets = "grep Cap /proc/self/status";
         let read = |spec: &Value| {
             let text = bench.run(spec).success();
-            text.lines().map(|l| u64::from_str_radix(l.split_whitespace().nth(1).unwrap(), 16).unwrap()).collect::<Vec<_>>()
+            text.lines()
+                .map(|l| u64::from_str_radix(l.split_whitespace().nth(1).unwrap(), 16).unwrap())
+                .collect::<Vec<_>>()
         };
         // Docker's fourteen.
         const DEFAULT: u64 = 0xa804_25fb;
@@ -51,11 +53,19 @@ fn limits_are_set_and_clamped_with_a_warning() {
         let limits = json!({"rlimits": [
             {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
             {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]});
-        assert_eq!(bench.run(&process("ulimit -n; ulimit -Hn; ulimit -c", &limits)).success(), "100\n200\n0\n");
-        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.expect("a hard limit on files");
+        assert_eq!(
+            bench.run(&process("ulimit -n; ulimit -Hn; ulimit -c", &limits)).success(),
+            "100\n200\n0\n"
+        );
+        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .maximum
+            .expect("a hard limit on files");
         let above = json!({"rlimits": [{"type": "RLIMIT_NOFILE", "soft": hard + 1, "hard": hard + 1}]});
         let ran = bench.run(&process("ulimit -Hn", &above));
-        assert_eq!(ran.warnings, [Warning::RlimitClamped { name: "nofile".into(), wanted: hard + 1, given: hard }]);
+        assert_eq!(
+            ran.warnings,
+            [Warning::RlimitClamped { name: "nofile".into(), wanted: hard + 1, given: hard }]
+        );
         assert_eq!(ran.success(), format!("{hard}\n"));
     });
 }
@@ -90,7 +100,10 @@ fn a_program_with_no_new_privileges_says_so() {
     in_userns("process::a_program_with_no_new_privileges_says_so", |bench| {
         let line = "grep NoNewPrivs /proc/self/status";
         assert_eq!(bench.sh(line), "NoNewPrivs:\t0\n");
-        assert_eq!(bench.run(&process(line, &json!({"noNewPrivileges": true}))).success(), "NoNewPrivs:\t1\n");
+        assert_eq!(
+            bench.run(&process(line, &json!({"noNewPrivileges": true}))).success(),
+            "NoNewPrivs:\t1\n"
+        );
     });
 }
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 /// The rules of Docker's default profile for a container with its default capabilities.
 fn docker_rules(spec: &Value) -> Value {
-    let capabilities = parse(spec).process().as_ref().unwrap().capabilities().as_ref().unwrap().bounding().clone().unwrap();
+    let capabilities =
+        parse(spec).process().as_ref().unwrap().capabilities().as_ref().unwrap().bounding().clone().unwrap();
     let conditions = spec::seccomp::Conditions::here(&capabilities);
     serde_json::to_value(spec::seccomp::default_filter(&conditions).unwrap()).unwrap()
 }
@@ -22,7 +23,11 @@ fn probe_calls() {
     say("inet", open(2));
     say("alg", open(38));
     say("vsock", open(40));
-    say("unshare", sys::namespaces::unshare(sys::namespaces::Set::of(&[sys::namespaces::Kind::Mount])).map_err(|e| e.errno));
+    say(
+        "unshare",
+        sys::namespaces::unshare(sys::namespaces::Set::of(&[sys::namespaces::Kind::Mount]))
+            .map_err(|e| e.errno),
+    );
     say("keyctl", sys::keyring::new_session("probe").map_err(|e| e.errno));
     say("mkdir", rustix::fs::mkdir("/tmp/probe", rustix::fs::Mode::from_raw_mode(0o755)));
     for number in [452, 462, 9999] {
@@ -125,7 +130,10 @@ fn a_notification_reaches_the_agent() {
         let mut buffer = [0u8; 4096];
         let (length, fds) = sys::fds::recv_with_fds(&socket, &mut buffer).unwrap();
         let state: Value = serde_json::from_slice(&buffer[..length]).unwrap();
-        assert_eq!((fds.len(), &state["metadata"], &state["fds"]), (1, &json!("meta"), &json!(["seccompFd"])));
+        assert_eq!(
+            (fds.len(), &state["metadata"], &state["fds"]),
+            (1, &json!("meta"), &json!(["seccompFd"]))
+        );
         assert_eq!(state["pid"], json!(created.process.pid));
         // The call waits for an answer now: the listener is readable.
         assert!(sys::pidfd::poll_exit(&fds[0], Some(std::time::Duration::from_secs(5))).unwrap());

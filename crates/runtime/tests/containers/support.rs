@@ -196,7 +196,8 @@ fn make_rootfs(rootfs: &Path) {
     for applet in applets.split_whitespace() {
         symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
     }
-    std::fs::write(rootfs.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n").unwrap();
+    std::fs::write(rootfs.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n")
+        .unwrap();
 }
 
 pub fn parse(spec: &Value) -> Spec {
