@@ -14,23 +14,26 @@ pub enum Error {
     /// Nobody listens at the address.
     #[error("Cannot connect to the Docker daemon at {address}. Is the docker daemon running?{hint}")]
     NotRunning { address: String, hint: &'static str },
-    #[error("permission denied while trying to connect to the Docker daemon socket at {address}: {source}")]
+    #[error(
+        "permission denied while trying to connect to the Docker daemon socket at {address}: {}",
+        cause(source)
+    )]
     SocketDenied { address: String, source: io::Error },
-    #[error("error during connect: {operation}: {source}")]
+    #[error("error during connect: {operation}: {}", cause(source))]
     Connect { operation: String, source: io::Error },
     #[error("error during request to {path}: {source}")]
     Request { path: String, source: hyper::Error },
     #[error("invalid answer of the engine to {path}: {source}")]
     Answer { path: String, source: serde_json::Error },
-    #[error("the engine closed the connection for {0} without switching it to a stream")]
-    NotUpgraded(String),
+    #[error("unable to upgrade to tcp, received {0}")]
+    NotUpgraded(u16),
     #[error("unable to resolve docker endpoint: {0}")]
     Endpoint(#[from] crate::connect::host::HostError),
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     #[error(transparent)]
     Usage(#[from] UsageError),
-    #[error("{0}")]
+    #[error("failed to execute template: {0}")]
     Template(TemplateError),
     #[error("failed to parse template: {0}")]
     TemplateParse(TemplateError),
@@ -39,9 +42,9 @@ pub enum Error {
     /// A value or combination of options that a command refuses.
     #[error("{0}")]
     Invalid(String),
-    #[error("{operation} {}: {source}", path.display())]
+    #[error("{operation} {}: {}", path.display(), cause(source))]
     File { operation: &'static str, path: PathBuf, source: io::Error },
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {}", cause(source))]
     Io { operation: &'static str, source: io::Error },
     /// Each text was printed when it happened; only the exit code is left.
     #[error("")]
@@ -100,5 +103,16 @@ impl Error {
             1 => Err(errors.remove(0)),
             _ => Err(Error::Many(errors)),
         }
+    }
+}
+
+/// The text of a system error in the words of Go programs: lower case, without the number.
+pub fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
+    let mut chars = text.chars();
+    match (error.raw_os_error(), chars.next()) {
+        (Some(_), Some(first)) => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::format::indent::{compact, indent};
 use crate::template::{Missing, Template, Value};
 
-pub use optional::optional;
+pub use optional::{optional, shape};
 
 const SIZE: Flag = Flag::bool("size", "Show how much disk a container uses").short('s');
 
@@ -188,6 +188,7 @@ where
 fn render(template: &Template, json: &str) -> Result<String, Error> {
     let value: Value =
         serde_json::from_str(json).map_err(|source| Error::Answer { path: "inspect".into(), source })?;
+    let value = optional::shape("", value);
     let failed = |error| Error::Invalid(format!("template parsing error: {error}"));
     template.execute(&value, Missing::Error(optional)).map_err(failed)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{operation} {}: {source}", path.display())]
+    #[error("{operation} {}: {}", path.display(), crate::error::cause(source))]
     File { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("error loading config file: {}: {source}", path.display())]
     Syntax { path: PathBuf, source: serde_json::Error },

@@ -265,7 +265,7 @@ impl Client {
         let request = self.versioned(request).await?;
         let response = check(self.send_raw(request, true).await?).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::NotUpgraded(path));
+            return Err(Error::NotUpgraded(response.status().as_u16()));
         }
         let upgraded =
             hyper::upgrade::on(response).await.map_err(|source| Error::Request { path, source })?;

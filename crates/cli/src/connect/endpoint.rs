@@ -96,7 +96,7 @@ fn from_flags(globals: &Globals) -> Option<TlsFiles> {
 
 fn from_context(name: &str, config: &Config) -> Result<Endpoint, Error> {
     let contexts = Contexts::new(&config.dir);
-    let docker = contexts.get(name)?.docker();
+    let docker = contexts.get(name).map_err(|error| HostError::Context(error.to_string()))?.docker();
     let host = match docker.host.as_str() {
         "" => default_host(),
         text => Host::parse(text)?,

@@ -25,6 +25,9 @@ pub enum HostError {
     Format(String),
     #[error("{0}")]
     Ssh(String),
+    /// The context that should name the engine cannot be read.
+    #[error("{0}")]
+    Context(String),
     #[error("conflicting options: cannot specify both --host and --context")]
     HostAndContext,
     #[error("specify only one -H")]

@@ -25,24 +25,29 @@ pub static COMMAND: Command = Command {
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let client = cli.client()?;
     let keys = args.text("detach-keys");
-    let detach_keys = detach_keys(&keys, cli.config()?)?;
     let container: ContainerInspect = client.json(Request::get(super::path(&args.args[0], "/json"))).await?;
     let state = &container.state;
     if !state.running {
-        return Err(Error::invalid("cannot attach to a stopped container, start it first"));
+        return Err(Error::invalid("You cannot attach to a stopped container, start it first"));
     }
     if state.paused {
-        return Err(Error::invalid("cannot attach to a paused container, unpause it first"));
+        return Err(Error::invalid("You cannot attach to a paused container, unpause it first"));
     }
     if state.restarting {
-        return Err(Error::invalid("cannot attach to a restarting container, wait until it is running"));
+        return Err(Error::invalid("You cannot attach to a restarting container, wait until it is running"));
     }
     let config = &container.config;
     let stdin = !args.bool("no-stdin") && config.open_stdin;
     if config.tty && stdin && !crate::cli::stdin_is_terminal() {
         return Err(Error::invalid("the input device is not a TTY"));
     }
-    let streams = Streams { tty: config.tty, stdin, stdout: true, stderr: true, detach_keys };
+    let streams = Streams {
+        tty: config.tty,
+        stdin,
+        stdout: true,
+        stderr: true,
+        detach_keys: detach_keys(&keys, cli.config()?, config.tty)?,
+    };
     let mut signals = (args.bool_or_true("sig-proxy") && !config.tty).then(Signals::catch);
     let id = container.id.as_str();
     let (stream, wait) = tokio::try_join!(attach(client, id, &streams, &keys), wait_for(client, id, ""))?;

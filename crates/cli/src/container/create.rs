@@ -10,9 +10,10 @@ use super::request::{self, CreateSpec};
 use crate::args::{Action, Arity, Command, Parsed};
 use crate::cli::{Cli, complain, println};
 use crate::config::Proxy;
+use crate::connect::client::newer;
 use crate::connect::{Client, Query, Request};
 use crate::error::Error;
-use crate::image::pull;
+use crate::image::{pull, reference};
 
 pub static COMMAND: Command = Command {
     usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
@@ -94,8 +95,13 @@ pub async fn create_container(
         share_socket(cli, &mut spec)?;
     }
     let client = cli.client()?;
+    if newer("1.44", client.api_version().await?) {
+        // Older engines know the address of the first network only as the container's own.
+        spec.request.config.mac_address = args.text("mac-address");
+    }
     let quiet = args.bool("quiet");
     let image = spec.request.config.image.clone();
+    reference::check_any(&image)?;
     if policy == PullPolicy::Always {
         pull::pull_for_run(cli, &image, &spec.platform, quiet).await?;
     }

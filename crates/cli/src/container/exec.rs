@@ -49,7 +49,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         stdin: request.attach_stdin,
         stdout: true,
         stderr: true,
-        detach_keys: detach_keys(&request.detach_keys, cli.config()?)?,
+        detach_keys: detach_keys(&request.detach_keys, cli.config()?, request.tty)?,
     };
     attached(client, &path, start, &streams).await
 }

@@ -37,7 +37,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
             Some(bindings) if !bindings.is_empty() => lines.extend(bindings.iter().map(address)),
             _ => {
                 return Err(Error::invalid(format!(
-                    "no public port '{asked}' published for {}",
+                    "Error: No public port '{asked}' published for {}",
                     args.args[0]
                 )));
             }

@@ -34,8 +34,6 @@ pub fn resolve(args: &Parsed) -> Result<CreateSpec, Error> {
     host.binds = volumes.binds;
     host.port_bindings = ports.bindings;
     let (mode, endpoints) = network::resolve(attachments(args)?, &first_network(args)).map_err(invalid)?;
-    // API versions before 1.44 knew the address of the first network only here.
-    config.mac_address = args.text("mac-address");
     host.network_mode = mode;
     if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
         return Err(Error::invalid("conflicting options: cannot specify both --restart and --rm"));
@@ -180,6 +178,7 @@ fn first_network(args: &Parsed) -> First {
 fn host_config(args: &Parsed) -> Result<HostConfig, Error> {
     let security = security::parse(&args.all("security-opt"))?;
     let nothing = || security.system_paths_unconfined.then(Vec::new);
+    let caps = opts::caps::resolve(&args.all("cap-add"), &args.all("cap-drop"));
     let mut host = HostConfig {
         container_id_file: args.text("cidfile"),
         log_config: log_config(args)?,
@@ -188,8 +187,8 @@ fn host_config(args: &Parsed) -> Result<HostConfig, Error> {
         volume_driver: args.text("volume-driver"),
         volumes_from: args.all("volumes-from"),
         annotations: opts::map(&args.all("annotation")),
-        cap_add: args.all("cap-add"),
-        cap_drop: args.all("cap-drop"),
+        cap_add: caps.add,
+        cap_drop: caps.drop,
         cgroupns_mode: choice(args, "cgroupns", &["", "host", "private"], "invalid CGROUP mode")?,
         dns: args.all("dns"),
         dns_options: args.all("dns-option").into_iter().chain(args.all("dns-opt")).collect(),
@@ -303,6 +302,7 @@ fn resources(args: &Parsed, host: &mut HostConfig) -> Result<(), Error> {
     host.io_maximum_iops = u64::try_from(number("io-maxiops")).unwrap_or(0);
     host.io_maximum_bandwidth = u64::try_from(bytes(args, "io-maxbandwidth")?).unwrap_or(0);
     host.ulimits = each(args, "ulimit", limits::ulimit)?;
+    host.ulimits.sort_by(|a, b| a.name.cmp(&b.name));
     host.blkio_weight_device = each(args, "blkio-weight-device", device::weight)?;
     host.blkio_device_read_bps = each(args, "device-read-bps", device::bps)?;
     host.blkio_device_write_bps = each(args, "device-write-bps", device::bps)?;
@@ -317,8 +317,7 @@ fn each<T>(args: &Parsed, flag: &str, parse: fn(&str) -> Result<T, String>) -> R
 
 fn swappiness(args: &Parsed) -> Result<Option<i64>, Error> {
     match args.int("memory-swappiness").unwrap_or(-1) {
-        -1 => Ok(None),
-        value @ 0..=100 => Ok(Some(value)),
+        value @ -1..=100 => Ok(Some(value)),
         value => Err(invalid(format!("invalid value: {value}. Valid memory swappiness range is 0-100"))),
     }
 }

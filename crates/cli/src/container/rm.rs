@@ -1,8 +1,7 @@
 //! `rm`
 
-use super::stop::at_once;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
-use crate::cli::Cli;
+use crate::cli::{Cli, complain, println};
 use crate::connect::{Query, Request};
 use crate::error::Error;
 
@@ -24,19 +23,24 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let force = args.bool("force");
     let query =
         Query::new().flag("v", args.bool("volumes")).flag("link", args.bool("link")).flag("force", force);
-    at_once(&args.args, async |name| {
-        if name.trim_matches('/').is_empty() {
+    let one = async |name: &str| {
+        let name = name.trim_matches('/');
+        if name.is_empty() {
             return Err(Error::invalid("container name cannot be empty"));
         }
-        match client.run(Request::delete(super::path(name.trim_matches('/'), "")).query(query.clone())).await
-        {
-            // With --force, gone already is as good as removed; docker says so, but succeeds.
-            Err(error) if force && error.is_not_found() => {
-                crate::cli::complain(&error);
-                Ok(())
+        client.run(Request::delete(super::path(name, "")).query(query.clone())).await
+    };
+    let results = futures_util::future::join_all(args.args.iter().map(|name| one(name))).await;
+    let mut code = 0;
+    for (name, result) in args.args.iter().zip(results) {
+        match result {
+            Ok(()) => println(name)?,
+            Err(error) => {
+                complain(&error);
+                // With --force, gone already is as good as removed.
+                code = if force && error.is_not_found() { code } else { 1 };
             }
-            other => other,
         }
-    })
-    .await
+    }
+    Ok(code)
 }

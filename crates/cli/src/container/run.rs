@@ -53,7 +53,7 @@ async fn run_container(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         stdin: config.attach_stdin,
         stdout: config.attach_stdout,
         stderr: config.attach_stderr,
-        detach_keys: detach_keys(&args.text("detach-keys"), cli.config()?)?,
+        detach_keys: detach_keys(&args.text("detach-keys"), cli.config()?, config.tty)?,
     };
     let auto_remove = spec.request.host_config.as_ref().is_some_and(|host| host.auto_remove);
     // Caught before the container exists, so that none is lost.
@@ -91,7 +91,8 @@ fn arrange_streams(args: &Parsed, spec: &mut CreateSpec, detached: bool) -> Resu
     let config = &mut spec.request.config;
     if detached {
         if !args.all("attach").is_empty() {
-            return Err(Error::invalid("conflicting options: cannot specify both --attach and --detach"));
+            complain("conflicting options: cannot specify both --attach and --detach");
+            return Err(Error::Printed(1));
         }
         config.attach_stdin = false;
         config.attach_stdout = false;

@@ -35,8 +35,11 @@ pub enum Ended {
     Detached,
 }
 
-/// `--detach-keys`, config.json's, or ctrl-p ctrl-q.
-pub fn detach_keys(flag: &str, config: &crate::config::Config) -> Result<Vec<u8>, Error> {
+/// `--detach-keys`, config.json's, or ctrl-p ctrl-q. Only what is typed at a terminal is looked through for them.
+pub fn detach_keys(flag: &str, config: &crate::config::Config, tty: bool) -> Result<Vec<u8>, Error> {
+    if !tty {
+        return Ok(Vec::new());
+    }
     match [flag, config.file.detach_keys.as_str()].into_iter().find(|text| !text.is_empty()) {
         Some(text) => keys::parse(text)
             .map_err(|error| Error::invalid(format!("invalid detach keys ({text}): {error}"))),
@@ -54,7 +57,7 @@ pub async fn relay(stream: TokioIo<Upgraded>, streams: &Streams) -> Result<Ended
     }
     let input = async {
         let mut typed = read_stdin();
-        let mut detector = Detector::new(if streams.tty { streams.detach_keys.clone() } else { Vec::new() });
+        let mut detector = Detector::new(streams.detach_keys.clone());
         while let Some(bytes) = typed.recv().await {
             let (bytes, detach) = match detector.feed(&bytes) {
                 Typed::Forward(bytes) => (bytes, false),

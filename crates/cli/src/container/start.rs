@@ -41,7 +41,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     }
     match failures.is_empty() {
         true => Ok(0),
-        false => Err(Error::invalid(format!("failed to start containers: {}", failures.join(", ")))),
+        false => Err(Error::invalid(format!("Error: failed to start containers: {}", failures.join(", ")))),
     }
 }
 
@@ -65,7 +65,7 @@ async fn attached(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         stdin: args.bool("interactive") && config.open_stdin,
         stdout: true,
         stderr: true,
-        detach_keys: detach_keys(&keys, cli.config()?)?,
+        detach_keys: detach_keys(&keys, cli.config()?, config.tty)?,
     };
     if streams.tty && streams.stdin && !crate::cli::stdin_is_terminal() {
         return Err(Error::invalid("the input device is not a TTY"));

@@ -2,6 +2,7 @@
 
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, each};
+use crate::config::ConfigError;
 use crate::config::contexts::{Contexts, DEFAULT};
 use crate::error::Error;
 
@@ -32,7 +33,10 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
             config.save()?;
         }
         match contexts.remove(name) {
-            Err(crate::config::ConfigError::NoContext { .. }) if force => {}
+            Err(ConfigError::NoContext { .. }) if force => {}
+            Err(ConfigError::NoContext { name, .. }) => {
+                return Err(Error::Invalid(format!("context \"{name}\" does not exist")));
+            }
             other => other?,
         }
         Ok(name.to_owned())

@@ -202,7 +202,7 @@ mod tests {
         );
         assert_eq!(
             show("{{.Nope}}", false),
-            "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.X"
+            "failed to execute template: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.X"
         );
     }
 }

@@ -55,10 +55,8 @@ static COLUMNS: &[Column<Row>] =
         text("Repository", "REPOSITORY", |row| row.repository.clone()),
         text("Tag", "TAG", |row| row.tag.clone()),
         text("Digest", "DIGEST", |row| row.digest.clone()),
-        text("CreatedSince", "CREATED", |row| match row.image.created {
-            // Reproducible builds date images at the beginning of time.
-            i64::MIN..=0 => "N/A".into(),
-            created => format!("{} ago", units::human_duration(time::now() - created)),
+        text("CreatedSince", "CREATED", |row| {
+            format!("{} ago", units::human_duration(time::now() - row.image.created))
         }),
         text("CreatedAt", "CREATED AT", |row| time::go_string(row.image.created)),
         text("Size", "SIZE", |row| units::human_size_with(row.image.size as f64, 3)),
@@ -66,7 +64,7 @@ static COLUMNS: &[Column<Row>] =
             -1 => "N/A".into(),
             count => count.to_string(),
         }),
-        text("VirtualSize", "SIZE", |row| units::human_size_with(row.image.size as f64, 3)),
+        text("VirtualSize", "SIZE", |row| units::human_size(row.image.size as f64)),
         text("SharedSize", "SHARED SIZE", |row| size_or_unknown(row.image.shared_size)),
         text("UniqueSize", "UNIQUE SIZE", |row| match row.image.shared_size {
             -1 => "N/A".into(),
@@ -74,8 +72,18 @@ static COLUMNS: &[Column<Row>] =
         }),
     ];
 
-/// One row per name; digests only where they are shown.
-fn rows(image: ImageSummary, trunc: bool, with_digests: bool) -> Vec<Row> {
+/// Whether digests are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Digests {
+    Hidden,
+    /// A template mentions them.
+    Mentioned,
+    /// `--digests`: images that have no tag are told by theirs, too.
+    Shown,
+}
+
+/// One row per name.
+fn rows(image: ImageSummary, trunc: bool, show: Digests) -> Vec<Row> {
     let row = |repository: &str, tag: &str, digest: &str| Row {
         image: image.clone(),
         repository: repository.into(),
@@ -102,7 +110,7 @@ fn rows(image: ImageSummary, trunc: bool, with_digests: bool) -> Vec<Row> {
     }
     let mut out = Vec::new();
     for (repository, list) in &tags {
-        let own = digests.remove(repository).filter(|_| with_digests).unwrap_or_default();
+        let own = digests.remove(repository).filter(|_| show != Digests::Hidden).unwrap_or_default();
         for tag in list {
             match own.as_slice() {
                 [] => out.push(row(repository, tag, NONE)),
@@ -111,7 +119,7 @@ fn rows(image: ImageSummary, trunc: bool, with_digests: bool) -> Vec<Row> {
         }
     }
     for (repository, list) in &digests {
-        match with_digests {
+        match show == Digests::Shown {
             true => out.extend(list.iter().map(|digest| row(repository, NONE, digest))),
             false => out.push(row(repository, NONE, "")),
         }
@@ -121,7 +129,7 @@ fn rows(image: ImageSummary, trunc: bool, with_digests: bool) -> Vec<Row> {
 
 /// The first name of an image only, as `system df -v` shows it.
 pub fn first_row(image: ImageSummary, trunc: bool) -> Row {
-    let mut rows = rows(image.clone(), trunc, false);
+    let mut rows = rows(image.clone(), trunc, Digests::Hidden);
     match image.repo_tags.is_empty() {
         true => Row { image, repository: NONE.into(), tag: NONE.into(), digest: NONE.into(), trunc },
         false => rows.swap_remove(0),
@@ -150,9 +158,12 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     }
     let query = Query::new().flag("all", args.bool("all")).non_empty("filters", &filters.to_json());
     let images: Vec<ImageSummary> = cli.client()?.json(Request::get("/images/json").query(query)).await?;
-    let with_digests = digests || format.mentions("Digest");
-    let rows =
-        images.into_iter().flat_map(|image| rows(image, !args.bool("no-trunc"), with_digests)).collect();
+    let show = match source.contains(".Digest") {
+        _ if digests => Digests::Shown,
+        true => Digests::Mentioned,
+        false => Digests::Hidden,
+    };
+    let rows = images.into_iter().flat_map(|image| rows(image, !args.bool("no-trunc"), show)).collect();
     print(format.render(LAYOUT, rows)?).map(|()| 0)
 }
 
@@ -160,22 +171,22 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
 mod tests {
     use super::*;
 
-    fn shown(tags: &[&str], digests: &[&str], with_digests: bool) -> Vec<(String, String, String)> {
+    fn shown(tags: &[&str], digests: &[&str], show: Digests) -> Vec<(String, String, String)> {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let image =
             ImageSummary { repo_tags: list(tags), repo_digests: list(digests), ..ImageSummary::default() };
-        rows(image, true, with_digests).into_iter().map(|r| (r.repository, r.tag, r.digest)).collect()
+        rows(image, true, show).into_iter().map(|r| (r.repository, r.tag, r.digest)).collect()
     }
 
     #[test]
     fn names_become_rows() {
         let row = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
-        assert_eq!(shown(&[], &[], false), [row(NONE, NONE, NONE)]);
+        assert_eq!(shown(&[], &[], Digests::Hidden), [row(NONE, NONE, NONE)]);
         assert_eq!(
-            shown(&["r:5/a:1", "r:5/a:2"], &["r:5/a@sha256:0"], false),
+            shown(&["r:5/a:1", "r:5/a:2"], &["r:5/a@sha256:0"], Digests::Hidden),
             [row("r:5/a", "1", NONE), row("r:5/a", "2", NONE)]
         );
-        assert_eq!(shown(&["a:1"], &["a@sha256:0"], true), [row("a", "1", "sha256:0")]);
-        assert_eq!(shown(&[], &["a@sha256:0"], false), [row("a", NONE, "")]);
+        assert_eq!(shown(&["a:1"], &["a@sha256:0"], Digests::Shown), [row("a", "1", "sha256:0")]);
+        assert_eq!(shown(&[], &["a@sha256:0"], Digests::Hidden), [row("a", NONE, "")]);
     }
 }

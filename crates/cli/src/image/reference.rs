@@ -144,6 +144,15 @@ fn is_domain(text: &str) -> bool {
         })
 }
 
+/// Whether this may name an image: by its ID, or as a reference.
+pub fn check_any(text: &str) -> Result<(), Error> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    match hex.len() == 64 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        true => Ok(()),
+        false => Reference::parse(text).map(drop),
+    }
+}
+
 /// Repository and tag for requests that create a name; `latest` unless said otherwise.
 pub fn split(text: &str) -> Result<(String, String), Error> {
     let reference = Reference::parse(text)?;

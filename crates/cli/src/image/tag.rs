@@ -19,7 +19,7 @@ pub static COMMAND: Command = Command {
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let (repo, tag) = reference::split(&args.args[1]).map_err(|error| {
         Error::invalid(format!(
-            "error parsing reference: \"{}\" is not a valid repository/tag: {error}",
+            "Error parsing reference: \"{}\" is not a valid repository/tag: {error}",
             args.args[1]
         ))
     })?;

@@ -139,3 +139,20 @@ pub fn optional(name: &str) -> Option<Value> {
         None
     }
 }
+
+/// Tells Go's structures from its maps, by the names of the fields that hold them.
+pub fn shape(name: &str, value: Value) -> Value {
+    match value {
+        Value::Map(fields) => {
+            let texts = || fields.iter().all(|(_, value)| matches!(value, Value::Str(_)));
+            let is_map = MAPS.contains(&name) || (name == "Config" && texts());
+            let shaped = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), shape(if is_map { "" } else { key }, value.clone())))
+                .collect();
+            if is_map { Value::map(shaped) } else { Value::Struct(std::rc::Rc::new(shaped)) }
+        }
+        Value::List(items) => Value::list(items.iter().map(|item| shape("", item.clone())).collect()),
+        other => other,
+    }
+}

@@ -77,7 +77,7 @@ fn number(address: &str) -> Option<(u128, u32)> {
 fn ipam_config(args: &Parsed) -> Result<Vec<IpamConfig>, String> {
     let subnets = args.all("subnet");
     if subnets.is_empty() && ["gateway", "ip-range", "aux-address"].iter().any(|flag| args.given(flag)) {
-        return Err("every ip-range or gateway or aux-address must have a corresponding subnet".into());
+        return Err("every ip-range or gateway must have a corresponding subnet".into());
     }
     let mut configs = Vec::new();
     for subnet in &subnets {
@@ -179,10 +179,7 @@ mod tests {
     #[test]
     fn refusals() {
         for (words, message) in [
-            (
-                "--gateway 10.0.0.1 n",
-                "every ip-range or gateway or aux-address must have a corresponding subnet",
-            ),
+            ("--gateway 10.0.0.1 n", "every ip-range or gateway must have a corresponding subnet"),
             ("--subnet x n", "invalid CIDR address: x"),
             ("--subnet 10.0.0.0/24 --gateway 10.1.0.1 n", "no matching subnet for gateway 10.1.0.1"),
             (

@@ -28,7 +28,7 @@ fn is_mode(text: &str) -> bool {
         && text.chars().enumerate().all(|(i, c)| !text[..i].contains(c))
 }
 
-pub fn check(text: &str) -> Result<(), String> {
+fn check(text: &str) -> Result<(), String> {
     if is_cdi(text) {
         return Ok(());
     }
@@ -49,6 +49,7 @@ pub fn check(text: &str) -> Result<(), String> {
 }
 
 pub fn parse(text: &str) -> Result<Device, String> {
+    check(text)?;
     if is_cdi(text) {
         return Ok(Device::Cdi(text.to_owned()));
     }

@@ -1,6 +1,6 @@
 //! `--add-host`, `--dns`, `--link`, and addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// `name:address` or `name=address`; `host-gateway` stands for the host.
 pub fn check_host(text: &str) -> Result<(), String> {
@@ -33,18 +33,6 @@ pub fn check_ip(text: &str) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(_) => Err(format!("IP address is not correctly formatted: {text}")),
     }
-}
-
-pub fn check_ipv4(text: &str) -> Result<(), String> {
-    text.parse::<Ipv4Addr>()
-        .map(drop)
-        .map_err(|_| format!("invalid string being parsed as ip address: {text}"))
-}
-
-pub fn check_ipv6(text: &str) -> Result<(), String> {
-    text.parse::<Ipv6Addr>()
-        .map(drop)
-        .map_err(|_| format!("invalid string being parsed as ip address: {text}"))
 }
 
 /// A search domain: labels of letters, digits, dashes and underscores; `.` alone switches searching off.

@@ -1,5 +1,6 @@
 //! Grammars of the values that `run` and its kin take, with docker's texts for what is wrong with them.
 
+pub mod caps;
 pub mod csv;
 pub mod device;
 pub mod env;

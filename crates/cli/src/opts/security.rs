@@ -28,13 +28,16 @@ fn option(text: &str) -> Result<String, Error> {
         None => (text, ""),
     };
     if value.is_empty() && key != "no-new-privileges" {
-        return Err(Error::invalid(format!("invalid --security-opt: {}", crate::template::go_quote(text))));
+        return Err(Error::invalid(format!("Invalid --security-opt: {}", crate::template::go_quote(text))));
     }
     if key != "seccomp" || matches!(value, "unconfined" | "builtin") {
         return Ok(text.to_owned());
     }
     let profile = std::fs::read_to_string(value).map_err(|error| {
-        Error::invalid(format!("opening seccomp profile ({value}) failed: open {value}: {error}"))
+        Error::invalid(format!(
+            "opening seccomp profile ({value}) failed: open {value}: {}",
+            crate::error::cause(&error)
+        ))
     })?;
     serde_json::from_str::<serde::de::IgnoredAny>(&profile).map_err(|error| {
         Error::invalid(format!("compacting json for seccomp profile ({value}) failed: {error}"))

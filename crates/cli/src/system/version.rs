@@ -10,6 +10,7 @@ use crate::connect::client::API_VERSION;
 use crate::error::Error;
 use crate::format::tabs::Tabs;
 use crate::format::time::ansic;
+use crate::inspect::shape;
 use crate::template::{Missing, Template, Value};
 
 pub static COMMAND: Command = Command {
@@ -71,7 +72,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         None => None,
     };
     let client = client_version(cli).await?;
-    let server = cli.client()?.json::<Version>(Request::get("/version")).await;
+    let server = cli.client()?.json::<Version>(Request::get("/version")).await.map(with_dates);
     let text = match template {
         Some(template) => {
             let data = data(&client, server.as_ref().ok())?;
@@ -81,6 +82,18 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     };
     print(text + "\n")?;
     server.map(|_| 0)
+}
+
+/// Build times of components in the form that people read.
+fn with_dates(mut version: Version) -> Version {
+    for component in &mut version.components {
+        if let Some(time) = component.details.get_mut("BuildTime")
+            && let Some(date) = ansic(time)
+        {
+            *time = date;
+        }
+    }
+    version
 }
 
 /// What templates see: `.Client` and `.Server`, with the Go names of fields.
@@ -94,7 +107,7 @@ fn data(client: &ClientVersion, server: Option<&Version>) -> Result<Value, Error
         Some(server) => value(serde_json::to_string(&go_order(server)))?,
         None => Value::Nil,
     };
-    Ok(Value::map(vec![("Client".into(), aliased(client)), ("Server".into(), aliased(server))]))
+    Ok(Value::map(vec![("Client".into(), shape("", client)), ("Server".into(), shape("", server))]))
 }
 
 /// The fields of Go's types.Version, in its order.
@@ -132,31 +145,6 @@ fn go_order(v: &Version) -> GoVersion<'_> {
         kernel_version: &v.kernel_version,
         experimental: v.experimental,
         build_time: &v.build_time,
-    }
-}
-
-/// `{{.APIVersion}}` is what Go calls the JSON field `ApiVersion`.
-fn aliased(value: Value) -> Value {
-    match value {
-        Value::Map(_) => Value::Object(std::rc::Rc::new(Aliased(value))),
-        other => other,
-    }
-}
-
-struct Aliased(Value);
-
-impl crate::template::Object for Aliased {
-    fn type_name(&self) -> &'static str {
-        "system.versionInfo"
-    }
-
-    fn get(&self, name: &str, _: &[Value]) -> Option<Result<Value, String>> {
-        let json_name = if name == "APIVersion" { "ApiVersion" } else { name };
-        self.0.field(json_name).cloned().or_else(|| optional(name)).map(Ok)
-    }
-
-    fn to_json(&self) -> Value {
-        self.0.clone()
     }
 }
 
@@ -205,7 +193,7 @@ fn component_text(component: &ComponentVersion) -> String {
         }
         return text;
     }
-    let built = ansic(detail("BuildTime")).unwrap_or_else(|| detail("BuildTime").to_owned());
+    let built = detail("BuildTime");
     text.push_str(&format!(
         "\n  API version:\t{} (minimum version {})\n  Go version:\t{}\n  Git commit:\t{}\n  Built:\t{built}\n  OS/Arch:\t{}/{}\n  Experimental:\t{}",
         detail("ApiVersion"), detail("MinAPIVersion"), detail("GoVersion"), detail("GitCommit"), detail("Os"), detail("Arch"),

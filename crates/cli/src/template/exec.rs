@@ -99,7 +99,8 @@ impl State<'_> {
 
     fn print(&mut self, value: &Value) {
         match value {
-            Value::Nil => self.out.push_str("<no value>"),
+            // Where fields are known, nil is a pointer of Go; elsewhere it is nothing at all.
+            Value::Nil if matches!(self.missing, Missing::Zero) => self.out.push_str("<no value>"),
             value => self.out.push_str(&value.to_string()),
         }
     }
@@ -346,7 +347,7 @@ impl State<'_> {
             return self.fail(node.pos, &node.text(), &message);
         }
         match value {
-            Value::Map(map) => match (lookup(map, name), self.missing) {
+            Value::Map(map) | Value::Struct(map) => match (find(value, map, name), self.missing) {
                 (Some(Value::Nil), Missing::Error(optional)) => Ok(optional(name).unwrap_or(Value::Nil)),
                 (Some(value), _) => Ok(value.clone()),
                 (None, Missing::Zero) => Ok(Value::Nil),
@@ -373,4 +374,14 @@ impl State<'_> {
             }
         }
     }
+}
+
+/// Go's name of a structure's field may differ from its JSON name in case: `ID` and `Id`, `APIVersion` and `ApiVersion`.
+fn find<'v>(value: &Value, fields: &'v super::Map, name: &str) -> Option<&'v Value> {
+    lookup(fields, name).or_else(|| match value {
+        Value::Struct(_) => {
+            fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        }
+        _ => None,
+    })
 }

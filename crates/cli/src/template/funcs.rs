@@ -222,7 +222,9 @@ fn same(a: &Value, b: &Value) -> Result<bool, Failure> {
         (Value::Float(a), Value::Float(b)) => Ok(a == b),
         (Value::Int(a), Value::Float(b)) | (Value::Float(b), Value::Int(a)) => Ok(*a as f64 == *b),
         (Value::Str(a), Value::Str(b)) => Ok(a == b),
-        (Value::List(_) | Value::Map(_) | Value::Object(_), _) => fail("non-comparable type"),
+        (Value::List(_) | Value::Map(_) | Value::Struct(_) | Value::Object(_), _) => {
+            fail("non-comparable type")
+        }
         _ => fail("incompatible types for comparison"),
     }
 }
@@ -272,7 +274,11 @@ fn ge(args: &[Value]) -> Called {
 }
 
 fn json(args: &[Value]) -> Called {
+    let escape = matches!(&args[0], Value::Object(object) if object.marshals_itself());
     match serde_json::to_string(&args[0]) {
+        Ok(text) if escape => {
+            Ok(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").into())
+        }
         Ok(text) => Ok(text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029").into()),
         Err(error) => fail(error.to_string()),
     }

@@ -31,7 +31,7 @@ fn text_and_fields() {
     check("{{.Labels}}", "map[a:1 b:2]");
     check("{{.Env}}", "[A=1 B=two]");
     check("{{.Size}} {{.Big}}", "1.5 12345678");
-    check("{{.State.Health}}", "<no value>");
+    check("{{.State.Health}}", "<nil>");
     check("{{.Labels.a}}{{/* a comment */}}!", "1!");
 }
 

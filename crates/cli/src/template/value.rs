@@ -17,6 +17,10 @@ pub trait Object {
     fn get(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>>;
     /// What `json .` prints.
     fn to_json(&self) -> Value;
+    /// Whether Go marshals it by a method of its own, whose output has `<`, `>` and `&` escaped.
+    fn marshals_itself(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Clone)]
@@ -28,6 +32,8 @@ pub enum Value {
     Str(Rc<str>),
     List(Rc<Vec<Value>>),
     Map(Rc<Map>),
+    /// Fields of what is a structure in Go: printed as `{…}`, and neither ranged over nor indexed.
+    Struct(Rc<Map>),
     Object(Rc<dyn Object>),
 }
 
@@ -47,7 +53,7 @@ impl Value {
     /// A field of a map, if this is one and has it.
     pub fn field(&self, name: &str) -> Option<&Value> {
         match self {
-            Self::Map(map) => lookup(map, name),
+            Self::Map(map) | Self::Struct(map) => lookup(map, name),
             _ => None,
         }
     }
@@ -69,7 +75,7 @@ impl Value {
             Self::Str(s) => !s.is_empty(),
             Self::List(l) => !l.is_empty(),
             Self::Map(m) => !m.is_empty(),
-            Self::Object(_) => true,
+            Self::Struct(_) | Self::Object(_) => true,
         }
     }
 
@@ -83,6 +89,7 @@ impl Value {
             Self::Str(_) => "string",
             Self::List(_) => "[]interface {}",
             Self::Map(_) => "map[string]interface {}",
+            Self::Struct(_) => "struct",
             Self::Object(o) => o.type_name(),
         }
     }
@@ -127,6 +134,13 @@ impl fmt::Display for Value {
                     write!(f, "{}{key}:{value}", if i > 0 { " " } else { "" })?;
                 }
                 f.write_str("]")
+            }
+            Self::Struct(fields) => {
+                f.write_str("{")?;
+                for (i, (_, value)) in fields.iter().enumerate() {
+                    write!(f, "{}{value}", if i > 0 { " " } else { "" })?;
+                }
+                f.write_str("}")
             }
             Self::Object(o) => write!(f, "{}", o.to_json()),
         }
@@ -219,7 +233,7 @@ impl Serialize for Value {
                 }
                 seq.end()
             }
-            Self::Map(fields) => {
+            Self::Map(fields) | Self::Struct(fields) => {
                 let mut map = s.serialize_map(Some(fields.len()))?;
                 for (key, value) in fields.iter() {
                     map.serialize_entry(key, value)?;
