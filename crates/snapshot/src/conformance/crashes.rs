@@ -3,6 +3,7 @@
 use super::{Case, Lab, lab::*};
 use model::Id;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     path::Path,
@@ -69,7 +70,7 @@ fn lost_files(lab: &Lab) {
 const VICTIM: &str = "LICHEN_TEST_VICTIM";
 
 fn killed(lab: &Lab) {
-    for round in 0..25 {
+    for round in 0..20 {
         let mut child = Command::new("/proc/self/exe")
             .args(["--exact", "conformance::crashes::victim", "--nocapture", "--include-ignored"])
             .env(VICTIM, format!("{}:{}", lab.driver_name, lab.path().display()))
@@ -78,11 +79,15 @@ fn killed(lab: &Lab) {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.ends_with("ready")), "the victim did not start");
-        std::thread::sleep(Duration::from_micros(round * 1700));
+        // So far by its own account, and then somewhere into the next step.
+        let mut seen: Vec<String> = lines.by_ref().take(round % 7).collect();
+        assert_eq!(seen.len(), round % 7, "the victim ended by itself");
+        std::thread::sleep(Duration::from_micros(round as u64 * 170));
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut kept = std::collections::BTreeSet::new();
-        for line in lines {
+        seen.extend(lines);
+        let mut kept = BTreeSet::new();
+        for line in seen {
             match line.split_once(' ') {
                 Some(("committed", number)) => drop(kept.insert(number.parse::<usize>().unwrap())),
                 Some(("removing", number)) => drop(kept.remove(&number.parse::<usize>().unwrap())),
@@ -94,7 +99,7 @@ fn killed(lab: &Lab) {
 }
 
 /// Everything that was committed is there, and everything that is there is whole.
-fn check_whole(lab: &Lab, kept: &std::collections::BTreeSet<usize>) {
+fn check_whole(lab: &Lab, kept: &BTreeSet<usize>) {
     let driver = lab.open();
     for number in kept {
         assert!(driver.layer_exists(&chain(*number)), "layer {number} was committed and is gone");
@@ -132,6 +137,7 @@ fn victim() {
     let bytes = archive(&files);
     println!("ready");
     for number in 0.. {
+        println!("unpacking {number}");
         add_archive(&*driver, number, None, &bytes).unwrap();
         println!("committed {number}");
         let id = Id::random();

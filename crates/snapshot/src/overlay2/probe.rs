@@ -40,26 +40,25 @@ fn failed<E: Into<io::Error>>(operation: &'static str, hint: &'static str) -> im
 }
 
 fn try_overlay(dir: &OwnedFd, path: &Path) -> std::result::Result<(), Unusable> {
-    prepare(dir).map_err(failed(
-        "make a whiteout",
-        " (Linux 5.8 or later and a file system with whiteouts are needed)",
-    ))?;
+    let nested = fs_type::of(dir.as_fd()).map(|t| t.docker_name()).is_ok_and(|name| name == "overlayfs");
+    let hint = |usual| match nested {
+        true => " (an overlay cannot be the upper layer of another: keep the data root on a volume)",
+        false => usual,
+    };
+    let whiteouts = hint(" (Linux 5.8 or later and a file system with whiteouts are needed)");
+    prepare(dir).map_err(failed("make a whiteout", whiteouts))?;
     entry_types_are_told(dir)?;
+    let attributes = hint(" (the file system has no extended user attributes)");
     fs::fsetxattr(open(dir, "upper/opaque")?, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-        .map_err(failed("set user.overlay.opaque", " (the file system has no extended user attributes)"))?;
+        .map_err(failed("set user.overlay.opaque", attributes))?;
     let plan = Rootfs::Overlay {
         lower: vec![path.join("lower"), path.join(EMPTY)],
         upper: Some(path.join("upper")),
         work: Some(path.join("work")),
         options: options(),
     };
-    let hint = match fs_type::of(dir.as_fd()).map(|t| t.docker_name()) {
-        Ok(name) if name == "overlayfs" => {
-            " (an overlay cannot be the upper layer of another: keep the data root on a volume)"
-        }
-        _ => " (Linux 5.11 or later is needed to mount overlays in a user namespace)",
-    };
-    let mount = sys::overlay::mount_detached(&plan).map_err(failed("mount an overlay", hint))?;
+    let mounting = hint(" (Linux 5.11 or later is needed to mount overlays in a user namespace)");
+    let mount = sys::overlay::mount_detached(&plan).map_err(failed("mount an overlay", mounting))?;
     behaves(&mount).map_err(failed("use an overlay", ""))
 }
 

@@ -48,8 +48,12 @@ impl Vfs {
         dir.map(Some).map_err(Error::file("open", &path))
     }
 
+    fn container_tree(&self, id: &Id) -> Result<OwnedFd> {
+        self.stack.open_container(id, ROOT)
+    }
+
     fn compare<T>(&self, id: &Id, with: impl FnOnce(&Trees<'_>) -> archive::Result<T>) -> Result<T> {
-        let newer = self.stack.open_container(id, ROOT)?;
+        let newer = self.container_tree(id)?;
         let older = self.open_layer(self.stack.container_layer(id)?.as_ref())?;
         Ok(with(&Trees { newer: newer.as_fd(), older: older.as_ref().map(AsFd::as_fd) })?)
     }
@@ -148,7 +152,7 @@ impl Driver for Vfs {
     /// What the tree holds more than the layer below it.
     fn container_usage(&self, id: &Id) -> Result<Usage> {
         let fail = |e| Error::file("walk", &self.stack.container_path(id))(e);
-        let own = usage::of_tree(self.stack.open_container(id, ROOT)?.as_fd()).map_err(fail)?;
+        let own = usage::of_tree(self.container_tree(id)?.as_fd()).map_err(fail)?;
         let below = match self.open_layer(self.stack.container_layer(id)?.as_ref())? {
             Some(below) => usage::of_tree(below.as_fd()).map_err(fail)?,
             None => Usage::default(),
