@@ -52,6 +52,10 @@ const LISTS: &[&str] = &[
 
 const MAPS: &[&str] = &[
     "Annotations",
+    "Attributes",
+    "Details",
+    "IndexConfigs",
+    "Runtimes",
     "AuxiliaryAddresses",
     "Containers",
     "Data",

@@ -8,6 +8,7 @@ use crate::connect::stream::JsonStream;
 use crate::connect::{Query, Request};
 use crate::error::Error;
 use crate::format::time::{rfc3339_nano, timestamp_query};
+use crate::inspect::shape;
 use crate::opts;
 use crate::template::{Missing, Template, Value};
 
@@ -45,7 +46,8 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
 
 fn show(raw: &Value, template: Option<&Template>) -> Result<String, Error> {
     if let Some(template) = template {
-        let line = template.execute(raw, Missing::Error(field)).map_err(Error::Template)?;
+        let line =
+            template.execute(&shape("", raw.clone()), Missing::Known(field)).map_err(Error::Template)?;
         return Ok(line + "\n");
     }
     let text = serde_json::to_vec(raw).and_then(|bytes| api_types::go::from_slice::<EventMessage>(&bytes));

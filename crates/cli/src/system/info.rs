@@ -9,7 +9,7 @@ use crate::cli::{Cli, complain, print};
 use crate::connect::Request;
 use crate::error::Error;
 use crate::format::units::bytes_size;
-use crate::inspect::optional;
+use crate::inspect::{optional, shape};
 use crate::template::{Missing, Template, Value};
 
 pub static COMMAND: Command = Command {
@@ -38,7 +38,9 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         _ => Vec::new(),
     };
     fields.push(("ClientInfo".into(), client_info(cli)?));
-    let text = template.execute(&Value::map(fields), Missing::Error(optional)).map_err(Error::Template)?;
+    let text = template
+        .execute(&shape("", Value::map(fields)), Missing::Known(optional))
+        .map_err(Error::Template)?;
     print(text + "\n").map(|()| 0)
 }
 

@@ -76,7 +76,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let text = match template {
         Some(template) => {
             let data = data(&client, server.as_ref().ok())?;
-            template.execute(&data, Missing::Error(optional)).map_err(Error::Template)?
+            template.execute(&data, Missing::Known(optional)).map_err(Error::Template)?
         }
         None => plain(&client, server.as_ref().ok()),
     };

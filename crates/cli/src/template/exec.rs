@@ -10,6 +10,9 @@ use super::{TemplateError, go_quote};
 pub enum Missing {
     /// Nil, printed as `<no value>` (Go's default).
     Zero,
+    /// An error where the fields are those of a structure, except for names that the closure knows to be optional; nil
+    /// in maps.
+    Known(fn(&str) -> Option<Value>),
     /// An error (`missingkey=error`), except for names that the closure knows to be optional.
     Error(fn(&str) -> Option<Value>),
 }
@@ -100,7 +103,7 @@ impl State<'_> {
     fn print(&mut self, value: &Value) {
         match value {
             // Where fields are known, nil is a pointer of Go; elsewhere it is nothing at all.
-            Value::Nil if matches!(self.missing, Missing::Zero) => self.out.push_str("<no value>"),
+            Value::Nil if !matches!(self.missing, Missing::Error(_)) => self.out.push_str("<no value>"),
             value => self.out.push_str(&value.to_string()),
         }
     }
@@ -348,9 +351,19 @@ impl State<'_> {
         }
         match value {
             Value::Map(map) | Value::Struct(map) => match (find(value, map, name), self.missing) {
-                (Some(Value::Nil), Missing::Error(optional)) => Ok(optional(name).unwrap_or(Value::Nil)),
+                (Some(Value::Nil), Missing::Error(optional) | Missing::Known(optional)) => {
+                    Ok(optional(name).unwrap_or(Value::Nil))
+                }
                 (Some(value), _) => Ok(value.clone()),
                 (None, Missing::Zero) => Ok(Value::Nil),
+                (None, Missing::Known(_)) if matches!(value, Value::Map(_)) => Ok(Value::Nil),
+                (None, Missing::Known(optional)) => match optional(name) {
+                    Some(value) => Ok(value),
+                    None => {
+                        let message = format!("can't evaluate field {name} in type {}", value.type_name());
+                        self.fail(node.pos, &node.text(), &message)
+                    }
+                },
                 (None, Missing::Error(optional)) => match optional(name) {
                     Some(value) => Ok(value),
                     None => {
@@ -360,7 +373,7 @@ impl State<'_> {
                 },
             },
             Value::Nil => match self.missing {
-                Missing::Zero => Ok(Value::Nil),
+                Missing::Zero | Missing::Known(_) => Ok(Value::Nil),
                 Missing::Error(_) => self.fail(
                     node.pos,
                     &node.text(),

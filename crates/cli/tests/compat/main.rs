@@ -232,6 +232,18 @@ fn system() {
         &["events", "--until", "1700000000"],
         &["events", "--until", "1700000000", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"],
         &["events", "--until", "1700000000", "--format", "json"],
+        &[
+            "events",
+            "--until",
+            "1700000000",
+            "--format",
+            "{{.ID}} {{.Actor.ID}} {{.Actor.Attributes.nope}} {{.Status}}",
+        ],
+        &[
+            "info",
+            "-f",
+            "{{.Swarm.LocalNodeState}} {{range $name, $_ := .Runtimes}}{{$name}} {{end}}{{.Runtimes.nope}}",
+        ],
         &["system", "prune", "-f"],
         &["container", "prune", "-f"],
         &["image", "prune", "-af"],
