@@ -122,8 +122,6 @@ impl Builtin {
                     notify::hand_over(&self.pidfd, fd, self.listener.as_ref())?;
                     self.watcher.go()?;
                 }
-                // Capabilities are given up last; what was missing shows only now, and was asked for explicitly.
-                Message::Warning(_) => {}
                 other => return Err(unexpected(&other, "the program to run")),
             }
         }

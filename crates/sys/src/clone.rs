@@ -131,3 +131,63 @@ fn finish(
         _ => Err(Error::last(call, format!("{:?}", args.namespaces))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{pidfd, process, testing};
+
+    fn exit_code_of_child() -> i32 {
+        match fork().unwrap() {
+            Fork::Child { .. } => process::exit(7),
+            Fork::Parent(child) => {
+                assert!(process::is_alive(process::reference(child.pid).unwrap()));
+                pidfd::wait(&child.pidfd).unwrap().code()
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_is_made_with_and_without_clone3() {
+        testing::single_threaded(|| {
+            assert_eq!(exit_code_of_child(), 7);
+            testing::without_syscall(libc::SYS_clone3);
+            assert_eq!(exit_code_of_child(), 7);
+        });
+    }
+
+    #[test]
+    fn a_process_with_several_threads_is_refused() {
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        assert_eq!(fork().unwrap_err().errno, Errno::INVAL);
+        drop(stop);
+        assert!(other.join().unwrap().is_err());
+    }
+
+    #[test]
+    fn a_sibling_is_the_callers_own_child() {
+        testing::single_threaded(|| {
+            let (receive, send) = rustix::pipe::pipe().unwrap();
+            match fork().unwrap() {
+                Fork::Child { .. } => {
+                    match clone(&CloneArgs { sibling: true, ..CloneArgs::default() }).unwrap() {
+                        Fork::Child { .. } => process::exit(9),
+                        Fork::Parent(sibling) => {
+                            rustix::io::write(&send, &sibling.pid.as_raw_pid().to_ne_bytes()).unwrap();
+                            process::exit(0)
+                        }
+                    }
+                }
+                Fork::Parent(between) => {
+                    assert_eq!(pidfd::wait(&between.pidfd).unwrap().code(), 0);
+                    let mut number = [0u8; 4];
+                    rustix::io::read(&receive, &mut number[..]).unwrap();
+                    let pid = Pid::from_raw(i32::from_ne_bytes(number)).unwrap();
+                    let sibling = pidfd::open(process::reference(pid).unwrap()).unwrap();
+                    assert_eq!(pidfd::wait(&sibling).unwrap().code(), 9);
+                }
+            }
+        });
+    }
+}

@@ -127,3 +127,55 @@ pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec
     }
     Ok((received.bytes, fds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn descriptors_are_closed_on_exec_with_and_without_close_range() {
+        for old_kernel in [false, true] {
+            testing::single_threaded(|| {
+                if old_kernel {
+                    testing::without_syscall(libc::SYS_close_range);
+                }
+                let open = || std::fs::File::open("/dev/null").unwrap();
+                let (low, high) = (open(), open());
+                for file in [&low, &high] {
+                    rustix::io::fcntl_setfd(file, FdFlags::empty()).unwrap();
+                }
+                cloexec_from(high.as_raw_fd() as u32).unwrap();
+                assert_eq!(rustix::io::fcntl_getfd(&low).unwrap(), FdFlags::empty());
+                assert_eq!(rustix::io::fcntl_getfd(&high).unwrap(), FdFlags::CLOEXEC);
+            });
+        }
+    }
+
+    #[test]
+    fn descriptors_travel_with_the_bytes_they_came_with() {
+        let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(send_with_fds(&a, b"x", &[file.as_fd()]).unwrap(), 1);
+        let (length, fds) = recv_with_fds(&b, &mut [0u8; 8]).unwrap();
+        assert_eq!((length, fds.len()), (1, 1));
+        assert_eq!(rustix::io::fcntl_getfd(&fds[0]).unwrap(), FdFlags::CLOEXEC);
+        drop(a);
+        assert_eq!(recv_with_fds(&b, &mut [0u8; 8]).unwrap().0, 0);
+    }
+
+    #[test]
+    fn streams_may_trade_places() {
+        testing::single_threaded(|| {
+            let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_ino;
+            let pipe = || rustix::pipe::pipe().unwrap();
+            let ((a, _a), (b, _b), (c, _c)) = (pipe(), pipe(), pipe());
+            become_stdio([a.as_fd(), b.as_fd(), c.as_fd()]).unwrap();
+            use rustix::stdio::{stderr, stdin, stdout};
+            become_stdio([stderr(), stdin(), stdout()]).unwrap();
+            let found = [stdin(), stdout(), stderr()].map(inode);
+            assert_eq!(found, [&c, &a, &b].map(|fd| inode(fd.as_fd())));
+        });
+    }
+}

@@ -159,6 +159,59 @@ mod tests {
         check(&[], "/");
     }
 
+    /// Layers with a file each, below the working directory.
+    fn layers(count: usize) -> Vec<PathBuf> {
+        let here = std::env::current_dir().unwrap();
+        let make = |n: usize| {
+            let layer = here.join(format!("layers/with:colon,comma/{n}"));
+            std::fs::create_dir_all(&layer).unwrap();
+            std::fs::write(layer.join(n.to_string()), "").unwrap();
+            layer
+        };
+        (0..count).map(make).collect()
+    }
+
+    fn names(mount: &OwnedFd) -> usize {
+        let directory = rustix::fs::openat(mount, ".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+        let entries = rustix::fs::Dir::new(directory.unwrap()).unwrap().map(|e| e.unwrap());
+        entries.filter(|e| !e.file_name().to_bytes().starts_with(b".")).count()
+    }
+
+    #[test]
+    fn an_overlay_is_the_same_however_it_is_mounted() {
+        testing::in_userns("overlay::tests::an_overlay_is_the_same_however_it_is_mounted", || {
+            crate::testing::single_threaded(|| {
+                let (lower, here) = (layers(60), std::env::current_dir().unwrap());
+                let (upper, work) = (here.join("upper"), here.join("work"));
+                std::fs::create_dir(&upper).unwrap();
+                std::fs::create_dir(&work).unwrap();
+                let options = ["userxattr".to_owned()];
+                let overlay =
+                    Overlay { lower: &lower, upper: Some(&upper), work: Some(&work), options: &options };
+                for mount in [Overlay::by_descriptor, Overlay::by_one_page] {
+                    let mount = mount(&overlay).unwrap();
+                    assert_eq!(names(&mount), 60);
+                    rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+                    std::fs::remove_dir(upper.join("new")).unwrap();
+                }
+                assert_eq!(std::env::current_dir().unwrap(), here);
+                let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+                assert!(!mounts.contains("layers"), "{mounts}");
+            });
+        });
+    }
+
+    #[test]
+    fn one_layer_alone_is_bound_read_only() {
+        testing::in_userns("overlay::tests::one_layer_alone_is_bound_read_only", || {
+            let plan = Rootfs::Overlay { lower: layers(1), upper: None, work: None, options: Vec::new() };
+            let mount = mount_detached(&plan).unwrap();
+            assert_eq!(names(&mount), 1);
+            let made = rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755));
+            assert_eq!(made, Err(Errno::ROFS));
+        });
+    }
+
     #[test]
     fn one_line_escapes_what_separates_and_refuses_more_than_a_page() {
         let lower = paths(&["/d/a:b", "/d/c,d"]);

@@ -32,3 +32,19 @@ pub fn raw_syscall(number: i64) -> Result<(), rustix::io::Errno> {
     let result = unsafe { nix::libc::syscall(number, 0, 0, 0, 0, 0, 0) };
     if result < 0 { Err(crate::Error::last("syscall", number.to_string()).errno) } else { Ok(()) }
 }
+
+/// Makes the kernel answer ENOSYS to one system call of this thread from now on, as an older kernel or a sandbox does.
+pub fn without_syscall(number: i64) {
+    // load the number; equal? → ENOSYS; else → allow (seccomp(2)).
+    let program: [(u16, u8, u8, u32); 4] =
+        [(0x20, 0, 0, 0), (0x15, 0, 1, number as u32), (0x06, 0, 0, 0x0005_0026), (0x06, 0, 0, 0x7fff_0000)];
+    let bytes: Vec<u8> = program
+        .iter()
+        .flat_map(|(code, jt, jf, k)| {
+            let ([c0, c1], [k0, k1, k2, k3]) = (code.to_ne_bytes(), k.to_ne_bytes());
+            [c0, c1, *jt, *jf, k0, k1, k2, k3]
+        })
+        .collect();
+    rustix::thread::set_no_new_privs(true).expect("set no_new_privs");
+    crate::seccomp::install(&bytes, 0).expect("install filter");
+}

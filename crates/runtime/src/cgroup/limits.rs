@@ -10,11 +10,18 @@ pub(super) struct Setting {
     pub(super) limit: &'static str,
     pub(super) file: String,
     pub(super) value: String,
+    /// File and value where the first file does not exist.
+    pub(super) otherwise: Option<(String, String)>,
 }
 
 impl Setting {
     fn new(limit: &'static str, file: &str, value: impl ToString) -> Self {
-        Self { limit, file: file.to_owned(), value: value.to_string() }
+        Self { limit, file: file.to_owned(), value: value.to_string(), otherwise: None }
+    }
+
+    /// A limit that only cgroup v1 has: no file of this name exists, so that it ends as a discarded one.
+    fn of_v1(limit: &'static str) -> Self {
+        Self::new(limit, limit, "")
     }
 
     pub(super) fn discarded(&self, reason: &str) -> Warning {
@@ -23,6 +30,9 @@ impl Setting {
 }
 
 /// Every limit that `resources` sets, in the order in which the files are to be written.
+///
+/// Rules for devices are left out: only real root can attach the program that enforces them, and in a user namespace no
+/// device can be made that was not given.
 pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
     if let Some(memory) = resources.memory() {
@@ -41,6 +51,15 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>> {
     for hugepage in resources.hugepage_limits().iter().flatten() {
         let file = format!("hugetlb.{}.max", hugepage.page_size());
         settings.push(Setting::new("hugepageLimits", &file, hugepage.limit()));
+    }
+    for (device, limits) in resources.rdma().iter().flatten() {
+        let part = |name, value: Option<u32>| value.map(|v| format!(" {name}={v}")).unwrap_or_default();
+        let handles = part("hca_handle", limits.hca_handles());
+        let objects = part("hca_object", limits.hca_objects());
+        settings.push(Setting::new("rdma", "rdma.max", format!("{device}{handles}{objects}")));
+    }
+    if resources.network().as_ref().is_some_and(|n| n.class_id().is_some() || n.priorities().is_some()) {
+        settings.push(Setting::of_v1("network"));
     }
     let mut unified: Vec<_> = resources.unified().iter().flatten().collect();
     unified.sort();
@@ -84,6 +103,13 @@ fn memory_settings(memory: &LinuxMemory, settings: &mut Vec<Setting>) -> Result<
     if let Some(reservation) = memory.reservation().filter(|r| *r != 0) {
         settings.push(Setting::new("memory.reservation", "memory.low", limit_or_max(reservation)));
     }
+    let only_v1 = [
+        ("memory.kernel", memory.kernel().is_some_and(|l| l > 0)),
+        ("memory.kernelTCP", memory.kernel_tcp().is_some_and(|l| l > 0)),
+        ("memory.swappiness", memory.swappiness().is_some()),
+        ("memory.disableOOMKiller", memory.disable_oom_killer() == Some(true)),
+    ];
+    settings.extend(only_v1.iter().filter(|(_, set)| *set).map(|(name, _)| Setting::of_v1(name)));
     Ok(())
 }
 
@@ -109,12 +135,7 @@ fn cpu_settings(cpu: &LinuxCpu, settings: &mut Vec<Setting>) {
         settings.push(Setting::new("cpu.mems", "cpuset.mems", mems));
     }
     if cpu.realtime_runtime().is_some() || cpu.realtime_period().is_some() {
-        // cgroup v2 has no such file: writing to it is how this limit ends as a discarded one.
-        settings.push(Setting::new(
-            "cpu.realtimeRuntime",
-            "cpu.rt_runtime_us",
-            cpu.realtime_runtime().unwrap_or(0),
-        ));
+        settings.push(Setting::of_v1("cpu.realtimeRuntime"));
     }
 }
 
@@ -123,15 +144,27 @@ fn weight_of_shares(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
+/// Weights 10…1000 of the BFQ scheduler to 1…10000 of the io controller (runc, `ConvertBlkIOToIOWeightValue`).
+fn io_weight(weight: u16) -> u64 {
+    1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990
+}
+
 fn io_settings(io: &LinuxBlockIo, settings: &mut Vec<Setting>) {
+    let weigh = |limit, device: &str, weight: u16| Setting {
+        otherwise: Some(("io.weight".to_owned(), format!("{device} {}", io_weight(weight)))),
+        ..Setting::new(limit, "io.bfq.weight", format!("{device} {weight}"))
+    };
     if let Some(weight) = io.weight().filter(|w| *w != 0) {
-        settings.push(Setting::new("blockIO.weight", "io.bfq.weight", format!("default {weight}")));
+        settings.push(weigh("blockIO.weight", "default", weight));
     }
     for device in io.weight_device().iter().flatten() {
         if let Some(weight) = device.weight() {
-            let value = format!("{}:{} {weight}", device.major(), device.minor());
-            settings.push(Setting::new("blockIO.weightDevice", "io.bfq.weight", value));
+            let number = format!("{}:{}", device.major(), device.minor());
+            settings.push(weigh("blockIO.weightDevice", &number, weight));
         }
+    }
+    if io.leaf_weight().is_some_and(|w| w != 0) {
+        settings.push(Setting::of_v1("blockIO.leafWeight"));
     }
     let mut throttle = |limit, key, devices: &Option<Vec<LinuxThrottleDevice>>| {
         for device in devices.iter().flatten() {

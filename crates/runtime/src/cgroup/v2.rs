@@ -73,12 +73,12 @@ impl CgroupDir {
     pub(super) fn apply(&self, settings: &[Setting]) -> Result<Vec<Warning>> {
         let mut discarded = Vec::new();
         for setting in settings {
-            match self.write(&setting.file, &setting.value) {
-                Ok(()) => {}
-                Err(Error::Cgroup { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    discarded.push(setting.discarded("its controller is not delegated"));
-                }
-                Err(e) => return Err(e),
+            let written = match (self.write_existing(&setting.file, &setting.value)?, &setting.otherwise) {
+                (false, Some((file, value))) => self.write_existing(file, value)?,
+                (written, _) => written,
+            };
+            if !written {
+                discarded.push(setting.discarded("the cgroup has no such control, or it is not delegated"));
             }
         }
         Ok(discarded)
@@ -201,6 +201,14 @@ impl CgroupDir {
         let file = self.open_file(name, OFlags::WRONLY)?;
         rustix::io::write(&file, value.as_bytes()).map_err(|e| failed(&self.path, name, e))?;
         Ok(())
+    }
+
+    /// False when there is no such file.
+    fn write_existing(&self, name: &str, value: &str) -> Result<bool> {
+        match self.write(name, value) {
+            Err(Error::Cgroup { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     /// Moves the calling process into the group.

@@ -87,24 +87,22 @@ impl Capabilities {
         }
     }
 
-    /// While CAP_SETPCAP is still there.
-    pub(super) fn limit_bounding(&self) -> Result<Available, Failure> {
+    /// While CAP_SETPCAP is still there. What the engine itself lacks is reported.
+    pub(super) fn limit_bounding(&self, reporter: &Reporter) -> Result<Available, Failure> {
         let available = Available {
             permitted: sys::caps::get().map_err(failed("read capabilities"))?.permitted,
             last: sys::caps::last(),
         };
+        let missing = (self.permitted | self.effective) & !available.permitted;
+        for (_, name) in NAMES.iter().enumerate().filter(|(n, _)| missing & (1 << n) != 0) {
+            reporter.warn(Warning::CapabilityDropped { name: format!("CAP_{name}") });
+        }
         sys::caps::limit_bounding(self.bounding, available.last).map_err(failed("limit bounding set"))?;
         Ok(available)
     }
 
-    /// Gives up everything else. Nothing is inheritable that was not asked for (CVE-2022-29162), and what the engine
-    /// itself lacks is reported.
-    pub(super) fn apply(&self, available: &Available, reporter: &Reporter) -> Result<(), Failure> {
-        let missing = (self.permitted | self.effective) & !available.permitted;
-        for (number, name) in NAMES.iter().enumerate().filter(|(n, _)| missing & (1 << n) != 0) {
-            debug_assert!(number < NAMES.len());
-            reporter.warn(Warning::CapabilityDropped { name: format!("CAP_{name}") });
-        }
+    /// Gives up everything else. Nothing is inheritable that was not asked for (CVE-2022-29162).
+    pub(super) fn apply(&self, available: &Available) -> Result<(), Failure> {
         let permitted = self.permitted & available.permitted;
         let effective = self.effective & permitted;
         let inheritable = self.inheritable & available.permitted;

@@ -109,7 +109,7 @@ impl ProcessPlan {
         self.schedule.apply()?;
         rustix::process::umask(Mode::from_raw_mode(self.umask.unwrap_or(0o022)));
         let entered = self.change_directory()?;
-        let available = self.capabilities.limit_bounding()?;
+        let available = self.capabilities.limit_bounding(reporter)?;
         self.become_user(reporter)?;
         if !entered {
             rustix::process::chdir(&self.cwd).map_err(|e| self.cwd_failed(e))?;
@@ -211,12 +211,12 @@ impl Ready<'_> {
         }
         if plan.no_new_privileges {
             rustix::thread::set_no_new_privs(true).map_err(failed("set no_new_privs"))?;
-            plan.capabilities.apply(&self.available, reporter)?;
+            plan.capabilities.apply(&self.available)?;
             self.confine(reporter)?;
         } else {
             capabilities::raise_effective()?;
             self.confine(reporter)?;
-            plan.capabilities.apply(&self.available, reporter)?;
+            plan.capabilities.apply(&self.available)?;
         }
         let error = sys::process::exec(&self.program, &plan.argv, &plan.envp);
         Err(find::exec_failed(&self.program.to_string_lossy(), error.errno))
