@@ -113,6 +113,7 @@ pub(crate) fn sandbox(record: &Record) -> Result<SandboxRequest, Error> {
         container_name: record.name.clone(),
         endpoints,
         ports: if disabled { Vec::new() } else { ports(record)? },
+        dns_servers: Vec::new(),
     })
 }
 

@@ -114,7 +114,8 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
     let links = links::resolve(engine, record)?;
     let sandbox = match Mode::of(&record.host_config) {
         Mode::Own => {
-            let request = network_plan::sandbox(record)?;
+            let mut request = network_plan::sandbox(record)?;
+            request.dns_servers = network_plan::dns(record, engine).servers;
             Some(engine.networks.start(request).map_err(|source| Error::SetUpNetwork { source })?)
         }
         Mode::Host | Mode::Container(_) => None,

@@ -1,6 +1,7 @@
 //! The engine's side of the control protocol: blocking, one request at a time.
 
-use crate::proto::{self, Listen, MAX_LISTENERS, Port, Reply, Request};
+use crate::proto::{self, Listen, MAX_LISTENERS, Names, Port, Reply, Request, Resolver};
+use model::Id;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -26,6 +27,8 @@ pub enum Error {
     Frame(#[from] proto::FrameError),
     #[error("{operation} {listen:?}: {source}", source = io::Error::from_raw_os_error(*errno))]
     Port { listen: Listen, operation: String, errno: i32 },
+    #[error("resolver at 127.0.0.11: {operation}: {source}", source = io::Error::from_raw_os_error(*errno))]
+    Resolver { operation: String, errno: i32 },
     #[error("expected {expected}, got {got:?}")]
     Unexpected { expected: &'static str, got: Box<Reply> },
     #[error("{count} sockets passed at once, more than {MAX_LISTENERS}")]
@@ -70,10 +73,34 @@ impl Client {
         }
     }
 
+    /// Lets endpoints be found by name.
+    pub fn name(&mut self, endpoints: Vec<Names>) -> Result<(), Error> {
+        self.expect_done(&Request::Name { endpoints }, &[])
+    }
+
+    /// Forgets endpoints' names.
+    pub fn unname(&mut self, endpoints: Vec<Id>) -> Result<(), Error> {
+        self.expect_done(&Request::Unname { endpoints }, &[])
+    }
+
+    /// Starts or changes a container's resolver; `namespace` is the container's.
+    ///
+    /// # Errors
+    /// [`Error::Resolver`] when its sockets cannot be opened.
+    pub fn resolve(&mut self, resolver: Resolver, namespace: BorrowedFd<'_>) -> Result<(), Error> {
+        self.expect_done(&Request::Resolve { resolver }, &[namespace])
+    }
+
+    /// Stops a container's resolver.
+    pub fn unresolve(&mut self, container: Id) -> Result<(), Error> {
+        self.expect_done(&Request::Unresolve { container }, &[])
+    }
+
     fn expect_done(&mut self, request: &Request, listeners: &[BorrowedFd<'_>]) -> Result<(), Error> {
         match self.ask(request, listeners)? {
             Reply::Done {} => Ok(()),
             Reply::Failed { listen, operation, errno } => Err(Error::Port { listen, operation, errno }),
+            Reply::NoResolver { operation, errno } => Err(Error::Resolver { operation, errno }),
             got => Err(Error::Unexpected { expected: "done or failed", got: Box::new(got) }),
         }
     }

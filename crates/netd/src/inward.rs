@@ -83,7 +83,13 @@ impl Server {
         if let Err(errno) = socket::set_stream_options(&client) {
             return Err((client, errno));
         }
-        let stream = self.streams.insert((key, tcp::Flow::new(client, container)));
+        self.join_streams(Some(key), tcp::Flow::new(client, container));
+        Ok(())
+    }
+
+    /// Starts serving a flow, which came in by `port` if it did by any.
+    pub(crate) fn join_streams(&mut self, port: Option<Key>, flow: tcp::Flow) {
+        let stream = self.streams.insert((port, flow));
         let (_, flow) = self.streams.get_mut(stream).expect("just inserted");
         let added = flow
             .sockets()
@@ -94,7 +100,6 @@ impl Server {
         {
             flow.kill(&mut self.pipes);
         }
-        Ok(())
     }
 
     /// A router-side socket that connects to the container, from the client's address where that can be.

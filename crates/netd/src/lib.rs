@@ -18,6 +18,7 @@
 mod args;
 pub mod client;
 mod control;
+mod dns;
 mod inward;
 mod pipes;
 mod poll;

@@ -23,6 +23,12 @@ pub(crate) enum Token {
     Stream(Key),
     /// The container's end of a UDP flow.
     Datagram(Key),
+    /// A resolver's UDP socket.
+    Query(Key),
+    /// A resolver's TCP listener.
+    QueryStream(Key),
+    /// A socket towards an upstream DNS server.
+    Answer(Key),
 }
 
 impl Token {
@@ -34,6 +40,9 @@ impl Token {
             Self::Port(key) => (2, key),
             Self::Stream(key) => (3, key),
             Self::Datagram(key) => (4, key),
+            Self::Query(key) => (5, key),
+            Self::QueryStream(key) => (6, key),
+            Self::Answer(key) => (7, key),
         };
         (kind << 56) | (u64::from(key.generation) << 32) | u64::from(key.index)
     }
@@ -46,6 +55,9 @@ impl Token {
             2 => Some(Self::Port(key)),
             3 => Some(Self::Stream(key)),
             4 => Some(Self::Datagram(key)),
+            5 => Some(Self::Query(key)),
+            6 => Some(Self::QueryStream(key)),
+            7 => Some(Self::Answer(key)),
             _ => None,
         }
     }
@@ -112,9 +124,8 @@ mod tests {
     #[test]
     fn tokens_survive_packing() {
         let key = Key { index: u32::MAX, generation: 0x00ff_ffff };
-        for token in [Token::Control, Token::Connection(key), Token::Port(key), Token::Stream(key), Token::Datagram(key)] {
-            let back = Token::unpack(token.pack()).unwrap();
-            assert_eq!(token, if token == Token::Control { Token::Control } else { back });
+        for token in [Token::Control, Token::Connection(key), Token::Port(key), Token::Stream(key), Token::Datagram(key), Token::Query(key), Token::QueryStream(key), Token::Answer(key)] {
+            assert_eq!(Token::unpack(token.pack()), Some(token));
         }
         assert!(Token::unpack(9 << 56).is_none());
     }

@@ -16,6 +16,11 @@
 //!    │ List                                   │
 //!    ├───────────────────────────────────────►│
 //!    │◄───────────────────────────────────────┤ Ports{ports}
+//!    │ Name{endpoints}, Unname{endpoints},    │
+//!    │ Resolve{resolver} (+ namespace),       │
+//!    │ Unresolve{container}                   │
+//!    ├───────────────────────────────────────►│
+//!    │◄───────────────────────────────────────┤ Done | NoResolver{errno}
 //! ```
 //!
 //! A restarted engine lists, and removes what no running container owns. A restarted forwarder knows nothing and is
@@ -25,7 +30,11 @@
 use ipnet::IpNet;
 use model::Id;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Ten thousand ports fit several times over.
 pub const MAX_FRAME: usize = 8 << 20;
@@ -44,6 +53,51 @@ pub enum Request {
     Remove { ports: Vec<Listen> },
     /// What is forwarded now.
     List {},
+    /// Let these endpoints be found by name, under their present names only.
+    Name { endpoints: Vec<Names> },
+    /// Forget the names of these endpoints.
+    Unname { endpoints: Vec<Id> },
+    /// Answer a container's DNS queries, or answer them differently. Its network namespace comes with the frame's first
+    /// byte when it has no resolver yet.
+    Resolve { resolver: Resolver },
+    /// Stop answering a container's DNS queries.
+    Unresolve { container: Id },
+}
+
+/// The names of one endpoint of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    pub endpoint: Id,
+    pub network: Id,
+    /// `name.network` is a name as well.
+    pub network_name: String,
+    /// The first is the one a reverse lookup gives.
+    pub names: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The resolver of one container, at 127.0.0.11 inside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    pub container: Id,
+    /// The networks whose names it may see, in the order they are searched.
+    pub networks: Vec<Id>,
+    /// `--link`: names that mean another name to this container only, both in lower case.
+    pub links: BTreeMap<String, String>,
+    /// Who is asked about anything else, one after another; nobody for a container on internal networks only.
+    pub upstream: Vec<Upstream>,
+}
+
+/// A DNS server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    pub address: IpAddr,
+    /// Asked from the host's network namespace, as the host's own servers are (they may be on its loopback), or else
+    /// from the router namespace, from where containers can be asked too.
+    pub from_host: bool,
 }
 
 /// What the forwarder answers.
@@ -57,6 +111,11 @@ pub enum Reply {
     /// Nothing was added: `errno` is what `operation` on this port's socket failed with.
     Failed {
         listen: Listen,
+        operation: String,
+        errno: i32,
+    },
+    /// The resolver could not be started.
+    NoResolver {
         operation: String,
         errno: i32,
     },

@@ -2,6 +2,10 @@
 
 use crate::{
     control::{Connection, Input},
+    dns::{
+        resolver::{Pending, Running},
+        zone::Zones,
+    },
     pipes::Pipes,
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
@@ -9,6 +13,7 @@ use crate::{
     slab::{Key, Slab},
     socket, tcp, udp,
 };
+use model::Id;
 use rustix::io::Errno;
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,8 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often time-outs are looked for.
+/// How often time-outs are looked for: those of flows, and those of DNS queries.
 const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP_QUERIES: Duration = Duration::from_millis(250);
 /// How many connections or datagrams of one port are taken before it is the others' turn.
 const TURN: usize = 64;
 
@@ -35,9 +41,14 @@ pub(crate) struct Server {
     connections: Slab<Connection>,
     pub(crate) ports: Slab<Published>,
     pub(crate) by_address: HashMap<Listen, Key>,
-    pub(crate) streams: Slab<(Key, tcp::Flow)>,
+    /// With the port they came in by; none for DNS.
+    pub(crate) streams: Slab<(Option<Key>, tcp::Flow)>,
     pub(crate) datagrams: Slab<udp::Flow>,
     pub(crate) clients: HashMap<(Key, udp::Client), Key>,
+    pub(crate) zones: Zones,
+    pub(crate) resolvers: Slab<Running>,
+    pub(crate) resolver_of: HashMap<Id, Key>,
+    pub(crate) pending: Slab<Pending>,
     pub(crate) router: RouterSockets,
     /// Whether router-side sockets may take the client's address.
     pub(crate) transparent: bool,
@@ -62,6 +73,10 @@ impl Server {
             streams: Slab::default(),
             datagrams: Slab::default(),
             clients: HashMap::new(),
+            zones: Zones::default(),
+            resolvers: Slab::default(),
+            resolver_of: HashMap::new(),
+            pending: Slab::default(),
             router,
             transparent,
             pipes: Pipes::default(),
@@ -88,15 +103,20 @@ impl Server {
                     self.pump(key, false);
                 }
             }
+            let now = Instant::now();
+            self.sweep_queries(now);
             if last_sweep.elapsed() >= SWEEP {
-                last_sweep = Instant::now();
-                self.sweep(last_sweep);
+                last_sweep = now;
+                self.sweep(now);
             }
         }
     }
 
     /// An idle forwarder sleeps for good.
     fn until_sweep(&self, last: Instant) -> Option<Duration> {
+        if self.pending.len() > 0 {
+            return Some(SWEEP_QUERIES);
+        }
         let busy = self.datagrams.len() > 0 || self.streams.len() > 0;
         busy.then(|| SWEEP.saturating_sub(last.elapsed()))
     }
@@ -107,6 +127,9 @@ impl Server {
             Token::Connection(key) => self.serve_control(key),
             Token::Stream(key) => self.pump(key, event.writable),
             Token::Datagram(key) => self.answer_client(key),
+            Token::Query(key) => self.take_queries(key),
+            Token::QueryStream(key) => self.take_query_stream(key),
+            Token::Answer(key) => self.take_answer(key),
             Token::Port(key) => match self.ports.get_mut(key).map(|p| p.port.listen.protocol) {
                 Some(Protocol::Tcp) => self.accept(key),
                 Some(Protocol::Udp) => self.receive(key),
@@ -169,6 +192,24 @@ impl Server {
                 }
                 Reply::Done {}
             }
+            Request::Name { endpoints } => {
+                endpoints.into_iter().for_each(|names| self.zones.put(names));
+                Reply::Done {}
+            }
+            Request::Unname { endpoints } => {
+                endpoints.iter().for_each(|endpoint| self.zones.forget(endpoint));
+                Reply::Done {}
+            }
+            Request::Resolve { resolver } => match self.resolve(resolver, descriptors.into_iter().next()) {
+                Ok(()) => Reply::Done {},
+                Err((operation, errno)) => {
+                    Reply::NoResolver { operation: operation.into(), errno: errno.raw_os_error() }
+                }
+            },
+            Request::Unresolve { container } => {
+                self.unresolve(&container);
+                Reply::Done {}
+            }
             Request::List {} => Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() },
         }
     }
@@ -221,7 +262,7 @@ impl Server {
         let Some(key) = self.by_address.remove(&listen) else { return };
         self.ports.remove(key);
         let now = Instant::now();
-        for (_, (_, flow)) in self.streams.iter_mut().filter(|(_, (port, _))| *port == key) {
+        for (_, (_, flow)) in self.streams.iter_mut().filter(|(_, (port, _))| *port == Some(key)) {
             flow.orphan(now);
         }
         let flows: Vec<Key> =
@@ -241,6 +282,17 @@ impl Server {
                     flow.give_back(&mut self.pipes);
                 }
             }
+        }
+    }
+
+    fn sweep_queries(&mut self, now: Instant) {
+        if self.pending.len() == 0 {
+            return;
+        }
+        let overdue: Vec<Key> =
+            self.pending.iter_mut().filter(|(_, p)| p.is_overdue(now)).map(|(k, _)| k).collect();
+        for key in overdue {
+            self.next_server(key);
         }
     }
 

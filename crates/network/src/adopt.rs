@@ -24,7 +24,8 @@ impl Networks {
         let fits = books.unadopted.get(container).is_some_and(|record| record.netns_inode == inode);
         // One that does not fit stays for [`Networks::settle`] to clear away.
         let Some(record) = fits.then(|| books.unadopted.remove(container)).flatten() else { return Ok(None) };
-        let sandbox = LiveSandbox { record: record.clone(), netns: Arc::new(netns) };
+        let netns = Arc::new(netns);
+        let sandbox = LiveSandbox { record: record.clone(), netns: Arc::clone(&netns) };
         books.sandboxes.insert(container.clone(), sandbox);
         drop(books);
         self.host_ports.adopt(container, &record.ports);
@@ -33,6 +34,10 @@ impl Networks {
         match ports {
             Ok(ports) => self.forwarder.adopt(ports),
             Err(error) => tracing::warn!(%error, container = container.short(), "a published port leads nowhere"),
+        }
+        // The forwarder may be a new one. Without names the container still runs: its engine must not fail to start.
+        if let Err(error) = self.announce(&record, &netns) {
+            tracing::warn!(%error, container = container.short(), "an adopted container finds others by address only");
         }
         Ok(Some(record))
     }
@@ -43,6 +48,7 @@ impl Networks {
         let dead = std::mem::take(&mut self.books().unadopted);
         let mut errors: Vec<Error> = Vec::new();
         for (container, record) in dead {
+            errors.extend(self.deafen(&record).err());
             self.reaper.take(&container, record.endpoints);
             errors.extend(self.sandboxes.delete(container.as_str()).err().map(Error::from));
         }

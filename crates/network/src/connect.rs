@@ -10,7 +10,7 @@ use crate::{
     undo::Undo,
 };
 use model::Id;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 impl Networks {
     /// Connects a running container to one more network.
@@ -26,7 +26,8 @@ impl Networks {
         after.endpoints.push(endpoint.clone());
         let result = self.hold(container).and_then(|mut namespace| {
             plumbing::plug(&self.router, &mut namespace, &endpoint, &port)?;
-            self.reroute(&mut namespace, &before, &mut after)
+            self.reroute(&mut namespace, &before, &mut after)?;
+            self.announce(&after, &Arc::new(namespace.fd))
         });
         match result.and_then(|()| self.replace(after)) {
             Ok(()) => Ok(endpoint),
@@ -73,9 +74,11 @@ impl Networks {
         plumbing::unplug(&self.router, &endpoint)?;
         endpoint::release(&mut self.books(), container, &endpoint);
         let rerouted = self.reroute(&mut namespace, &before, &mut after);
+        let silenced = self.silence(std::slice::from_ref(&endpoint));
+        let announced = self.announce(&after, &Arc::new(namespace.fd));
         // The interface is gone whatever else failed: that must be on record.
         self.replace(after)?;
-        rerouted.map(|()| endpoint)
+        rerouted.and(silenced).and(announced).map(|()| endpoint)
     }
 
     /// The container's namespace, with a netlink socket inside.

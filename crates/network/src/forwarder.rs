@@ -9,7 +9,7 @@ use crate::{
 use model::Id;
 use netd::{
     client::{self, Client},
-    proto::{Listen, Port},
+    proto::{Listen, Names, Port, Resolver},
     state::State,
 };
 use std::{
@@ -47,6 +47,9 @@ struct Shared {
     inherited: BTreeMap<Listen, OwnedFd>,
     /// What is to be forwarded: the engine's list, from which a new forwarder is filled.
     ports: Mutex<BTreeMap<Listen, Port>>,
+    /// Endpoints' names and containers' resolvers, for the same purpose.
+    names: Mutex<BTreeMap<Id, Names>>,
+    resolvers: Mutex<BTreeMap<Id, (Resolver, Arc<OwnedFd>)>>,
     client: Mutex<Option<Client>>,
     daemon: Mutex<Option<Daemon>>,
     stopping: AtomicBool,
@@ -69,6 +72,8 @@ impl Forwarder {
             log: config.run.root().join("netd.log"),
             inherited: inherited(std::mem::take(&mut config.inherited)),
             ports: Mutex::default(),
+            names: Mutex::default(),
+            resolvers: Mutex::default(),
             client: Mutex::default(),
             daemon: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -90,6 +95,34 @@ impl Forwarder {
     pub(crate) fn remove(&self, ports: &[Listen]) -> Result<(), client::Error> {
         lock(&self.shared.ports).retain(|listen, _| !ports.contains(listen));
         if ports.is_empty() { Ok(()) } else { self.shared.ask(|client| client.remove(ports.to_vec())) }
+    }
+
+    /// Lets endpoints be found by name.
+    pub(crate) fn name(&self, endpoints: Vec<Names>) -> Result<(), client::Error> {
+        lock(&self.shared.names).extend(endpoints.iter().map(|names| (names.endpoint.clone(), names.clone())));
+        self.shared.ask(|client| client.name(endpoints.clone()))
+    }
+
+    /// Forgets endpoints' names.
+    pub(crate) fn unname(&self, endpoints: Vec<Id>) -> Result<(), client::Error> {
+        if endpoints.is_empty() {
+            return Ok(());
+        }
+        lock(&self.shared.names).retain(|endpoint, _| !endpoints.contains(endpoint));
+        self.shared.ask(|client| client.unname(endpoints.clone()))
+    }
+
+    /// Starts or changes a container's resolver.
+    pub(crate) fn resolve(&self, resolver: Resolver, netns: &Arc<OwnedFd>) -> Result<(), client::Error> {
+        let kept = (resolver.clone(), Arc::clone(netns));
+        lock(&self.shared.resolvers).insert(resolver.container.clone(), kept);
+        self.shared.ask(|client| client.resolve(resolver.clone(), netns.as_fd()))
+    }
+
+    /// Stops a container's resolver, if it has one.
+    pub(crate) fn unresolve(&self, container: &Id) -> Result<(), client::Error> {
+        lock(&self.shared.resolvers).remove(container);
+        self.shared.ask(|client| client.unresolve(container.clone()))
     }
 
     /// Takes ports that an adopted container has into the list, without a word to the forwarder.
@@ -194,7 +227,7 @@ impl Shared {
             match question(&mut connected) {
                 // Every request may be repeated: adding what is there and removing what is not succeed.
                 Err(client::Error::Connection { .. }) if attempt == 0 => {}
-                Err(error @ client::Error::Port { .. }) => {
+                Err(error @ (client::Error::Port { .. } | client::Error::Resolver { .. })) => {
                     *client = Some(connected);
                     return Err(error);
                 }
@@ -223,10 +256,26 @@ impl Shared {
 
     /// Fills a new forwarder. One port that cannot be had again must not keep the others from coming back.
     fn refill(&self) {
+        self.refill_names();
         let ports: Vec<Port> = lock(&self.ports).values().cloned().collect();
         for port in ports {
             if let Err(error) = self.ask(|client| self.add(client, std::slice::from_ref(&port))) {
                 tracing::error!(%error, listen = ?port.listen, container = %port.container.short(), "cannot publish a port again");
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn refill_names(&self) {
+        let names: Vec<Names> = lock(&self.names).values().cloned().collect();
+        if let Err(error) = self.ask(|client| client.name(names.clone())) {
+            tracing::error!(%error, "containers are not found by name");
+        }
+        let resolvers: Vec<_> = lock(&self.resolvers).values().cloned().collect();
+        for (resolver, netns) in resolvers {
+            if let Err(error) = self.ask(|client| client.resolve(resolver.clone(), netns.as_fd())) {
+                tracing::error!(%error, container = resolver.container.short(), "cannot start a resolver again");
             }
         }
     }

@@ -13,6 +13,7 @@ mod forwarder;
 mod ipam;
 pub mod mac;
 pub mod names;
+mod naming;
 mod netlink;
 mod netns;
 pub mod networks;

@@ -137,13 +137,30 @@ pub(crate) fn resolv_conf(
     fallback: Option<IpAddr>,
 ) -> String {
     let mut host = ResolvConf::parse(host);
+    if endpoints.iter().any(|e| !e.dns_names.is_empty()) {
+        return embedded(host, request);
+    }
     host.servers = reachable(&host, endpoints.iter().any(|e| e.ipv6.is_some()), fallback);
     host.overridden(request).text()
 }
 
+/// On a user-defined network: the resolver at 127.0.0.11, which knows the servers to ask itself. `ndots:0` has it asked
+/// for names without a dot as they are, unless something else was asked for.
+fn embedded(host: ResolvConf, request: &DnsRequest) -> String {
+    let mut own = host.overridden(request);
+    own.servers = vec![EMBEDDED.into()];
+    if !own.options.iter().any(|option| option.starts_with("ndots:")) {
+        own.options.push("ndots:0".into());
+    }
+    own.text()
+}
+
+/// Where the resolver of a container on user-defined networks listens.
+const EMBEDDED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
 /// `/etc/resolv.conf` for `--network host`: the host's own, changed by `--dns*`.
 pub fn host_resolv_conf(request: &DnsRequest) -> String {
-    let own = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+    let own = own_file();
     if *request == DnsRequest::default() { own } else { ResolvConf::parse(&own).overridden(request).text() }
 }
 
@@ -151,9 +168,14 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where systemd-resolved lists the resolvers that its stub on 127.0.0.53 stands for (systemd-resolved.service(8)).
 const UPLINK_RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
 
+/// The host's resolvers as the host uses them.
+pub(crate) fn own_file() -> String {
+    std::fs::read_to_string(RESOLV_CONF).unwrap_or_default()
+}
+
 /// The host's resolvers as a container may use them: those behind systemd-resolved's stub rather than the stub.
 pub(crate) fn host_file() -> String {
-    let own = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+    let own = own_file();
     let stub = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
     if ResolvConf::parse(&own).servers == [stub]
         && let Ok(uplink) = std::fs::read_to_string(UPLINK_RESOLV_CONF)

@@ -128,4 +128,7 @@ pub struct SandboxRecord {
     pub ports: Vec<PublishedPort>,
     /// As asked for: the endpoint that carries them can change when networks are connected and disconnected.
     pub port_requests: Vec<crate::PortRequest>,
+    /// `--dns`, for the resolver at 127.0.0.11.
+    #[serde(default)]
+    pub dns_servers: Vec<IpAddr>,
 }

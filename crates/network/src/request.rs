@@ -92,6 +92,8 @@ pub struct SandboxRequest {
     /// In the order the interfaces are to have; empty for `--network none`.
     pub endpoints: Vec<EndpointRequest>,
     pub ports: Vec<PortRequest>,
+    /// `--dns`: whom the resolver at 127.0.0.11 asks about what is no container's name; empty means the host's servers.
+    pub dns_servers: Vec<IpAddr>,
 }
 
 /// A container's network, ready for its first process.

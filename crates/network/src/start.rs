@@ -80,18 +80,28 @@ impl Networks {
             endpoints,
             ports: ports.clone(),
             port_requests: request.ports.clone(),
+            dns_servers: request.dns_servers.clone(),
         };
-        let netns = self.enter(record, namespace)?;
+        let netns = self.enter(record, namespace, undo)?;
         Ok((netns, ports))
     }
 
-    /// Enters a finished sandbox into the books and the records.
-    fn enter(&self, record: SandboxRecord, namespace: Namespace) -> Result<OwnedFd> {
+    /// Announces a finished sandbox, and enters it into the books and the records.
+    fn enter<'a>(
+        &'a self,
+        record: SandboxRecord,
+        namespace: Namespace,
+        undo: &mut Undo<'a>,
+    ) -> Result<OwnedFd> {
         let duplicate = namespace.fd.try_clone();
         let netns =
             duplicate.map_err(|source| Error::Namespace { operation: "duplicate a descriptor", source })?;
+        let fd = Arc::new(namespace.fd);
+        let announced = record.clone();
+        undo.push("announce names", move || self.deafen(&announced));
+        self.announce(&record, &fd)?;
         self.sandboxes.put(record.container.as_str(), &record)?;
-        let sandbox = LiveSandbox { netns: Arc::new(namespace.fd), record };
+        let sandbox = LiveSandbox { netns: fd, record };
         self.books().sandboxes.insert(sandbox.record.container.clone(), sandbox);
         Ok(netns)
     }

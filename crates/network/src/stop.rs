@@ -6,6 +6,7 @@ use crate::{
     networks::Networks,
 };
 use model::Id;
+use std::sync::Arc;
 
 impl Networks {
     /// Takes a container's network down. Ports are free again when it returns, addresses shortly after; the
@@ -15,6 +16,7 @@ impl Networks {
         let record = sandbox.record;
         let mut errors = Vec::new();
         errors.extend(self.withdraw(&record.ports).err());
+        errors.extend(self.deafen(&record).err());
         self.reaper.take(container, record.endpoints);
         errors.extend(self.sandboxes.delete(container.as_str()).err().map(Error::from));
         match errors.len() {
@@ -35,8 +37,9 @@ impl Networks {
                 endpoint.dns_names = names::distinct([name.to_owned()].into_iter().chain(kept));
             }
         }
-        let record = sandbox.record.clone();
+        let (record, netns) = (sandbox.record.clone(), Arc::clone(&sandbox.netns));
         drop(books);
-        Ok(self.sandboxes.put(container.as_str(), &record)?)
+        self.sandboxes.put(container.as_str(), &record)?;
+        self.announce(&record, &netns)
     }
 }

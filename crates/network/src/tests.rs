@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bridges;
+mod naming;
 mod outward;
 mod ports;
 
@@ -111,6 +112,7 @@ fn request(networks: &[&str], ports: &[PortRequest]) -> SandboxRequest {
         container,
         endpoints: networks.iter().map(endpoint).collect(),
         ports: ports.to_vec(),
+        dns_servers: Vec::new(),
     }
 }
 
@@ -242,6 +244,18 @@ fn ask_udp(from: &OwnedFd, bind: &str, to: &str, datagram: &str) -> std::io::Res
     let mut buffer = [0; 2048];
     let length = socket.recv(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn forwarder(host: &Host) -> netd::state::State {
+    crate::daemon::read_record(&host.run.netd_state()).unwrap().unwrap()
+}
+
+/// Kills the forwarder and says which process it was.
+fn kill_forwarder(host: &Host) -> model::ProcessRef {
+    let process = forwarder(host).process;
+    let pid = rustix::process::Pid::from_raw(process.pid as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    process
 }
 
 /// Tries until it works or patience ends.

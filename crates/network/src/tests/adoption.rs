@@ -1,11 +1,6 @@
 //! Engines and forwarders that die.
 
 use super::*;
-use netd::state::State;
-
-fn forwarder(host: &Host) -> State {
-    crate::daemon::read_record(&host.run.netd_state()).unwrap().unwrap()
-}
 
 fn echo(mut stream: TcpStream, _: SocketAddr) {
     thread::spawn(move || {
@@ -58,9 +53,7 @@ fn a_killed_forwarder_comes_back_with_its_ports() {
         let (id, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
         tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
         for _ in 0..3 {
-            let old = forwarder(&host).process;
-            let pid = rustix::process::Pid::from_raw(old.pid as i32).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            let old = kill_forwarder(&host);
             eventually(|| {
                 let heard = hear(&host.client, "198.51.100.1:8080").map_err(|e| e.to_string())?;
                 if forwarder(&host).process == old { Err("not yet".into()) } else { Ok(assert_eq!(heard, CLIENT)) }

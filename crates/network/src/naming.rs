@@ -1,0 +1,89 @@
+//! Names on user-defined networks: what the forwarder's resolvers are told (see [`netd::proto::Resolver`]).
+
+use crate::{
+    error::Result,
+    names::{self, ResolvConf},
+    networks::Networks,
+    record::{Endpoint, SandboxRecord},
+};
+use netd::proto::{Names, Resolver, Upstream};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+impl Networks {
+    /// Makes a container findable on its user-defined networks, and lets it find others; or, after a change of its
+    /// networks or name, brings that up to date.
+    pub(crate) fn announce(&self, record: &SandboxRecord, netns: &Arc<OwnedFd>) -> Result<()> {
+        let found_by: Vec<Names> = record.endpoints.iter().filter_map(names_of).collect();
+        let Some(resolver) = resolver(record, &found_by, self.outward.resolver()) else {
+            return Ok(());
+        };
+        self.forwarder.name(found_by)?;
+        Ok(self.forwarder.resolve(resolver, netns)?)
+    }
+
+    /// Takes endpoints' names back.
+    pub(crate) fn silence(&self, endpoints: &[Endpoint]) -> Result<()> {
+        let named = endpoints.iter().filter(|e| !e.dns_names.is_empty());
+        Ok(self.forwarder.unname(named.map(|e| e.id.clone()).collect())?)
+    }
+
+    /// Ends a container's resolver, whose sockets keep its namespace alive.
+    pub(crate) fn deafen(&self, record: &SandboxRecord) -> Result<()> {
+        if record.endpoints.iter().all(|e| e.dns_names.is_empty()) {
+            return Ok(());
+        }
+        self.silence(&record.endpoints)?;
+        Ok(self.forwarder.unresolve(&record.container)?)
+    }
+}
+
+fn names_of(endpoint: &Endpoint) -> Option<Names> {
+    let v4 = endpoint.ipv4.map(|net| IpAddr::V4(net.addr()));
+    let v6 = endpoint.ipv6.map(|net| IpAddr::V6(net.addr()));
+    (!endpoint.dns_names.is_empty()).then(|| Names {
+        endpoint: endpoint.id.clone(),
+        network: endpoint.network.clone(),
+        network_name: endpoint.network_name.clone(),
+        names: endpoint.dns_names.clone(),
+        addresses: v4.into_iter().chain(v6).collect(),
+    })
+}
+
+/// None for a container that is on no user-defined network.
+fn resolver(record: &SandboxRecord, found_by: &[Names], outward: Option<IpAddr>) -> Option<Resolver> {
+    if found_by.is_empty() {
+        return None;
+    }
+    let links = record.endpoints.iter().flat_map(|e| &e.links).filter_map(|link| {
+        let (target, alias) = link.split_once(':').unwrap_or((link, link));
+        Some((alias.to_ascii_lowercase(), target.trim_start_matches('/').to_ascii_lowercase()))
+    });
+    Some(Resolver {
+        container: record.container.clone(),
+        networks: found_by.iter().map(|names| names.network.clone()).collect(),
+        links: links.collect::<BTreeMap<_, _>>(),
+        upstream: upstream(record, &ResolvConf::parse(&names::own_file()), outward),
+    })
+}
+
+/// Whom to ask about the world: nobody, for a container whose networks are all internal (what it asks would leave
+/// them: CVE-2024-29018); the servers it was given; or the host's, asked as the host asks them.
+fn upstream(record: &SandboxRecord, host: &ResolvConf, outward: Option<IpAddr>) -> Vec<Upstream> {
+    let leads_out = |e: &Endpoint| e.gateway_v4.is_some() || e.gateway_v6.is_some();
+    if !record.endpoints.iter().any(leads_out) {
+        return Vec::new();
+    }
+    let from = |from_host: bool| move |address: IpAddr| Upstream { address, from_host };
+    if !record.dns_servers.is_empty() {
+        return record.dns_servers.iter().copied().map(from(false)).collect();
+    }
+    if !host.servers.is_empty() {
+        return host.servers.iter().copied().map(from(true)).collect();
+    }
+    outward.into_iter().map(from(false)).collect()
+}
