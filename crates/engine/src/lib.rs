@@ -31,6 +31,7 @@ pub mod files;
 pub mod filters;
 mod health;
 pub mod images;
+mod init;
 pub mod inspect;
 pub mod kill;
 mod links;

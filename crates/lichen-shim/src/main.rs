@@ -4,6 +4,7 @@
 //! launcher made, so that nothing in a container can overwrite it (CVE-2019-5736).
 #![forbid(unsafe_code)]
 
+mod init;
 mod oci;
 mod shim;
 
@@ -12,7 +13,11 @@ use std::process::ExitCode;
 const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim, netd and oci";
 
 fn main() -> ExitCode {
+    let name = std::env::args().next().unwrap_or_default();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if name.rsplit('/').next() == Some(init::NAME) {
+        return init::main(&arguments);
+    }
     let Some((verb, rest)) = arguments.split_first() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

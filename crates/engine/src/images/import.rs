@@ -2,7 +2,7 @@
 
 use super::{pull, tag};
 use crate::{Engine, Error};
-use image::{ImportRequest, Message, Progress};
+use image::{ImportRequest, Progress};
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 
@@ -31,10 +31,9 @@ pub async fn import(
         changes: options.changes,
         platform: pull::platform(&options.platform)?,
     };
-    let imported = engine.images.import(archive, request, progress.clone()).await?;
+    let imported = engine.images.import(archive, request, progress).await?;
     let id = imported.image.as_str();
     let name = imported.name.as_ref().map_or_else(|| id.to_owned(), image::Reference::familiar);
     super::publish(&engine, "import", id, &name, None);
-    progress.send(Message::status(id));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::{
     Engine, Error,
     container::{Record, record::Mount, record::MountKind},
-    etc_files,
+    etc_files, init,
 };
 use spec::{BindPropagation, PlannedMount};
 use std::{
@@ -24,7 +24,7 @@ pub(crate) fn plan(engine: &Engine, record: &Record, init: Option<&str>) -> Resu
         }
     }
     if let Some(destination) = init {
-        planned.push(bind(engine.config.init_path.clone(), destination.into(), true));
+        planned.push(bind(init::file(engine)?, destination.into(), true));
     }
     Ok(planned)
 }

@@ -57,7 +57,8 @@ pub fn info(engine: &Engine) -> Result<SystemInfo, Error> {
         default_runtime: config.default_runtime.clone(),
         swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
         live_restore_enabled: config.live_restore,
-        init_binary: config.init_path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        // The shim's program is bound into containers as their init.
+        init_binary: "lichen-shim".to_owned(),
         security_options: security_options(config),
         warnings: warnings(engine),
         ..SystemInfo::default()
