@@ -55,11 +55,17 @@ fn start(job: &str, root: &Path) -> Child {
 fn kill_often(job: &str) {
     let mut lab = Lab::with("overlay2", RegistryConfig::default());
     let mut whole = 0;
-    for round in 0..25u64 {
+    let mut after = Duration::from_millis(30);
+    // As often as it is quick, and then, on a busy machine, until a round got as far as a whole image.
+    for round in 0..40 {
+        if round >= 25 && whole > 0 {
+            break;
+        }
+        after = if round < 25 { after + Duration::from_millis(13) } else { after * 3 / 2 };
         let root = lab.root().to_owned();
         lab = lab.closed_during(|| {
             let mut worker = start(job, &root);
-            std::thread::sleep(Duration::from_millis(30 + round * 13));
+            std::thread::sleep(after);
             worker.kill().and_then(|()| worker.wait()).unwrap();
         });
         lab.store.collect_garbage(&Vec::new).unwrap();

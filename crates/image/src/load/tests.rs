@@ -276,3 +276,19 @@ fn an_oci_layout_that_lies_about_digests_is_refused() {
         }
     });
 }
+
+#[test]
+fn the_seeds_of_the_fuzz_target_are_archives_that_load() {
+    testing::in_userns("load::tests::the_seeds_of_the_fuzz_target_are_archives_that_load", || {
+        let seeds: [&[u8]; 3] = [
+            include_bytes!("../../../../fuzz/corpus/load/docker"),
+            include_bytes!("../../../../fuzz/corpus/load/oci"),
+            include_bytes!("../../../../fuzz/corpus/load/legacy"),
+        ];
+        for seed in seeds {
+            let lab = Lab::new();
+            let loaded = lab.load(seed).unwrap();
+            assert_eq!(loaded[0].names, ["a:1"]);
+        }
+    });
+}
