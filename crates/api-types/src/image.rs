@@ -69,25 +69,24 @@ pub struct ImageInspect {
     pub descriptor: Option<Descriptor>,
 }
 
-/// What an image says about the containers made from it. Before API 1.50 it was written as a [`ContainerConfig`].
+/// What an image says about the containers made from it. Before API 1.50 it was written as a [`ContainerConfig`], and
+/// the fields that clients had come to expect are still always written (moby issue 50134).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageConfig {
-    #[serde(skip_serializing_if = "is_zero")]
     pub user: String,
     #[serde(skip_serializing_if = "is_zero")]
     pub exposed_ports: Set,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::list")]
     pub env: Vec<String>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::list")]
     pub entrypoint: Vec<String>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::list")]
     pub cmd: Vec<String>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::map")]
     pub volumes: Set,
-    #[serde(skip_serializing_if = "is_zero")]
     pub working_dir: String,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::map")]
     pub labels: Map<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub stop_signal: String,
@@ -95,7 +94,7 @@ pub struct ImageConfig {
     pub args_escaped: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthConfig>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(serialize_with = "go::list")]
     pub on_build: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub shell: Vec<String>,

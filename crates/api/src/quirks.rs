@@ -14,10 +14,32 @@ use api_types::{
     ContainerConfig, ContainerInspect, ContainerSummary, ContainerUpdateRequest, ExecCreateRequest,
     ExecStartRequest, ImageInspect, ImageSummary, SystemInfo,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
-fn to_value<T: serde::Serialize>(value: &T) -> Result<Value, Error> {
-    serde_json::to_value(value).map_err(Error::Encode)
+/// An answer, as the newest version has it (with its fields in Docker's order) or changed for an older one.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer<T> {
+    Newest(T),
+    Changed(Value),
+}
+
+impl<T: Serialize> Answer<T> {
+    /// Changed by `change` when the client's version is older than 1.`minor`.
+    fn changed_before(
+        self,
+        minor: u32,
+        version: ApiVersion,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self, Error> {
+        if version >= since(minor) {
+            return Ok(self);
+        }
+        let mut value = serde_json::to_value(&self).map_err(Error::Encode)?;
+        change(&mut value);
+        Ok(Self::Changed(value))
+    }
 }
 
 /// `GET /containers/json`
@@ -28,7 +50,10 @@ pub(crate) fn container_list(list: &mut [ContainerSummary], version: ApiVersion)
 }
 
 /// `GET /containers/{id}/json`
-pub(crate) fn container_inspect(mut inspect: ContainerInspect, version: ApiVersion) -> Result<Value, Error> {
+pub(crate) fn container_inspect(
+    mut inspect: ContainerInspect,
+    version: ApiVersion,
+) -> Result<Answer<ContainerInspect>, Error> {
     if version < since(44) {
         // The container-wide address, which 1.44 moved to the endpoints.
         mac_address(&mut inspect.config, &inspect.host_config.network_mode, &inspect.network_settings);
@@ -45,14 +70,9 @@ pub(crate) fn container_inspect(mut inspect: ContainerInspect, version: ApiVersi
             }
         }
     }
-    let mut value = to_value(&inspect)?;
-    if version < since(44) {
-        without_endpoint_fields(&mut value, &["DNSNames"]);
-    }
-    if version < since(48) {
-        without_endpoint_fields(&mut value, &["GwPriority"]);
-    }
-    Ok(value)
+    Answer::Newest(inspect)
+        .changed_before(48, version, |answer| without_endpoint_field(answer, "GwPriority"))?
+        .changed_before(44, version, |answer| without_endpoint_field(answer, "DNSNames"))
 }
 
 fn mac_address(config: &mut ContainerConfig, mode: &str, settings: &api_types::NetworkSettings) {
@@ -62,12 +82,12 @@ fn mac_address(config: &mut ContainerConfig, mode: &str, settings: &api_types::N
     }
 }
 
-fn without_endpoint_fields(inspect: &mut Value, fields: &[&str]) {
+fn without_endpoint_field(inspect: &mut Value, field: &str) {
     let networks = inspect.pointer_mut("/NetworkSettings/Networks").and_then(Value::as_object_mut);
     for endpoint in
         networks.into_iter().flat_map(|networks| networks.values_mut()).filter_map(Value::as_object_mut)
     {
-        endpoint.retain(|field, _| !fields.contains(&field.as_str()));
+        endpoint.remove(field);
     }
 }
 
@@ -113,7 +133,10 @@ pub(crate) fn image_list(list: &mut [ImageSummary], version: ApiVersion) {
 }
 
 /// `GET /images/{name}/json`
-pub(crate) fn image_inspect(mut inspect: ImageInspect, version: ApiVersion) -> Result<Value, Error> {
+pub(crate) fn image_inspect(
+    mut inspect: ImageInspect,
+    version: ApiVersion,
+) -> Result<Answer<ImageInspect>, Error> {
     if version < since(44) {
         inspect.virtual_size = inspect.size;
         if inspect.created.is_empty() {
@@ -123,13 +146,12 @@ pub(crate) fn image_inspect(mut inspect: ImageInspect, version: ApiVersion) -> R
     if version < since(48) {
         inspect.descriptor = None;
     }
-    let mut value = to_value(&inspect)?;
-    image_config::complete(&mut value["Config"], version);
-    Ok(value)
+    Answer::Newest(inspect)
+        .changed_before(50, version, |answer| image_config::complete(&mut answer["Config"]))
 }
 
 /// `GET /info`
-pub(crate) fn info(mut info: SystemInfo, version: ApiVersion) -> Result<Value, Error> {
+pub(crate) fn info(mut info: SystemInfo, version: ApiVersion) -> Result<Answer<SystemInfo>, Error> {
     if version < since(44) {
         info.runtimes.values_mut().for_each(|runtime| runtime.status.clear());
     }
@@ -139,14 +161,13 @@ pub(crate) fn info(mut info: SystemInfo, version: ApiVersion) -> Result<Value, E
             commit.expected.clone_from(&commit.id);
         }
     }
-    let mut value = to_value(&info)?;
-    if version < since(47) {
-        value["RegistryConfig"]["AllowNondistributableArtifactsCIDRs"] = Value::Null;
-        value["RegistryConfig"]["AllowNondistributableArtifactsHostnames"] = Value::Null;
-    }
-    if version < since(50) {
-        value["BridgeNfIptables"] = json!(false);
-        value["BridgeNfIp6tables"] = json!(false);
-    }
-    Ok(value)
+    Answer::Newest(info)
+        .changed_before(50, version, |answer| {
+            answer["BridgeNfIptables"] = json!(false);
+            answer["BridgeNfIp6tables"] = json!(false);
+        })?
+        .changed_before(47, version, |answer| {
+            answer["RegistryConfig"]["AllowNondistributableArtifactsCIDRs"] = Value::Null;
+            answer["RegistryConfig"]["AllowNondistributableArtifactsHostnames"] = Value::Null;
+        })
 }
