@@ -4,7 +4,6 @@ use super::create::{open_cgroup, open_log};
 use super::kept;
 use super::process::Process;
 use super::record::Record;
-use super::requests::LOST;
 use super::serve::Shim;
 use super::streams::{Ends, Streams};
 use anyhow::{Context, bail};
@@ -28,29 +27,22 @@ pub(super) fn record(run: &RunLayout, id: &Id) -> anyhow::Result<Record> {
 /// container's init ends will be known from the holder, whose child it has become.
 pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
     let log = open_log(&record.log)?;
-    let fds = kept::take(&shim.run, shim.id.as_str()).context("take the streams from the holder")?;
+    let mut fds = kept::take(&shim.run, shim.id.as_str()).context("take the streams from the holder")?;
+    let pidfd = fds.pop().context("the holder keeps nothing for this container")?;
     let streams = Streams::new(record.io.clone(), ends(&record.io, fds)?, Some(log))?;
     shim.cgroup = open_cgroup(&record.cgroup, false)?;
     shim.stage = if record.stage == Stage::Created { Stage::Running } else { record.stage };
     record.shim = shim.own;
-    let (pidfd, running) = match sys::pidfd::open(record.init) {
-        Ok(pidfd) => (pidfd, true),
-        // Ended between the two shims. The descriptor is only a place-holder: nothing is asked of an ended process.
-        Err(_) => (std::fs::File::open("/dev/null")?.into(), false),
-    };
-    let mut init = Process {
+    shim.processes.push(Process {
         target: Target::Init,
         process: record.init,
         pidfd,
         adopted: true,
+        unreaped_since: None,
         streams,
         exit: None,
         announced: false,
-    };
-    if !running {
-        init.ended(exit_code(&shim.run, record.init.pid, &init.pidfd).unwrap_or(LOST));
-    }
-    shim.processes.push(init);
+    });
     shim.keep().context("have the holder keep the streams")?;
     record.write(&shim.run, &shim.id).context("write shim.json")?;
     shim.record = Some(record);

@@ -104,6 +104,7 @@ fn keep(
         process: created.process,
         pidfd: created.pidfd,
         adopted: false,
+        unreaped_since: None,
         streams: Streams::new(create.io.clone(), ends, Some(log)).map_err(failed("set up the streams"))?,
         exit: None,
         announced: false,

@@ -59,6 +59,7 @@ pub(super) fn exec(shim: &mut Shim, mut exec: Exec, fds: Vec<OwnedFd>) -> Result
         process: executing.process,
         pidfd: executing.pidfd,
         adopted: false,
+        unreaped_since: None,
         streams,
         exit: None,
         announced: false,

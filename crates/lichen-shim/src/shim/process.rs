@@ -4,7 +4,10 @@ use super::streams::Streams;
 use model::{ProcessRef, Timestamp};
 use shim_proto::Target;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the end of a process may stay unexplained.
+const UNREAPED: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -13,6 +16,8 @@ pub(super) struct Process {
     pub(super) pidfd: OwnedFd,
     /// Not our child: taken over from a shim that died, so the holder reaps it.
     pub(super) adopted: bool,
+    /// Since when an adopted process is known to have ended, and not known how.
+    pub(super) unreaped_since: Option<Instant>,
     pub(super) streams: Streams,
     /// The exit code and when it was seen.
     pub(super) exit: Option<(i32, Timestamp)>,
@@ -41,7 +46,13 @@ impl Process {
         self.exit.is_some() && !self.announced && self.streams.is_complete()
     }
 
+    /// Nobody reaps it, or the kernel does not tell.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.is_running() && self.unreaped_since.is_some_and(|since| since + UNREAPED <= Instant::now())
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.streams.deadline()
+        let unreaped = self.unreaped_since.filter(|_| self.is_running()).map(|since| since + UNREAPED);
+        self.streams.deadline().into_iter().chain(unreaped).min()
     }
 }

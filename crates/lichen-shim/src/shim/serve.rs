@@ -134,8 +134,11 @@ fn settle(shim: &mut Shim) {
         }
     }
     shim.engines.retain(|e| !e.is_gone());
-    for process in &mut shim.processes {
-        process.streams.tidy();
+    for index in 0..shim.processes.len() {
+        if shim.processes[index].is_overdue() {
+            shim.adopted_ended(index);
+        }
+        shim.processes[index].streams.tidy();
     }
     let stdin_ended = shim.processes.first_mut().is_some_and(|init| init.streams.take_stdin_ended());
     if shim.kept.is_due() || (stdin_ended && shim.exit.is_none() && shim.stage != Stage::Empty) {
@@ -190,7 +193,9 @@ impl Shim {
         }
         for (index, process) in self.processes.iter().enumerate() {
             if process.adopted && process.is_running() {
-                add(process.pidfd.as_fd(), PollFlags::IN, Source::Pidfd(index));
+                // A zombie stays readable; what is waited for then is that it is reaped, which is HUP (Linux 6.15).
+                let flags = if process.unreaped_since.is_some() { PollFlags::empty() } else { PollFlags::IN };
+                add(process.pidfd.as_fd(), flags, Source::Pidfd(index));
             }
             for (fd, flags, place) in process.streams.interests() {
                 add(fd, flags, Source::Stream(index, place));
@@ -278,10 +283,11 @@ impl Shim {
         }
     }
 
-    /// Have the holder keep init's streams as they are now.
+    /// Have the holder keep init's streams as they are now, and its pidfd, which tells how it ended whoever reaps it.
     pub(super) fn keep(&mut self) -> anyhow::Result<()> {
         let Some(init) = self.processes.first() else { return Ok(()) };
-        let copies = init.streams.copies()?;
+        let mut copies = init.streams.copies()?;
+        copies.push(init.pidfd.try_clone()?);
         let fds: Vec<BorrowedFd<'_>> = copies.iter().map(AsFd::as_fd).collect();
         Ok(self.kept.keep(&self.run, self.id.as_str(), &fds)?)
     }
@@ -294,10 +300,14 @@ impl Shim {
         }
     }
 
+    /// The end of a process that is not our child: known once it has been reaped.
     fn adopted_ended(&mut self, index: usize) {
         let process = &mut self.processes[index];
-        let code = adopt::exit_code(&self.run, process.process.pid, &process.pidfd);
-        process.ended(code.unwrap_or(requests::LOST));
+        match adopt::exit_code(&self.run, process.process.pid, &process.pidfd) {
+            Some(code) => process.ended(code),
+            None if process.unreaped_since.is_none() => process.unreaped_since = Some(Instant::now()),
+            None => process.ended(requests::LOST),
+        }
     }
 
     fn announce(&mut self) {
