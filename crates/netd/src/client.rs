@@ -35,6 +35,13 @@ pub enum Error {
     TooManyListeners { count: usize },
 }
 
+/// Where a container's resolver listens on 127.0.0.11.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResolverPorts {
+    pub udp: u16,
+    pub tcp: u16,
+}
+
 /// A connection to the forwarder.
 #[derive(Debug)]
 pub struct Client {
@@ -87,8 +94,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Resolver`] when its sockets cannot be opened.
-    pub fn resolve(&mut self, resolver: Resolver, namespace: BorrowedFd<'_>) -> Result<(), Error> {
-        self.expect_done(&Request::Resolve { resolver }, &[namespace])
+    pub fn resolve(&mut self, resolver: Resolver, namespace: BorrowedFd<'_>) -> Result<ResolverPorts, Error> {
+        match self.ask(&Request::Resolve { resolver }, &[namespace])? {
+            Reply::Resolving { udp, tcp } => Ok(ResolverPorts { udp, tcp }),
+            Reply::NoResolver { operation, errno } => Err(Error::Resolver { operation, errno }),
+            got => Err(Error::Unexpected { expected: "resolving", got: Box::new(got) }),
+        }
     }
 
     /// Stops a container's resolver.
@@ -100,7 +111,6 @@ impl Client {
         match self.ask(request, listeners)? {
             Reply::Done {} => Ok(()),
             Reply::Failed { listen, operation, errno } => Err(Error::Port { listen, operation, errno }),
-            Reply::NoResolver { operation, errno } => Err(Error::Resolver { operation, errno }),
             got => Err(Error::Unexpected { expected: "done or failed", got: Box::new(got) }),
         }
     }

@@ -1,8 +1,9 @@
 //! The resolver at 127.0.0.11 of each container on a user-defined network.
 //!
 //! # Theory of operation
-//! A UDP socket and a TCP listener are opened inside the container's own network namespace, so no address translation
-//! is needed there. Queries for addresses of containers (A, AAAA, PTR) are answered from the [`zone::Zones`] that the
+//! A UDP socket and a TCP listener are opened inside the container's own network namespace, on ports that are free
+//! there: port 53 may be wanted by a server of the container's. The engine has packets to port 53 of that address led
+//! to them. Queries for addresses of containers (A, AAAA, PTR) are answered from the [`zone::Zones`] that the
 //! engine keeps up to date; everything else goes to the upstream servers one after another, and their answer goes back
 //! unchanged but for its ID. A name that is known is never asked upstream, so that no name of a container leaks.
 //!

@@ -20,7 +20,7 @@
 //!    │ Resolve{resolver} (+ namespace),       │
 //!    │ Unresolve{container}                   │
 //!    ├───────────────────────────────────────►│
-//!    │◄───────────────────────────────────────┤ Done | NoResolver{errno}
+//!    │◄───────────────────────────────────────┤ Done | Resolving{ports} | NoResolver{errno}
 //! ```
 //!
 //! A restarted engine lists, and removes what no running container owns. A restarted forwarder knows nothing and is
@@ -113,6 +113,11 @@ pub enum Reply {
         listen: Listen,
         operation: String,
         errno: i32,
+    },
+    /// The resolver listens, on these ports of 127.0.0.11; whoever asked leads port 53 there.
+    Resolving {
+        udp: u16,
+        tcp: u16,
     },
     /// The resolver could not be started.
     NoResolver {

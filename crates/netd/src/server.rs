@@ -201,7 +201,7 @@ impl Server {
                 Reply::Done {}
             }
             Request::Resolve { resolver } => match self.resolve(resolver, descriptors.into_iter().next()) {
-                Ok(()) => Reply::Done {},
+                Ok((udp, tcp)) => Reply::Resolving { udp, tcp },
                 Err((operation, errno)) => {
                     Reply::NoResolver { operation: operation.into(), errno: errno.raw_os_error() }
                 }

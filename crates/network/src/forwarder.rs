@@ -4,11 +4,14 @@ use crate::{
     config::{Config, Program},
     daemon::{self, Daemon},
     error::{Error, Result},
+    names,
+    netlink::{Netlink, nft},
+    netns,
     router::Router,
 };
 use model::Id;
 use netd::{
-    client::{self, Client},
+    client::{self, Client, ResolverPorts},
     proto::{Listen, Names, Port, Resolver},
     state::State,
 };
@@ -49,10 +52,17 @@ struct Shared {
     ports: Mutex<BTreeMap<Listen, Port>>,
     /// Endpoints' names and containers' resolvers, for the same purpose.
     names: Mutex<BTreeMap<Id, Names>>,
-    resolvers: Mutex<BTreeMap<Id, (Resolver, Arc<OwnedFd>)>>,
+    resolvers: Mutex<BTreeMap<Id, Told>>,
     client: Mutex<Option<Client>>,
     daemon: Mutex<Option<Daemon>>,
     stopping: AtomicBool,
+}
+
+/// A resolver, its container's namespace, and the ports that port 53 leads to there.
+struct Told {
+    resolver: Resolver,
+    netns: Arc<OwnedFd>,
+    led_to: Option<ResolverPorts>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,10 +123,12 @@ impl Forwarder {
     }
 
     /// Starts or changes a container's resolver.
-    pub(crate) fn resolve(&self, resolver: Resolver, netns: &Arc<OwnedFd>) -> Result<(), client::Error> {
-        let kept = (resolver.clone(), Arc::clone(netns));
-        lock(&self.shared.resolvers).insert(resolver.container.clone(), kept);
-        self.shared.ask(|client| client.resolve(resolver.clone(), netns.as_fd()))
+    pub(crate) fn resolve(&self, resolver: Resolver, netns: &Arc<OwnedFd>) -> Result<()> {
+        let known = lock(&self.shared.resolvers).get(&resolver.container).and_then(|told| told.led_to);
+        let led_to = Some(self.shared.resolve(&resolver, netns, known)?);
+        let told = Told { netns: Arc::clone(netns), led_to, resolver };
+        lock(&self.shared.resolvers).insert(told.resolver.container.clone(), told);
+        Ok(())
     }
 
     /// Stops a container's resolver, if it has one.
@@ -272,12 +284,37 @@ impl Shared {
         if let Err(error) = self.ask(|client| client.name(names.clone())) {
             tracing::error!(%error, "containers are not found by name");
         }
-        let resolvers: Vec<_> = lock(&self.resolvers).values().cloned().collect();
+        let resolvers: Vec<(Resolver, Arc<OwnedFd>)> =
+            lock(&self.resolvers).values().map(|told| (told.resolver.clone(), Arc::clone(&told.netns))).collect();
         for (resolver, netns) in resolvers {
-            if let Err(error) = self.ask(|client| client.resolve(resolver.clone(), netns.as_fd())) {
-                tracing::error!(%error, container = resolver.container.short(), "cannot start a resolver again");
+            match self.resolve(&resolver, &netns, None) {
+                Ok(ports) => {
+                    if let Some(told) = lock(&self.resolvers).get_mut(&resolver.container) {
+                        told.led_to = Some(ports);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, container = resolver.container.short(), "cannot start a resolver again");
+                }
             }
         }
+    }
+
+    /// Has a container's queries answered, and port 53 led to where they are unless it leads there already.
+    fn resolve(
+        &self,
+        resolver: &Resolver,
+        netns: &Arc<OwnedFd>,
+        led_to: Option<ResolverPorts>,
+    ) -> Result<ResolverPorts> {
+        let ports = self.ask(|client| client.resolve(resolver.clone(), netns.as_fd()))?;
+        if led_to != Some(ports) {
+            netns::inside(netns.as_fd(), || {
+                let mut netlink = Netlink::netfilter_here()?;
+                nft::lead_to_resolver(&mut netlink, names::EMBEDDED, ports.udp, ports.tcp)
+            })?;
+        }
+        Ok(ports)
     }
 }
 

@@ -156,7 +156,7 @@ fn embedded(host: ResolvConf, request: &DnsRequest) -> String {
 }
 
 /// Where the resolver of a container on user-defined networks listens.
-const EMBEDDED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+pub(crate) const EMBEDDED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// `/etc/resolv.conf` for `--network host`: the host's own, changed by `--dns*`.
 pub fn host_resolv_conf(request: &DnsRequest) -> String {

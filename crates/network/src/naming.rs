@@ -23,7 +23,7 @@ impl Networks {
             return Ok(());
         };
         self.forwarder.name(found_by)?;
-        Ok(self.forwarder.resolve(resolver, netns)?)
+        self.forwarder.resolve(resolver, netns)
     }
 
     /// Takes endpoints' names back.

@@ -21,8 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where containers ask.
-pub(crate) const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 53);
+/// Where containers ask, at any free port.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 0);
 
 /// How long one server may take to answer; Docker's resolver waits 4 s, longer than many clients do.
 const SERVER_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,6 +35,8 @@ pub(crate) struct Running {
     pub config: Resolver,
     udp: OwnedFd,
     tcp: OwnedFd,
+    /// The ports of the two.
+    ports: (u16, u16),
 }
 
 /// A query that went upstream.
@@ -63,8 +65,6 @@ fn open_sockets(namespace: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Errno> {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         let sockets = [Protocol::Udp, Protocol::Tcp].map(|protocol| {
             let socket = socket::new(protocol, Family::V4)?;
-            // A server in the container that listens on every address can then share the port with UDP.
-            rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &ADDRESS)?;
             Ok(socket)
         });
@@ -78,17 +78,26 @@ fn open_sockets(namespace: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Errno> {
 
 impl Server {
     /// Starts a container's resolver, or changes what it knows.
-    pub(crate) fn resolve(&mut self, config: Resolver, namespace: Option<OwnedFd>) -> Result<(), socket::Failure> {
+    pub(crate) fn resolve(
+        &mut self,
+        config: Resolver,
+        namespace: Option<OwnedFd>,
+    ) -> Result<(u16, u16), socket::Failure> {
         if let Some(running) =
             self.resolver_of.get(&config.container).and_then(|key| self.resolvers.get_mut(*key))
         {
             running.config = config;
-            return Ok(());
+            return Ok(running.ports);
         }
         let namespace = namespace.ok_or(("receive the namespace", Errno::BADF))?;
         let (udp, tcp) = open_sockets(&namespace).map_err(|e| ("bind the resolver's sockets", e))?;
+        let port = |socket: &OwnedFd| {
+            let address = rustix::net::getsockname(socket).map_err(|e| ("getsockname", e))?;
+            Ok(socket::internet(address).map_or(0, |address| address.port()))
+        };
+        let ports = (port(&udp)?, port(&tcp)?);
         let container = config.container.clone();
-        let key = self.resolvers.insert(Running { config, udp, tcp });
+        let key = self.resolvers.insert(Running { config, udp, tcp, ports });
         let running = self.resolvers.get_mut(key).expect("just inserted");
         let added = self
             .poll
@@ -99,7 +108,7 @@ impl Server {
             return Err(("epoll_ctl", errno));
         }
         self.resolver_of.insert(container, key);
-        Ok(())
+        Ok(ports)
     }
 
     pub(crate) fn unresolve(&mut self, container: &model::Id) {

@@ -9,11 +9,24 @@
 //!   chain outward   { type nat hook postrouting priority srcnat; oifname "tap0" masquerade }
 //! }
 //! ```
+//!
+//! And one in the namespace of each container on user-defined networks, which leads port 53 of 127.0.0.11 to where its
+//! resolver listens, so that the container may have a server of its own on port 53. It rewrites the port of each packet
+//! without connection tracking, which would cost all of the container's traffic:
+//!
+//! ```text
+//! table inet lichen {
+//!   chain resolver { type filter hook output priority mangle;
+//!     ip daddr 127.0.0.11 udp dport 53 udp dport set P    ip saddr 127.0.0.11 udp sport P udp sport set 53
+//!     ip daddr 127.0.0.11 tcp dport 53 tcp dport set Q    ip saddr 127.0.0.11 tcp sport Q tcp sport set 53 }
+//! }
+//! ```
 
 use super::{Change, Netlink};
 use crate::error::Result;
 use netlink_packet_core::NLM_F_CREATE;
 use rustix::io::Errno;
+use std::net::Ipv4Addr;
 
 const TABLE: &str = "lichen";
 
@@ -28,6 +41,7 @@ const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
 
 const NF_INET_PRE_ROUTING: u32 = 0;
+const NF_INET_LOCAL_OUT: u32 = 3;
 const NF_INET_POST_ROUTING: u32 = 4;
 const PRIORITY_MANGLE: i32 = -150;
 const PRIORITY_SRCNAT: i32 = 100;
@@ -36,6 +50,12 @@ const NFT_REG_1: u32 = 1;
 const NFT_REG32_00: u32 = 8;
 const NFT_META_MARK: u32 = 3;
 const NFT_META_OIFNAME: u32 = 7;
+const NFT_META_NFPROTO: u32 = 15;
+const NFT_META_L4PROTO: u32 = 16;
+const NFPROTO_IPV4: u8 = 2;
+const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
+const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
+const NFT_PAYLOAD_CSUM_INET: u32 = 1;
 const NFT_SOCKET_TRANSPARENT: u32 = 0;
 const NFT_CMP_EQ: u32 = 0;
 const NLA_F_NESTED: u16 = 1 << 15;
@@ -182,21 +202,102 @@ fn masquerade(interface: &str) -> Change {
     rule("outward", expressions)
 }
 
-/// Replaces our table: the returning rule, and masquerading on `outward`, in one transaction.
-///
-/// # Errors
-/// Refused as a whole by a kernel without nf_tables, its `socket` or its `masq` expression.
-pub(crate) fn install(netlink: &mut Netlink, mark: u32, outward: &str) -> Result<()> {
-    netlink.changes(&[
+/// One direction of a port's rewriting.
+struct Rewrite {
+    protocol: u8,
+    /// Offsets in the headers: of the IPv4 address and of the port that are looked at, and of the checksum to mend.
+    address: u32,
+    port: u32,
+    checksum: u32,
+    from: u16,
+    to: u16,
+}
+
+/// Destination and source of IPv4 (RFC 791, 3.1), ports and checksums of UDP and TCP (RFC 768, RFC 9293).
+fn rewrites(udp: u16, tcp: u16) -> [Rewrite; 4] {
+    const DOMAIN: u16 = 53;
+    let to = |protocol, checksum, port| Rewrite { protocol, address: 16, port: 2, checksum, from: DOMAIN, to: port };
+    let back = |protocol, checksum, port| Rewrite { protocol, address: 12, port: 0, checksum, from: port, to: DOMAIN };
+    [to(17, 6, udp), back(17, 6, udp), to(6, 16, tcp), back(6, 16, tcp)]
+}
+
+fn load_meta(key: u32) -> (&'static str, Attributes) {
+    let list = attributes(|a| {
+        a.number(1, NFT_REG32_00);
+        a.number(2, key);
+    });
+    ("meta", list)
+}
+
+fn load(base: u32, offset: u32, length: u32) -> (&'static str, Attributes) {
+    let list = attributes(|a| {
+        a.number(1, NFT_REG32_00);
+        a.number(2, base);
+        a.number(3, offset);
+        a.number(4, length);
+    });
+    ("payload", list)
+}
+
+fn rewrite(resolver: Ipv4Addr, wanted: &Rewrite) -> Change {
+    let value_of_port = attributes(|a| {
+        a.number(1, NFT_REG32_00);
+        value(a, 2, &wanted.to.to_be_bytes());
+    });
+    let store = attributes(|a| {
+        a.number(2, NFT_PAYLOAD_TRANSPORT_HEADER);
+        a.number(3, wanted.port);
+        a.number(4, 2);
+        a.number(5, NFT_REG32_00);
+        a.number(6, NFT_PAYLOAD_CSUM_INET);
+        a.number(7, wanted.checksum);
+    });
+    let expressions = vec![
+        load_meta(NFT_META_NFPROTO),
+        compare(NFT_REG32_00, &[NFPROTO_IPV4]),
+        load(NFT_PAYLOAD_NETWORK_HEADER, wanted.address, 4),
+        compare(NFT_REG32_00, &resolver.octets()),
+        load_meta(NFT_META_L4PROTO),
+        compare(NFT_REG32_00, &[wanted.protocol]),
+        load(NFT_PAYLOAD_TRANSPORT_HEADER, wanted.port, 2),
+        compare(NFT_REG32_00, &wanted.from.to_be_bytes()),
+        ("immediate", value_of_port),
+        ("payload", store),
+    ];
+    rule("resolver", expressions)
+}
+
+/// Replaces our table by one with these chains and rules, in one transaction.
+fn replace(netlink: &mut Netlink, content: impl IntoIterator<Item = Change>) -> Result<()> {
+    let mut changes = vec![
         batch(NFNL_MSG_BATCH_BEGIN),
         // Adding what may exist first makes the deletion succeed always.
         table(NFT_MSG_NEWTABLE, NLM_F_CREATE),
         table(NFT_MSG_DELTABLE, 0).tolerating(Errno::NOENT),
         table(NFT_MSG_NEWTABLE, NLM_F_CREATE),
+    ];
+    changes.extend(content);
+    changes.push(batch(NFNL_MSG_BATCH_END));
+    netlink.changes(&changes)
+}
+
+/// The router namespace's table: the returning rule, and masquerading on `outward`.
+///
+/// # Errors
+/// Refused as a whole by a kernel without nf_tables, its `socket` or its `masq` expression.
+pub(crate) fn install(netlink: &mut Netlink, mark: u32, outward: &str) -> Result<()> {
+    let content = [
         base_chain("returning", "filter", NF_INET_PRE_ROUTING, PRIORITY_MANGLE),
         returning(mark),
         base_chain("outward", "nat", NF_INET_POST_ROUTING, PRIORITY_SRCNAT),
         masquerade(outward),
-        batch(NFNL_MSG_BATCH_END),
-    ])
+    ];
+    replace(netlink, content)
+}
+
+/// A container's table: port 53 of `resolver` leads to the ports it listens on.
+pub(crate) fn lead_to_resolver(netlink: &mut Netlink, resolver: Ipv4Addr, udp: u16, tcp: u16) -> Result<()> {
+    let chain = base_chain("resolver", "filter", NF_INET_LOCAL_OUT, PRIORITY_MANGLE);
+    let rules = rewrites(udp, tcp);
+    replace(netlink, [chain].into_iter().chain(rules.iter().map(|wanted| rewrite(resolver, wanted))))
 }

@@ -91,6 +91,14 @@ fn other_names_are_asked_upstream_and_internal_networks_ask_nobody() {
         assert_eq!(look_up(&asker, "example.org", A).0, 3);
         let (_, inside) = named(&host, "inside", &["inside"], |r| r.dns_servers = servers);
         assert_eq!(look_up(&inside, "example.org", A).0, 2, "SERVFAIL: nobody to ask");
+        // A server of its own on port 53 of every address, as dnsmasq's or CoreDNS', is no obstacle.
+        let _own = at(&asker.netns, || UdpSocket::bind("0.0.0.0:53").unwrap());
+        let _own_tcp = at(&asker.netns, || TcpListener::bind("0.0.0.0:53").unwrap());
+        assert_eq!(look_up(&asker, "ns", A).1.len(), 1);
+        assert_eq!(look_up(&asker, "example.org", A).0, 3);
+        // Big answers are fetched by TCP, straight from the first server.
+        let refused = connect(&asker.netns, "127.0.0.11:53").and_then(|mut s| s.read(&mut [0; 2]));
+        assert!(refused.is_err(), "nothing is at the first server's address");
         let text = host.networks.resolv_conf(&asker.endpoints, &Default::default());
         assert!(text.contains("nameserver 127.0.0.11\n") && text.contains("ndots:0"), "{text}");
     });
