@@ -51,7 +51,7 @@ pub fn failed(cli: &Cli, args: &Parsed, error: &Error) -> Error {
 }
 
 /// 127 when the program was not found, 126 when it cannot be run, 125 for all else.
-fn exit_code(error: &Error) -> i32 {
+pub fn exit_code(error: &Error) -> i32 {
     let text = error.to_string();
     let has = |part: &str| text.contains(part);
     match error.status() {

@@ -2,9 +2,10 @@
 
 use api_types::{ExecCreateRequest, ExecInspect, ExecStartRequest, IdResponse};
 
+use super::create::exit_code;
 use super::session::{Streams, detach_keys, follow_size, leave_on_signal, relay};
 use crate::args::{Action, Arity, Command, Flag, Parsed};
-use crate::cli::Cli;
+use crate::cli::{Cli, complain};
 use crate::connect::{Client, Request};
 use crate::error::Error;
 use crate::opts::env;
@@ -42,7 +43,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let start = ExecStartRequest { detach: detached, tty: request.tty, console_size: request.console_size };
     let start = Request::post(format!("{path}/start")).json(&start)?;
     if detached {
-        return client.run(start).await.map(|()| 0);
+        return client.run(start).await.map(|()| 0).map_err(not_started);
     }
     let streams = Streams {
         tty: request.tty,
@@ -74,8 +75,19 @@ fn request(cli: &Cli, args: &Parsed, detached: bool) -> Result<ExecCreateRequest
     })
 }
 
+/// A command that cannot be run ends with 126 or 127, like one that a shell cannot run.
+fn not_started(error: Error) -> Error {
+    match exit_code(&error) {
+        125 => error,
+        code => {
+            complain(&error);
+            Error::Printed(code)
+        }
+    }
+}
+
 async fn attached(client: &Client, path: &str, start: Request, streams: &Streams) -> Result<i32, Error> {
-    let stream = client.upgrade(start).await?;
+    let stream = client.upgrade(start).await.map_err(not_started)?;
     let session = async {
         relay(stream, streams).await?;
         let state: ExecInspect = client.json(Request::get(format!("{path}/json"))).await?;

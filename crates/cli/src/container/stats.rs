@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_types::{ContainerSummary, EventMessage, Filters, Stats};
 use futures_util::StreamExt as _;
@@ -142,6 +142,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let follow_all = args.args.is_empty();
     let mut watchers: FuturesUnordered<_> = names.into_iter().map(add).collect();
     let mut events = if follow_all { Some(start_events(client, args.bool("all")).await?) } else { None };
+    let started = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     loop {
         let event = async {
@@ -152,6 +153,11 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         };
         tokio::select! {
             _ = tick.tick() => {
+                // The first screen waits for the first readings, but not for ever.
+                let waiting = rows.borrow().values().any(|row| row.stats.is_none());
+                if waiting && started.elapsed() < Duration::from_secs(2) {
+                    continue;
+                }
                 print(draw(&format, &rows, true)?)?;
                 if !follow_all && rows.borrow().is_empty() {
                     return Ok(0);

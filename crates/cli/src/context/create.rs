@@ -51,12 +51,11 @@ fn settings(text: &str) -> Result<Map<String>, Error> {
     Ok(settings)
 }
 
+/// Names and contents of TLS files.
+type TlsFiles = Vec<(&'static str, Vec<u8>)>;
+
 /// The endpoint that `--docker` describes, and the TLS files to keep for it.
-fn endpoint_of(
-    cli: &Cli,
-    contexts: &Contexts,
-    text: &str,
-) -> Result<(Endpoint, Vec<(&'static str, Vec<u8>)>), Error> {
+fn endpoint_of(cli: &Cli, contexts: &Contexts, text: &str) -> Result<(Endpoint, TlsFiles), Error> {
     let settings = settings(text)?;
     let mut endpoint = match settings.get("from").map(String::as_str) {
         None => Endpoint::default(),

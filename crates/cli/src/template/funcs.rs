@@ -85,7 +85,7 @@ fn fail<T>(message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Call(message.into()))
 }
 
-fn text<'v>(value: &'v Value) -> Result<&'v str, Failure> {
+fn text(value: &Value) -> Result<&str, Failure> {
     match value {
         Value::Str(text) => Ok(text),
         other => {

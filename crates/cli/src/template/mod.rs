@@ -8,6 +8,7 @@ mod ast;
 mod exec;
 mod funcs;
 mod lex;
+mod literal;
 mod parse;
 mod printf;
 mod value;

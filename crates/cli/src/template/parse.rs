@@ -4,13 +4,14 @@ use super::TemplateError;
 use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Tree};
 use super::funcs;
 use super::lex::{Spanned, Token, error_at, lex};
+use super::literal;
 
 pub(super) fn parse(source: &str) -> Result<Tree, TemplateError> {
     let mut parser =
         Parser { source, tokens: lex(source)?, next: 0, vars: vec!["$".into()], loops: 0, named: Vec::new() };
     let (body, end) = parser.list()?;
     match end {
-        End::Eof => Ok(Tree { source: source.to_owned(), body, named: parser.named }),
+        Stop::Eof => Ok(Tree { source: source.to_owned(), body, named: parser.named }),
         end => parser.fail(&format!("unexpected {{{{{end}}}}}")),
     }
 }
@@ -26,7 +27,7 @@ struct Parser<'s> {
 
 /// What ended a list of nodes.
 #[derive(Debug, PartialEq)]
-enum End {
+enum Stop {
     Eof,
     End,
     Else,
@@ -34,11 +35,11 @@ enum End {
     ElseWith,
 }
 
-impl std::fmt::Display for End {
+impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            End::Eof => "EOF",
-            End::End => "end",
+            Stop::Eof => "EOF",
+            Stop::End => "end",
             _ => "else",
         })
     }
@@ -76,7 +77,7 @@ impl Parser<'_> {
     fn unexpected<T>(&self, context: &str) -> Parsed<T> {
         let what = match self.peek() {
             Token::Eof => "EOF".into(),
-            token => format!("{} in {context}", describe(token)),
+            token => format!("{} in {context}", literal::describe(token)),
         };
         self.fail(&format!("unexpected {what}"))
     }
@@ -90,7 +91,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn list(&mut self) -> Parsed<(Vec<Node>, End)> {
+    fn list(&mut self) -> Parsed<(Vec<Node>, Stop)> {
         let mut nodes = Vec::new();
         loop {
             match self.advance().token {
@@ -100,8 +101,8 @@ impl Parser<'_> {
                     Step::Nothing => {}
                     Step::Finish(end) => return Ok((nodes, end)),
                 },
-                Token::Eof => return Ok((nodes, End::Eof)),
-                other => return self.fail(&format!("unexpected {}", describe(&other))),
+                Token::Eof => return Ok((nodes, Stop::Eof)),
+                other => return self.fail(&format!("unexpected {}", literal::describe(&other))),
             }
         }
     }
@@ -125,7 +126,7 @@ impl Parser<'_> {
             "with" => self.branch("with").map(|b| Step::Node(Node::With(b))),
             "range" => self.branch("range").map(|b| Step::Node(Node::Range(b))),
             "else" => self.otherwise().map(Step::Finish),
-            "end" => self.expect(&Token::Close, "end").map(|()| Step::Finish(End::End)),
+            "end" => self.expect(&Token::Close, "end").map(|()| Step::Finish(Stop::End)),
             "template" => self.template(pos).map(Step::Node),
             "define" => self.define(),
             "block" => self.block(pos).map(Step::Node),
@@ -134,12 +135,12 @@ impl Parser<'_> {
         }
     }
 
-    fn otherwise(&mut self) -> Parsed<End> {
+    fn otherwise(&mut self) -> Parsed<Stop> {
         self.skip_space();
         let end = match self.peek() {
-            Token::Identifier(word) if word == "if" => End::ElseIf,
-            Token::Identifier(word) if word == "with" => End::ElseWith,
-            _ => return self.expect(&Token::Close, "else").map(|()| End::Else),
+            Token::Identifier(word) if word == "if" => Stop::ElseIf,
+            Token::Identifier(word) if word == "with" => Stop::ElseWith,
+            _ => return self.expect(&Token::Close, "else").map(|()| Stop::Else),
         };
         self.advance();
         Ok(end)
@@ -160,17 +161,17 @@ impl Parser<'_> {
         let (body, end) = self.list()?;
         self.loops -= usize::from(word == "range");
         let otherwise = match end {
-            End::End => Vec::new(),
-            End::ElseIf if word == "if" => vec![Node::If(self.branch("if")?)],
-            End::ElseWith if word == "with" => vec![Node::With(self.branch("with")?)],
-            End::Else => {
+            Stop::End => Vec::new(),
+            Stop::ElseIf if word == "if" => vec![Node::If(self.branch("if")?)],
+            Stop::ElseWith if word == "with" => vec![Node::With(self.branch("with")?)],
+            Stop::Else => {
                 let (nodes, end) = self.list()?;
-                if end != End::End {
+                if end != Stop::End {
                     return self.fail(&format!("expected end; found {{{{{end}}}}}"));
                 }
                 nodes
             }
-            End::Eof => return self.fail("unexpected EOF"),
+            Stop::Eof => return self.fail("unexpected EOF"),
             end => return self.fail(&format!("unexpected {{{{{end}}}}} in {word}")),
         };
         self.vars.truncate(scope);
@@ -206,7 +207,7 @@ impl Parser<'_> {
         let outer = std::mem::replace(&mut self.vars, vec!["$".into()]);
         let (body, end) = self.list()?;
         self.vars = outer;
-        if end != End::End {
+        if end != Stop::End {
             return self.fail(&format!("unexpected {{{{{end}}}}} in define clause"));
         }
         self.named.push((name, body));
@@ -382,42 +383,22 @@ impl Parser<'_> {
     }
 
     fn number(&self, text: &str) -> Parsed<OperandKind> {
-        let plain = text.replace('_', "");
-        let (sign, digits) = match plain.strip_prefix('-') {
-            Some(rest) => (-1, rest),
-            None => (1, plain.trim_start_matches('+')),
-        };
-        let lower = digits.to_ascii_lowercase();
-        let int = if let Some(hex) = lower.strip_prefix("0x") {
-            i128::from_str_radix(hex, 16).ok()
-        } else if let Some(octal) = lower.strip_prefix("0o") {
-            i128::from_str_radix(octal, 8).ok()
-        } else if let Some(binary) = lower.strip_prefix("0b") {
-            i128::from_str_radix(binary, 2).ok()
-        } else {
-            lower.parse().ok()
-        };
-        if let Some(int) = int {
-            return Ok(OperandKind::Int(sign * int, text.to_owned()));
-        }
-        match plain.parse::<f64>() {
-            Ok(float) => Ok(OperandKind::Float(float, text.to_owned())),
-            Err(_) => self.fail(&format!("bad number syntax: {}", super::go_quote(text))),
-        }
+        literal::number(text)
+            .map_or_else(|| self.fail(&format!("bad number syntax: {}", super::go_quote(text))), Ok)
     }
 
     fn unquote(&self, text: &str) -> Parsed<String> {
         if let Some(raw) = text.strip_prefix('`') {
             return Ok(raw.trim_end_matches('`').to_owned());
         }
-        unescape(&text[1..text.len() - 1]).map_or_else(|| self.fail("invalid syntax"), Ok)
+        literal::unescape(&text[1..text.len() - 1]).map_or_else(|| self.fail("invalid syntax"), Ok)
     }
 }
 
 enum Step {
     Node(Node),
     Nothing,
-    Finish(End),
+    Finish(Stop),
 }
 
 impl Operand {
@@ -432,97 +413,4 @@ impl Operand {
                 | OperandKind::Str(..)
         )
     }
-}
-
-/// The body of a Go string literal, its escapes resolved.
-fn unescape(body: &str) -> Option<String> {
-    let mut out = String::with_capacity(body.len());
-    let mut chars = body.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        let digits = match chars.next()? {
-            'n' => {
-                out.push('\n');
-                continue;
-            }
-            't' => {
-                out.push('\t');
-                continue;
-            }
-            'r' => {
-                out.push('\r');
-                continue;
-            }
-            'a' => {
-                out.push('\x07');
-                continue;
-            }
-            'b' => {
-                out.push('\x08');
-                continue;
-            }
-            'v' => {
-                out.push('\x0b');
-                continue;
-            }
-            'f' => {
-                out.push('\x0c');
-                continue;
-            }
-            c @ ('\\' | '"' | '\'') => {
-                out.push(c);
-                continue;
-            }
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            _ => return None,
-        };
-        let hex: String = chars.by_ref().take(digits).collect();
-        out.push(char::from_u32(u32::from_str_radix(&hex, 16).ok()?)?);
-    }
-    Some(out)
-}
-
-/// A token as Go's messages show it.
-fn describe(token: &Token) -> String {
-    let quote = super::go_quote;
-    match token {
-        Token::Text(text) => quote(text),
-        Token::Open => quote("{{"),
-        Token::Close => quote("}}"),
-        Token::Space => quote(" "),
-        Token::Dot => "<.>".into(),
-        Token::Field(name) => format!("<.{name}>"),
-        Token::Variable(name) => quote(name),
-        Token::Identifier(word) if is_keyword(word) => format!("<{word}>"),
-        Token::Identifier(word) => quote(word),
-        Token::Number(text) | Token::Char(text) | Token::Str(text) | Token::RawStr(text) => quote(text),
-        Token::Declare => quote(":="),
-        Token::Assign => quote("="),
-        Token::Pipe => quote("|"),
-        Token::Comma => quote(","),
-        Token::LeftParen => quote("("),
-        Token::RightParen => quote(")"),
-        Token::Eof => "EOF".into(),
-    }
-}
-
-fn is_keyword(word: &str) -> bool {
-    matches!(
-        word,
-        "if" | "with"
-            | "range"
-            | "else"
-            | "end"
-            | "template"
-            | "define"
-            | "block"
-            | "break"
-            | "continue"
-            | "nil"
-    )
 }

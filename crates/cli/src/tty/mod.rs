@@ -32,10 +32,10 @@ impl Drop for Raw {
 
 /// Leaves raw mode, if it was entered. Called also where destructors do not run: before the process ends itself.
 pub fn restore() {
-    if let Some(settings) = SAVED.lock().ok().and_then(|mut saved| saved.take()) {
-        if tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &settings).is_err() {
-            // The terminal is gone: there is nothing left to restore.
-        }
+    let saved = SAVED.lock().ok().and_then(|mut saved| saved.take());
+    let restored = saved.map(|settings| tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &settings));
+    if let Some(Err(_gone)) = restored {
+        // Without a terminal there is nothing to restore.
     }
 }
 

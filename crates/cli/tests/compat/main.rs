@@ -151,6 +151,7 @@ fn inspect() {
         &["container", "inspect", "web"],
         &["inspect", "web", "nope"],
         &["inspect", "nope"],
+        &["inspect", "-f", "{{.ID}}", "nope"],
         &["container", "inspect", "nope"],
         &["inspect", "--type", "container", "nope"],
         &["inspect", "-f", "{{.State.Status}} {{.State.Pid}} {{.Config.Env}} {{.Config.Labels}}", "web"],
@@ -395,15 +396,14 @@ fn contexts() {
     let play = |program: &Path| {
         let config = bench.dir.path().join("config");
         drop(std::fs::remove_dir_all(&config));
-        let outputs = lines.map(|words| {
+        lines.map(|words| {
             let out = bench.run(program, words);
             (
                 String::from_utf8_lossy(&out.stdout).into_owned(),
                 String::from_utf8_lossy(&out.stderr).into_owned(),
                 out.status.code(),
             )
-        });
-        outputs
+        })
     };
     let (theirs, mine) = (play(&bench.docker), play(&bench.ours));
     for (words, (mine, theirs)) in lines.iter().zip(mine.iter().zip(&theirs)) {

@@ -180,19 +180,24 @@ pub async fn unpack(mut chunks: Chunks, placement: Placement, old_base: String) 
 fn extract(reader: impl Read, placement: &Placement, old_base: &str) -> Result<(), Error> {
     let fail = || Error::io("unpack the archive");
     let directory = Path::new(&placement.directory);
+    let mut old_base = old_base.to_owned();
     let mut archive = tar::Archive::new(reader);
     archive.set_preserve_permissions(true);
-    for entry in archive.entries().map_err(fail())? {
+    for (i, entry) in archive.entries().map_err(fail())?.enumerate() {
         let mut entry = entry.map_err(fail())?;
         let name = entry.path().map_err(fail())?.to_string_lossy().into_owned();
-        let name = rebase(&name, old_base, &placement.base);
+        if i == 0 && old_base == "." && entry.header().entry_type().is_dir() {
+            // Of `DIR/.` the root is called `.` by docker's engine, and by its name by others.
+            old_base = super::plan::base(name.trim_start_matches("./"));
+        }
+        let name = rebase(&name, &old_base, &placement.base);
         if name.trim_matches('/').is_empty() {
             continue;
         }
         let target = inside(directory, &name)?;
         if entry.header().entry_type().is_hard_link() {
             let link = entry.link_name().map_err(fail())?.unwrap_or_default().to_string_lossy().into_owned();
-            hard_link(&inside(directory, &rebase(&link, old_base, &placement.base))?, &target)?;
+            hard_link(&inside(directory, &rebase(&link, &old_base, &placement.base))?, &target)?;
         } else {
             entry.unpack(&target).map_err(Error::file("unpack", &target))?;
         }
@@ -270,6 +275,18 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("e").join("x".repeat(150))).unwrap(), b"deep");
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(dir.path().join("e/a")).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn contents_only_whatever_the_root_is_called() {
+        for root in ["d", "."] {
+            let dir = tempfile::tempdir().unwrap();
+            let tar = archive(&[(&format!("{root}/"), ""), (&format!("{root}/a"), "hello")]);
+            let placement =
+                Placement { directory: dir.path().to_string_lossy().into_owned(), base: "e".into() };
+            extract(&tar[..], &placement, ".").unwrap();
+            assert_eq!(std::fs::read(dir.path().join("e/a")).unwrap(), b"hello", "{root}");
+        }
     }
 
     #[test]
