@@ -165,7 +165,7 @@ fn plant(root: &Path, nodes: &[(String, Node)]) {
 #[test]
 fn what_is_packed_is_what_is_unpacked() {
     testing::in_userns("unpack::tests::differential::what_is_packed_is_what_is_unpacked", || {
-        let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
         proptest!(config, |(nodes in tree())| {
             let (source, copy) = (target(), target());
             plant(source.path(), &nodes);
