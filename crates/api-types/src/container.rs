@@ -27,7 +27,7 @@ pub struct ContainerConfig {
     /// Close stdin when the first attached client goes.
     pub stdin_once: bool,
     /// `NAME=value`; `NAME` alone takes the variable away.
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub env: Vec<String>,
     /// None: the image's. Empty: nothing.
     #[serde(deserialize_with = "go::opt_str_slice")]
@@ -38,7 +38,7 @@ pub struct ContainerConfig {
     pub args_escaped: bool,
     pub image: String,
     /// Paths in the container that get an anonymous volume.
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub volumes: Set,
     pub working_dir: String,
     /// None: the image's. Empty: none, and the image's command is dropped too.
@@ -50,7 +50,7 @@ pub struct ContainerConfig {
     #[serde(skip_serializing_if = "is_zero")]
     pub mac_address: String,
     /// Go leaves `omitempty` off here at API 1.51: `null` when there are none.
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub on_build: Vec<String>,
     pub labels: Map<String>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -198,7 +198,7 @@ pub struct ContainerUpdateRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ContainerUpdateResponse {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub warnings: Vec<String>,
 }
 
@@ -251,7 +251,7 @@ pub struct PathStat {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ContainersPruneReport {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub containers_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }

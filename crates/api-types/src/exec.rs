@@ -17,10 +17,10 @@ pub struct ExecCreateRequest {
     pub attach_stderr: bool,
     pub attach_stdout: bool,
     pub detach_keys: String,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub env: Vec<String>,
     pub working_dir: String,
-    #[serde(serialize_with = "go::list", deserialize_with = "go::str_slice")]
+    #[serde(serialize_with = "go::list::serialize", deserialize_with = "go::str_slice")]
     pub cmd: Vec<String>,
     /// Deprecated, ignored by Docker: detaching is decided by the start request.
     pub detach: bool,
@@ -72,7 +72,7 @@ pub struct ExecInspect {
 pub struct ExecProcessConfig {
     pub tty: bool,
     pub entrypoint: String,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub arguments: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,

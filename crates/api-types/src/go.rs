@@ -2,7 +2,7 @@
 
 mod de;
 
-use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::{Error, Value};
 use std::collections::BTreeMap;
 
@@ -31,26 +31,57 @@ pub fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// For `serialize_with`: an empty list is Go's nil slice, `null`.
-pub fn list<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
-}
+/// For `with`: an empty list is Go's nil slice, `null`.
+pub mod list {
+    use super::*;
 
-/// For `serialize_with`: an empty map is Go's nil map, `null`.
-pub fn map<V: Serialize, S: Serializer>(map: &Map<V>, serializer: S) -> Result<S::Ok, S::Error> {
-    if map.is_empty() { serializer.serialize_none() } else { map.serialize(serializer) }
-}
-
-/// For `serialize_with`: a map of lists in which an empty list is `null` (`nat.PortMap`).
-pub fn map_of_lists<T: Serialize, S: Serializer>(
-    map: &Map<Vec<T>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut out = serializer.serialize_map(Some(map.len()))?;
-    for (key, list) in map {
-        out.serialize_entry(key, &(!list.is_empty()).then_some(list))?;
+    pub fn serialize<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
     }
-    out.end()
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    }
+}
+
+/// For `with`: an empty map is Go's nil map, `null`.
+pub mod map {
+    use super::*;
+
+    pub fn serialize<V: Serialize, S: Serializer>(map: &Map<V>, serializer: S) -> Result<S::Ok, S::Error> {
+        if map.is_empty() { serializer.serialize_none() } else { map.serialize(serializer) }
+    }
+
+    pub fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Map<V>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    }
+}
+
+/// For `with`: a map of lists in which an empty list is `null` (`nat.PortMap`).
+pub mod map_of_lists {
+    use super::*;
+
+    pub fn serialize<T: Serialize, S: Serializer>(
+        map: &Map<Vec<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_map(Some(map.len()))?;
+        for (key, list) in map {
+            out.serialize_entry(key, &(!list.is_empty()).then_some(list))?;
+        }
+        out.end()
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Map<Vec<T>>, D::Error> {
+        let map: Option<Map<Option<Vec<T>>>> = Option::deserialize(deserializer)?;
+        Ok(map.unwrap_or_default().into_iter().map(|(key, list)| (key, list.unwrap_or_default())).collect())
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,14 +101,12 @@ impl OneOrMany {
 }
 
 /// For `deserialize_with`: moby's `strslice.StrSlice`, a list of strings that may also be one string.
-pub fn str_slice<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub fn str_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(opt_str_slice(deserializer)?.unwrap_or_default())
 }
 
 /// As [`str_slice`], where nil (none) and empty differ.
-pub fn opt_str_slice<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
+pub fn opt_str_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
         value => OneOrMany::deserialize(value)

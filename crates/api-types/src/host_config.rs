@@ -15,47 +15,47 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "PascalCase", default)]
 pub struct HostConfig {
     /// `source:target[:options]`
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub binds: Vec<String>,
     #[serde(rename = "ContainerIDFile")]
     pub container_id_file: String,
     pub log_config: LogConfig,
     /// `default`, `bridge`, `host`, `none`, `container:NAME`, or a network.
     pub network_mode: String,
-    #[serde(serialize_with = "go::map_of_lists")]
+    #[serde(with = "go::map_of_lists")]
     pub port_bindings: PortMap,
     pub restart_policy: RestartPolicy,
     pub auto_remove: bool,
     pub volume_driver: String,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub volumes_from: Vec<String>,
     /// Rows, columns.
     pub console_size: [u32; 2],
     #[serde(skip_serializing_if = "is_zero")]
     pub annotations: Map<String>,
 
-    #[serde(serialize_with = "go::list", deserialize_with = "go::str_slice")]
+    #[serde(serialize_with = "go::list::serialize", deserialize_with = "go::str_slice")]
     pub cap_add: Vec<String>,
-    #[serde(serialize_with = "go::list", deserialize_with = "go::str_slice")]
+    #[serde(serialize_with = "go::list::serialize", deserialize_with = "go::str_slice")]
     pub cap_drop: Vec<String>,
     pub cgroupns_mode: String,
     pub dns: Vec<String>,
     pub dns_options: Vec<String>,
     pub dns_search: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub extra_hosts: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub group_add: Vec<String>,
     pub ipc_mode: String,
     pub cgroup: String,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub links: Vec<String>,
     pub oom_score_adj: i64,
     pub pid_mode: String,
     pub privileged: bool,
     pub publish_all_ports: bool,
     pub readonly_rootfs: bool,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub security_opt: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub storage_opt: Map<String>,
@@ -96,9 +96,9 @@ pub struct HostConfig {
     pub cpuset_cpus: String,
     pub cpuset_mems: String,
     pub devices: Vec<DeviceMapping>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub device_cgroup_rules: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub device_requests: Vec<DeviceRequest>,
     /// Bytes. Read from old clients, refused by the engine when set.
     #[serde(skip_serializing_if = "is_zero")]
@@ -177,12 +177,12 @@ pub struct DeviceRequest {
     pub driver: String,
     /// -1 is all.
     pub count: i64,
-    #[serde(rename = "DeviceIDs", serialize_with = "go::list")]
+    #[serde(rename = "DeviceIDs", with = "go::list")]
     pub device_ids: Vec<String>,
     /// Any of these sets of which all are needed.
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub capabilities: Vec<Vec<String>>,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub options: Map<String>,
 }
 

@@ -16,7 +16,7 @@ pub struct ImageSummary {
     /// Seconds since 1970.
     pub created: i64,
     pub id: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub labels: Map<String>,
     pub parent_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,16 +77,16 @@ pub struct ImageConfig {
     pub user: String,
     #[serde(skip_serializing_if = "is_zero")]
     pub exposed_ports: Set,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub env: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub entrypoint: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub cmd: Vec<String>,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub volumes: Set,
     pub working_dir: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub labels: Map<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub stop_signal: String,
@@ -94,7 +94,7 @@ pub struct ImageConfig {
     pub args_escaped: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthConfig>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub on_build: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub shell: Vec<String>,
@@ -157,7 +157,7 @@ pub struct HistoryItem {
     /// `<missing>` where no image has that history.
     pub id: String,
     pub size: i64,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub tags: Vec<String>,
 }
 
@@ -174,7 +174,7 @@ pub struct ImageDeleteItem {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImagesPruneReport {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub images_deleted: Vec<ImageDeleteItem>,
     pub space_reclaimed: u64,
 }

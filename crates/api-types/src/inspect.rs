@@ -32,7 +32,7 @@ pub struct ContainerInspect {
     pub mount_label: String,
     pub process_label: String,
     pub app_armor_profile: String,
-    #[serde(rename = "ExecIDs", serialize_with = "go::list")]
+    #[serde(rename = "ExecIDs", with = "go::list")]
     pub exec_ids: Vec<String>,
     pub host_config: HostConfig,
     pub graph_driver: DriverData,
@@ -73,7 +73,7 @@ pub struct Health {
     pub status: String,
     pub failing_streak: i64,
     /// Oldest first.
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub log: Vec<HealthcheckResult>,
 }
 
@@ -90,7 +90,7 @@ pub struct HealthcheckResult {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DriverData {
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub data: Map<String>,
     pub name: String,
 }
@@ -103,16 +103,16 @@ pub struct NetworkSettings {
     #[serde(rename = "SandboxID")]
     pub sandbox_id: String,
     pub sandbox_key: String,
-    #[serde(serialize_with = "go::map_of_lists")]
+    #[serde(with = "go::map_of_lists")]
     pub ports: PortMap,
     pub hairpin_mode: bool,
     #[serde(rename = "LinkLocalIPv6Address")]
     pub link_local_ipv6_address: String,
     #[serde(rename = "LinkLocalIPv6PrefixLen")]
     pub link_local_ipv6_prefix_len: i64,
-    #[serde(rename = "SecondaryIPAddresses", serialize_with = "go::list")]
+    #[serde(rename = "SecondaryIPAddresses", with = "go::list")]
     pub secondary_ip_addresses: Vec<Address>,
-    #[serde(rename = "SecondaryIPv6Addresses", serialize_with = "go::list")]
+    #[serde(rename = "SecondaryIPv6Addresses", with = "go::list")]
     pub secondary_ipv6_addresses: Vec<Address>,
     #[serde(rename = "EndpointID")]
     pub endpoint_id: String,

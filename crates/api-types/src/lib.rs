@@ -5,7 +5,8 @@
 //! * **Reading** ([`go::from_slice`], [`go::from_value`]): an absent field and `null` are the type's zero value, unknown
 //!   fields are skipped, and field names match without regard to case.
 //! * **Writing**: a field is always written, with its zero value if need be, unless Go's tag says `omitempty`. An empty
-//!   list or map that Go leaves nil is written as `null` ([`go::list`], [`go::map`]); a few are always `[]` or `{}`.
+//!   list or map that Go leaves nil is written as `null` ([`mod@go::list`], [`mod@go::map`]); a few are always `[]` or `{}`.
+//!   What was written so is also read back by serde's own rules, because the engine stores some of these structures.
 //! * A Go pointer is an `Option` (`null`, or absent with `omitempty`).
 //!
 //! Structures are grouped by resource. They carry no behaviour beyond their zero values and no validation: the engine

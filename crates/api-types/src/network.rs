@@ -27,13 +27,13 @@ pub struct NetworkingConfig {
 pub struct EndpointSettings {
     #[serde(rename = "IPAMConfig")]
     pub ipam_config: Option<EndpointIpamConfig>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub links: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub aliases: Vec<String>,
     /// In a request (since 1.44) the wanted one.
     pub mac_address: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub driver_opts: Map<String>,
     /// Which endpoint gives the default route: the highest.
     pub gw_priority: i64,
@@ -52,7 +52,7 @@ pub struct EndpointSettings {
     pub global_ipv6_address: String,
     #[serde(rename = "GlobalIPv6PrefixLen")]
     pub global_ipv6_prefix_len: i64,
-    #[serde(rename = "DNSNames", serialize_with = "go::list")]
+    #[serde(rename = "DNSNames", with = "go::list")]
     pub dns_names: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ pub struct Network {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Ipam {
     pub driver: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub options: Map<String>,
     pub config: Vec<IpamConfig>,
 }
@@ -158,9 +158,9 @@ pub struct NetworkCreateRequest {
     pub ingress: bool,
     pub config_only: bool,
     pub config_from: Option<ConfigReference>,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub options: Map<String>,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub labels: Map<String>,
 }
 
@@ -189,6 +189,6 @@ pub struct NetworkDisconnectRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct NetworksPruneReport {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub networks_deleted: Vec<String>,
 }

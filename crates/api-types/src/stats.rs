@@ -86,21 +86,21 @@ pub struct MemoryStats {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BlkioStats {
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_service_bytes_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_serviced_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_queue_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_service_time_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_wait_time_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_merged_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub io_time_recursive: Vec<BlkioStatEntry>,
-    #[serde(serialize_with = "list")]
+    #[serde(with = "list")]
     pub sectors_recursive: Vec<BlkioStatEntry>,
 }
 

@@ -62,7 +62,7 @@ pub struct SystemInfo {
     #[serde(rename = "NCPU")]
     pub n_cpu: i64,
     pub mem_total: i64,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub generic_resources: Vec<serde_json::Value>,
     pub docker_root_dir: String,
     pub http_proxy: String,
@@ -90,7 +90,7 @@ pub struct SystemInfo {
     pub firewall_backend: Option<FirewallInfo>,
     #[serde(rename = "CDISpecDirs")]
     pub cdi_spec_dirs: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub warnings: Vec<String>,
 }
 
@@ -98,13 +98,13 @@ pub struct SystemInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PluginsInfo {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub volume: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub network: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub authorization: Vec<String>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub log: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ pub struct SwarmInfo {
     pub local_node_state: String,
     pub control_available: bool,
     pub error: String,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub remote_managers: Vec<serde_json::Value>,
 }
 
@@ -212,7 +212,7 @@ pub struct DiskUsage {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct BuildPruneReport {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub caches_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }

@@ -10,11 +10,11 @@ pub struct Volume {
     #[serde(skip_serializing_if = "is_zero")]
     pub created_at: String,
     pub driver: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub labels: Map<String>,
     pub mountpoint: String,
     pub name: String,
-    #[serde(serialize_with = "go::map")]
+    #[serde(with = "go::map")]
     pub options: Map<String>,
     /// Always `local` here.
     pub scope: String,
@@ -55,14 +55,14 @@ pub struct VolumeCreateRequest {
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumeList {
     pub volumes: Vec<Volume>,
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumesPruneReport {
-    #[serde(serialize_with = "go::list")]
+    #[serde(with = "go::list")]
     pub volumes_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }
