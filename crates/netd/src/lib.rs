@@ -19,6 +19,7 @@ mod args;
 pub mod client;
 mod control;
 mod dns;
+pub mod fuzzing;
 mod inward;
 mod pipes;
 mod poll;

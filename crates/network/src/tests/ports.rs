@@ -182,11 +182,23 @@ fn conflicts_read_as_dockers_and_leave_nothing() {
 #[test]
 fn privileged_ports_name_the_three_ways_out() {
     testing::in_userns("tests::ports::privileged_ports_name_the_three_ways_out", || {
-        let host = Host::new();
-        // In this namespace the test may bind any port, which a user on a real host may not.
+        host_network();
         std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024").unwrap();
-        let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 80, 80)]);
-        assert_eq!(sandbox.ports[0].host_port, 80);
+        let (router, ()) = netns::create(|| Ok(())).unwrap();
+        let run = short_directory();
+        let mut config = config(&RunLayout::new(run.path()), &router, OutwardChoice::None);
+        // On a real host the forwarder has no privilege over the host's network namespace, as root here has.
+        let netd = std::mem::replace(&mut config.netd.path, "setpriv".into());
+        config.netd.args =
+            vec!["--bounding-set=-net_bind_service".into(), "--inh-caps=-net_bind_service".into(), netd.into()];
+        let networks = Networks::open(config, &Store::in_memory().unwrap()).unwrap();
+        let wanted = request(&["bridge"], &[port(Protocol::Tcp, 80, 80)]);
+        let text = networks.start(wanted).unwrap_err().to_string();
+        let expected = "cannot expose privileged port 80, you can add 'net.ipv4.ip_unprivileged_port_start=80' to \
+                        /etc/sysctl.conf (currently 1024), or set CAP_NET_BIND_SERVICE on the lichen binary, or choose a \
+                        larger port number (>= 1024): listen tcp4 0.0.0.0:80: bind: permission denied";
+        assert!(text.ends_with(expected), "{text}");
+        networks.shutdown().unwrap();
     });
 }
 
