@@ -5,7 +5,7 @@ use e2e::Engine;
 fn engine() -> Engine {
     let engine = Engine::start();
     engine.load("busybox");
-    engine.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["run", "-d", "--name", "c1", "busybox", "sleep", "1000"]).ok();
     engine
 }
 
@@ -14,14 +14,14 @@ fn it_prints_fails_and_reads_as_a_command_does() {
     let engine = engine();
     for client in ["docker", "lichen"] {
         let run = |args: &[&str]| if client == "docker" { engine.docker(args) } else { engine.lichen(args) };
-        run(&["exec", "c", "sh", "-c", "echo out; echo err >&2; exit 5"])
+        run(&["exec", "c1", "sh", "-c", "echo out; echo err >&2; exit 5"])
             .exits(5)
             .prints("out")
             .complains("err");
-        run(&["exec", "c", "nope"]).exits(127).complains("executable file not found in $PATH");
-        run(&["exec", "c", "/etc/passwd"]).exits(126).complains("permission denied");
+        run(&["exec", "c1", "nope"]).exits(127).complains("executable file not found in $PATH");
+        run(&["exec", "c1", "/etc/passwd"]).exits(126).complains("permission denied");
         run(&["exec", "nope", "true"]).exits(1).complains("No such container: nope");
-        engine.with_input(client, &["exec", "-i", "c", "wc", "-c"], &[b'x'; 200_000]).ok().prints("200000");
+        engine.with_input(client, &["exec", "-i", "c1", "wc", "-c"], &[b'x'; 200_000]).ok().prints("200000");
     }
 }
 
@@ -37,7 +37,7 @@ fn user_environment_and_directory_are_as_asked() {
             "/var/www",
             "-e",
             "A=1",
-            "c",
+            "c1",
             "sh",
             "-c",
             "id -un; pwd; echo $A; echo $HOME",
@@ -45,18 +45,18 @@ fn user_environment_and_directory_are_as_asked() {
         .ok()
         .prints("www-data\n/var/www\n1\n/var/www");
     engine
-        .docker(&["exec", "-u", "nobodyatall", "c", "true"])
+        .docker(&["exec", "-u", "nobodyatall", "c1", "true"])
         .exits(126)
         .complains("unable to find user nobodyatall");
-    engine.docker(&["exec", "-w", "/nope", "c", "true"]).complains("/nope");
+    engine.docker(&["exec", "-w", "/nope", "c1", "true"]).complains("/nope");
 }
 
 #[test]
 fn it_is_in_all_of_the_containers_namespaces_with_the_same_powers() {
     let engine = engine();
     let script = "for n in mnt pid net ipc uts cgroup user; do readlink /proc/self/ns/$n; done; grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status";
-    let init = engine.docker(&["exec", "c", "sh", "-c", &script.replace("self", "1")]).ok();
-    let exec = engine.docker(&["exec", "c", "sh", "-c", script]).ok();
+    let init = engine.docker(&["exec", "c1", "sh", "-c", &script.replace("self", "1")]).ok();
+    let exec = engine.docker(&["exec", "c1", "sh", "-c", script]).ok();
     assert_eq!(init.stdout, exec.stdout);
     assert!(
         exec.stdout.contains("CapInh:\t0000000000000000") && exec.stdout.contains("Seccomp:\t2"),
@@ -68,7 +68,7 @@ fn it_is_in_all_of_the_containers_namespaces_with_the_same_powers() {
 fn privileged_exec_has_more_powers_than_the_container() {
     let engine = engine();
     let caps = |args: &[&str]| {
-        engine.docker(&[args, &["c", "grep", "CapEff", "/proc/self/status"]].concat()).ok().text().to_owned()
+        engine.docker(&[args, &["c1", "grep", "CapEff", "/proc/self/status"]].concat()).ok().text().to_owned()
     };
     assert_eq!(caps(&["exec"]), "CapEff:\t00000000a80425fb");
     assert_eq!(caps(&["exec", "--privileged"]), "CapEff:\t000001ffffffffff");
@@ -77,17 +77,17 @@ fn privileged_exec_has_more_powers_than_the_container() {
 #[test]
 fn a_detached_exec_goes_on_and_its_exit_is_recorded() {
     let engine = engine();
-    engine.docker(&["exec", "-d", "c", "sh", "-c", "sleep 0.2; echo done > /tmp/mark"]).ok();
+    engine.docker(&["exec", "-d", "c1", "sh", "-c", "sleep 0.2; echo done > /tmp/mark"]).ok();
     e2e::wait_until("the mark", || {
-        (engine.docker(&["exec", "c", "cat", "/tmp/mark"]).text() == "done").then_some(())
+        (engine.docker(&["exec", "c1", "cat", "/tmp/mark"]).text() == "done").then_some(())
     });
 }
 
 #[test]
 fn top_shows_the_containers_processes() {
     let engine = engine();
-    let top = engine.docker(&["top", "c"]).ok();
+    let top = engine.docker(&["top", "c1"]).ok();
     assert!(top.stdout.lines().next().is_some_and(|l| l.starts_with("UID")), "{top}");
     assert!(top.stdout.contains("sleep 1000"), "{top}");
-    engine.lichen(&["top", "c", "-o", "pid,args"]).ok();
+    engine.lichen(&["top", "c1", "-o", "pid,args"]).ok();
 }

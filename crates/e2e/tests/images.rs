@@ -19,10 +19,10 @@ fn an_archive_is_loaded_listed_tagged_and_removed() {
         assert_eq!(names, ["alpine:3.10", "alpine:latest", "registry.example:5000/team/app:v1"]);
     }
     engine.docker(&["rmi", "alpine:3.10"]).ok().prints("Untagged: alpine:3.10");
-    engine.docker(&["run", "--name", "c", "alpine", "true"]).ok();
+    engine.docker(&["run", "--name", "c1", "alpine", "true"]).ok();
     let id = engine.docker(&["images", "-q", "alpine"]).ok().text().to_owned();
     engine.docker(&["rmi", &id]).exits(1).complains("conflict: unable to delete");
-    engine.docker(&["rm", "c"]).ok();
+    engine.docker(&["rm", "c1"]).ok();
     engine.docker(&["rmi", "-f", &id]).ok();
     engine.docker(&["images", "-q"]).ok().prints("");
 }
@@ -48,22 +48,22 @@ fn commit_export_import_and_diff_carry_a_containers_changes() {
         .docker(&[
             "run",
             "--name",
-            "c",
+            "c1",
             "busybox",
             "sh",
             "-c",
             "echo new > /new; rm /etc/profile; echo x >> /etc/group",
         ])
         .ok();
-    let diff = engine.docker(&["diff", "c"]).ok();
+    let diff = engine.docker(&["diff", "c1"]).ok();
     let mut lines: Vec<_> = diff.text().lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["A /new", "C /etc", "C /etc/group", "D /etc/profile"]);
-    engine.docker(&["commit", "-c", "CMD [\"cat\",\"/new\"]", "c", "mine"]).ok();
+    engine.docker(&["commit", "-c", "CMD [\"cat\",\"/new\"]", "c1", "mine"]).ok();
     engine.docker(&["run", "--rm", "mine"]).ok().prints("new");
     engine.docker(&["run", "--rm", "mine", "ls", "/etc/profile"]).exits(1);
     let file = engine.host().path("flat.tar");
-    engine.docker(&["export", "-o", file.to_str().unwrap(), "c"]).ok();
+    engine.docker(&["export", "-o", file.to_str().unwrap(), "c1"]).ok();
     engine.docker(&["import", "-c", "CMD cat /new", file.to_str().unwrap(), "flat:1"]).ok();
     engine.docker(&["run", "--rm", "flat:1"]).ok().prints("new");
 }

@@ -15,53 +15,55 @@ fn state(engine: &Engine, name: &str) -> String {
 #[test]
 fn create_start_stop_start_rm() {
     let engine = engine();
-    engine.docker(&["create", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    assert_eq!(state(&engine, "c"), "created");
-    engine.docker(&["start", "c"]).ok().prints("c");
-    assert_eq!(state(&engine, "c"), "running");
-    engine.docker(&["stop", "-t", "1", "c"]).ok();
-    assert_eq!(state(&engine, "c"), "exited");
-    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "c"]).ok().prints("137");
-    engine.docker(&["start", "c"]).ok();
-    assert_eq!(state(&engine, "c"), "running");
+    engine.docker(&["create", "--name", "c1", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(state(&engine, "c1"), "created");
+    engine.docker(&["start", "c1"]).ok().prints("c1");
+    assert_eq!(state(&engine, "c1"), "running");
+    engine.docker(&["stop", "-t", "1", "c1"]).ok();
+    assert_eq!(state(&engine, "c1"), "exited");
+    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "c1"]).ok().prints("137");
+    engine.docker(&["start", "c1"]).ok();
+    assert_eq!(state(&engine, "c1"), "running");
     engine
-        .docker(&["rm", "c"])
+        .docker(&["rm", "c1"])
         .exits(1)
         .complains("container is running: stop the container before removing or force remove");
-    engine.docker(&["rm", "-f", "c"]).ok();
-    engine.docker(&["inspect", "c"]).exits(1).complains("No such object: c");
+    engine.docker(&["rm", "-f", "c1"]).ok();
+    engine.docker(&["inspect", "c1"]).exits(1).complains("No such object: c1");
 }
 
 #[test]
 fn a_stop_signal_is_delivered_and_its_handler_decides_the_exit_code() {
     let engine = engine();
     let script = "trap 'echo bye; exit 3' USR1; while :; do sleep 0.05; done";
-    engine.docker(&["run", "-d", "--name", "c", "--stop-signal", "USR1", "busybox", "sh", "-c", script]).ok();
-    engine.docker(&["stop", "c"]).ok();
-    engine.docker(&["wait", "c"]).ok().prints("3");
-    engine.docker(&["logs", "c"]).ok().prints("bye");
+    engine
+        .docker(&["run", "-d", "--name", "c1", "--stop-signal", "USR1", "busybox", "sh", "-c", script])
+        .ok();
+    engine.docker(&["stop", "c1"]).ok();
+    engine.docker(&["wait", "c1"]).ok().prints("3");
+    engine.docker(&["logs", "c1"]).ok().prints("bye");
 }
 
 #[test]
 fn kill_sends_the_signal_asked_for() {
     let engine = engine();
-    engine.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    engine.docker(&["kill", "-s", "NOPE", "c"]).exits(1).complains("nvalid signal: NOPE");
-    engine.docker(&["kill", "c"]).ok();
-    engine.docker(&["wait", "c"]).ok().prints("137");
-    engine.docker(&["kill", "c"]).exits(1).complains("is not running");
+    engine.docker(&["run", "-d", "--name", "c1", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["kill", "-s", "NOPE", "c1"]).exits(1).complains("nvalid signal: NOPE");
+    engine.docker(&["kill", "c1"]).ok();
+    engine.docker(&["wait", "c1"]).ok().prints("137");
+    engine.docker(&["kill", "c1"]).exits(1).complains("is not running");
 }
 
 #[test]
 fn a_name_is_taken_once_and_can_be_changed() {
     let engine = engine();
-    engine.docker(&["create", "--name", "a", "busybox"]).ok();
+    engine.docker(&["create", "--name", "a1", "busybox"]).ok();
     engine
-        .docker(&["create", "--name", "a", "busybox"])
+        .docker(&["create", "--name", "a1", "busybox"])
         .exits(1)
-        .complains("Conflict. The container name \"/a\" is already in use");
-    engine.docker(&["rename", "a", "b"]).ok();
-    engine.docker(&["create", "--name", "a", "busybox"]).ok();
+        .complains("Conflict. The container name \"/a1\" is already in use");
+    engine.docker(&["rename", "a1", "b1"]).ok();
+    engine.docker(&["create", "--name", "a1", "busybox"]).ok();
     engine.docker(&["create", "--name", "/!", "busybox"]).exits(1).complains("Invalid container name");
 }
 
@@ -73,7 +75,7 @@ fn a_container_on_failure_is_restarted_as_often_as_asked() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--restart",
             "on-failure:2",
             "busybox",
@@ -83,10 +85,10 @@ fn a_container_on_failure_is_restarted_as_often_as_asked() {
         ])
         .ok();
     wait_until("it gave up", || {
-        let seen = engine.docker(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "c"]).ok();
+        let seen = engine.docker(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "c1"]).ok();
         (seen.text() == "exited 2").then_some(())
     });
-    let log = engine.docker(&["logs", "c"]).ok();
+    let log = engine.docker(&["logs", "c1"]).ok();
     assert_eq!(log.stdout.lines().count(), 3, "{log}");
 }
 
@@ -98,7 +100,7 @@ fn a_health_check_turns_a_container_healthy_and_unhealthy() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--health-cmd",
             "test -e /ok",
             "--health-interval",
@@ -111,38 +113,39 @@ fn a_health_check_turns_a_container_healthy_and_unhealthy() {
             "touch /ok; sleep 1000",
         ])
         .ok();
-    let health = || engine.docker(&["inspect", "-f", "{{.State.Health.Status}}", "c"]).ok().text().to_owned();
+    let health =
+        || engine.docker(&["inspect", "-f", "{{.State.Health.Status}}", "c1"]).ok().text().to_owned();
     wait_until("healthy", || (health() == "healthy").then_some(()));
-    engine.docker(&["exec", "c", "rm", "/ok"]).ok();
+    engine.docker(&["exec", "c1", "rm", "/ok"]).ok();
     wait_until("unhealthy", || (health() == "unhealthy").then_some(()));
     let ps =
         engine.docker(&["ps", "--filter", "health=unhealthy", "--format", "{{.Names}} {{.Status}}"]).ok();
-    assert!(ps.text().starts_with("c Up ") && ps.text().ends_with("(unhealthy)"), "{ps}");
+    assert!(ps.text().starts_with("c1 Up ") && ps.text().ends_with("(unhealthy)"), "{ps}");
 }
 
 #[test]
 fn init_reaps_orphans_and_passes_signals_on() {
     let engine = engine();
-    engine.docker(&["run", "-d", "--name", "c", "--init", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["run", "-d", "--name", "c1", "--init", "busybox", "sleep", "1000"]).ok();
     engine
         .docker(&[
             "exec",
-            "c",
+            "c1",
             "sh",
             "-c",
             "(sleep 0.1 &) ; sleep 0.3; ps -o stat,args | grep -c '^Z' || true",
         ])
         .ok()
         .prints("0");
-    engine.docker(&["stop", "-t", "10", "c"]).ok();
-    engine.docker(&["wait", "c"]).ok().prints("143");
+    engine.docker(&["stop", "-t", "10", "c1"]).ok();
+    engine.docker(&["wait", "c1"]).ok().prints("143");
 }
 
 #[test]
 fn events_tell_the_story_of_a_container() {
     let engine = engine();
-    engine.docker(&["run", "--name", "c", "busybox", "true"]).ok();
-    engine.docker(&["rm", "c"]).ok();
+    engine.docker(&["run", "--name", "c1", "busybox", "true"]).ok();
+    engine.docker(&["rm", "c1"]).ok();
     let until = engine
         .docker(&[
             "events",
@@ -151,7 +154,7 @@ fn events_tell_the_story_of_a_container() {
             "--until",
             "0s",
             "--filter",
-            "container=c",
+            "container=c1",
             "--format",
             "{{.Action}}",
         ])

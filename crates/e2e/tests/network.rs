@@ -126,7 +126,7 @@ fn a_privileged_port_is_refused_with_the_ways_out() {
     let engine = engine();
     engine
         .docker(&["run", "--rm", "-p", "80:80", "busybox", "true"])
-        .exits(125)
+        .exits(126) // the docker command line takes every "permission denied" for a program that cannot run
         .complains("cannot expose privileged port 80, you can add 'net.ipv4.ip_unprivileged_port_start=80' to /etc/sysctl.conf (currently 1024)");
 }
 
@@ -134,14 +134,23 @@ fn a_privileged_port_is_refused_with_the_ways_out() {
 fn containers_reach_each_other_and_a_server_of_the_hosts_network() {
     let engine = engine();
     engine
-        .docker(&["run", "-d", "--name", "a", "busybox", "sh", "-c", "while :; do echo a | nc -l -p 7; done"])
+        .docker(&[
+            "run",
+            "-d",
+            "--name",
+            "a1",
+            "busybox",
+            "sh",
+            "-c",
+            "while :; do echo a | nc -l -p 7; done",
+        ])
         .ok();
     let address =
-        engine.docker(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "a"]).ok().text().to_owned();
+        engine.docker(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "a1"]).ok().text().to_owned();
     assert!(address.starts_with("172.17.0."), "{address}");
     engine.docker(&["run", "--rm", "busybox", "sh", "-c", &format!("nc -w 5 {address} 7")]).ok().prints("a");
     engine
-        .docker(&["run", "--rm", "--network", "container:a", "busybox", "sh", "-c", "nc -w 5 127.0.0.1 7"])
+        .docker(&["run", "--rm", "--network", "container:a1", "busybox", "sh", "-c", "nc -w 5 127.0.0.1 7"])
         .ok()
         .prints("a");
 }
@@ -169,7 +178,7 @@ fn user_defined_networks_come_and_go() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--network",
             "mine",
             "--ip",
@@ -180,12 +189,12 @@ fn user_defined_networks_come_and_go() {
         ])
         .ok();
     engine
-        .docker(&["inspect", "-f", "{{.NetworkSettings.Networks.mine.IPAddress}}", "c"])
+        .docker(&["inspect", "-f", "{{.NetworkSettings.Networks.mine.IPAddress}}", "c1"])
         .ok()
         .prints("10.77.0.9");
-    engine.docker(&["exec", "c", "hostname", "-i"]).ok().prints("10.77.0.9");
+    engine.docker(&["exec", "c1", "hostname", "-i"]).ok().prints("10.77.0.9");
     engine.docker(&["network", "rm", "mine"]).exits(1).complains("has active endpoints");
-    engine.docker(&["rm", "-f", "c"]).ok();
+    engine.docker(&["rm", "-f", "c1"]).ok();
     engine.docker(&["network", "rm", "mine"]).ok();
     for client in ["docker", "lichen"] {
         let args = ["network", "ls", "--format", "{{.Name}} {{.Driver}}"];

@@ -31,11 +31,11 @@ fn the_engines_program_cannot_be_overwritten_from_inside() {
     let before = std::fs::read(&shim).unwrap();
     let script = "for p in /proc/[0-9]*/exe /proc/self/exe; do echo pwned > $p; done 2>/dev/null; for p in /proc/[0-9]*/fd/*; do echo pwned >> $p; done 2>/dev/null; true";
     engine
-        .docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", &format!("while :; do {script}; done")])
+        .docker(&["run", "-d", "--name", "c1", "busybox", "sh", "-c", &format!("while :; do {script}; done")])
         .ok();
     for _ in 0..5 {
-        let _exec = engine.docker(&["exec", "c", "/proc/self/exe", "true"]);
-        engine.docker(&["exec", "c", "true"]).ok();
+        let _exec = engine.docker(&["exec", "c1", "/proc/self/exe", "true"]);
+        engine.docker(&["exec", "c1", "true"]).ok();
     }
     assert!(std::fs::read(&shim).unwrap() == before);
 }
@@ -119,7 +119,7 @@ fn copying_does_not_follow_links_out_of_the_container() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "busybox",
             "sh",
             "-c",
@@ -130,11 +130,11 @@ fn copying_does_not_follow_links_out_of_the_container() {
         ])
         .ok();
     let payload = engine.host().write("payload", "container\n");
-    let _refused_or_inside = engine.docker(&["cp", payload.to_str().unwrap(), "c:/x/link/canary"]);
+    let _refused_or_inside = engine.docker(&["cp", payload.to_str().unwrap(), "c1:/x/link/canary"]);
     let _refused_or_inside =
-        engine.docker(&["cp", payload.to_str().unwrap(), &format!("c:/x/root{}", canary.display())]);
+        engine.docker(&["cp", payload.to_str().unwrap(), &format!("c1:/x/root{}", canary.display())]);
     assert_eq!(std::fs::read_to_string(&canary).unwrap(), "host\n");
-    let out = engine.docker(&["cp", &format!("c:/x/root{}", canary.display()), "-"]);
+    let out = engine.docker(&["cp", &format!("c1:/x/root{}", canary.display()), "-"]);
     assert!(!out.stdout.contains("host\n"), "{out}");
 }
 

@@ -33,22 +33,22 @@ fn ours(engine: &Engine, what: &str, id: &str) -> u32 {
 
 fn survives(kill: impl Fn(&mut Engine)) {
     let mut engine = engine();
-    engine.docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", COUNTER]).ok();
-    let pid = init_pid(&engine, "c");
-    wait_until("it counts", || (assert_complete(&engine, "c") > 5).then_some(()));
+    engine.docker(&["run", "-d", "--name", "c1", "busybox", "sh", "-c", COUNTER]).ok();
+    let pid = init_pid(&engine, "c1");
+    wait_until("it counts", || (assert_complete(&engine, "c1") > 5).then_some(()));
     kill(&mut engine);
     engine.wait_ready();
     wait_until("it is known to run", || {
-        let seen = engine.docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", "c"]);
+        let seen = engine.docker(&["inspect", "-f", "{{.State.Running}} {{.State.Pid}}", "c1"]);
         (seen.text() == format!("true {pid}")).then_some(())
     });
-    let before = assert_complete(&engine, "c");
-    wait_until("it counts on", || (assert_complete(&engine, "c") > before + 5).then_some(()));
-    engine.docker(&["exec", "c", "echo", "reachable"]).ok().prints("reachable");
-    engine.docker(&["stop", "-t", "0", "c"]).ok();
-    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "c"]).ok().prints("137");
-    assert_complete(&engine, "c");
-    engine.docker(&["rm", "c"]).ok();
+    let before = assert_complete(&engine, "c1");
+    wait_until("it counts on", || (assert_complete(&engine, "c1") > before + 5).then_some(()));
+    engine.docker(&["exec", "c1", "echo", "reachable"]).ok().prints("reachable");
+    engine.docker(&["stop", "-t", "0", "c1"]).ok();
+    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "c1"]).ok().prints("137");
+    assert_complete(&engine, "c1");
+    engine.docker(&["rm", "c1"]).ok();
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_container_survives_the_launcher() {
 #[test]
 fn a_container_survives_its_shim() {
     survives(|engine| {
-        let id = engine.docker(&["inspect", "-f", "{{.Id}}", "c"]).ok().text()[..12].to_owned();
+        let id = engine.docker(&["inspect", "-f", "{{.Id}}", "c1"]).ok().text()[..12].to_owned();
         kill_9(ours(engine, "shim", &id));
         std::thread::sleep(std::time::Duration::from_millis(100));
     });
@@ -93,25 +93,25 @@ fn a_container_survives_the_holder() {
 fn an_exit_while_no_engine_was_there_is_recorded() {
     let mut engine = engine();
     engine
-        .docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9"])
+        .docker(&["run", "-d", "--name", "c1", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9"])
         .ok();
     engine.kill_launcher();
     std::thread::sleep(std::time::Duration::from_millis(1500));
     engine.launch();
-    engine.docker(&["wait", "c"]).ok().prints("9");
-    engine.docker(&["logs", "c"]).ok().prints("last words");
+    engine.docker(&["wait", "c1"]).ok().prints("9");
+    engine.docker(&["logs", "c1"]).ok().prints("last words");
 }
 
 #[test]
 fn an_exit_after_its_shim_was_killed_is_recorded() {
     let engine = engine();
     engine
-        .docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9"])
+        .docker(&["run", "-d", "--name", "c1", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9"])
         .ok();
-    let id = engine.docker(&["inspect", "-f", "{{.Id}}", "c"]).ok().text()[..12].to_owned();
+    let id = engine.docker(&["inspect", "-f", "{{.Id}}", "c1"]).ok().text()[..12].to_owned();
     kill_9(ours(&engine, "shim", &id));
-    engine.docker(&["wait", "c"]).ok().prints("9");
-    engine.docker(&["logs", "c"]).ok().prints("last words");
+    engine.docker(&["wait", "c1"]).ok().prints("9");
+    engine.docker(&["logs", "c1"]).ok().prints("last words");
 }
 
 #[test]

@@ -21,9 +21,9 @@ fn a_named_volume_outlives_its_containers() {
         .exits(1)
         .complains("Read-only file system");
     engine.docker(&["volume", "ls", "-q"]).ok().prints("data");
-    engine.docker(&["create", "--name", "c", "-v", "data:/d", "busybox"]).ok();
+    engine.docker(&["create", "--name", "c1", "-v", "data:/d", "busybox"]).ok();
     engine.docker(&["volume", "rm", "data"]).exits(1).complains("volume is in use");
-    engine.docker(&["rm", "c"]).ok();
+    engine.docker(&["rm", "c1"]).ok();
     engine.docker(&["volume", "rm", "data"]).ok();
 }
 
@@ -51,9 +51,9 @@ fn a_new_volume_starts_with_what_the_image_has_there() {
 #[test]
 fn an_anonymous_volume_goes_with_rm_v() {
     let engine = engine();
-    engine.docker(&["create", "--name", "c", "-v", "/d", "busybox"]).ok();
+    engine.docker(&["create", "--name", "c1", "-v", "/d", "busybox"]).ok();
     assert_eq!(engine.docker(&["volume", "ls", "-q"]).ok().stdout.lines().count(), 1);
-    engine.docker(&["rm", "-v", "c"]).ok();
+    engine.docker(&["rm", "-v", "c1"]).ok();
     engine.docker(&["volume", "ls", "-q"]).ok().prints("");
     engine.docker(&["run", "--rm", "-v", "/d", "busybox", "true"]).ok();
     engine.docker(&["volume", "ls", "-q"]).ok().prints("");
@@ -132,8 +132,11 @@ fn a_tmpfs_has_its_size_and_a_read_only_root_is_read_only() {
 #[test]
 fn volumes_from_shares_what_another_container_has() {
     let engine = engine();
-    engine.docker(&["run", "--name", "a", "-v", "/d", "busybox", "sh", "-c", "echo shared > /d/f"]).ok();
-    engine.docker(&["run", "--rm", "--volumes-from", "a:ro", "busybox", "cat", "/d/f"]).ok().prints("shared");
+    engine.docker(&["run", "--name", "a1", "-v", "/d", "busybox", "sh", "-c", "echo shared > /d/f"]).ok();
+    engine
+        .docker(&["run", "--rm", "--volumes-from", "a1:ro", "busybox", "cat", "/d/f"])
+        .ok()
+        .prints("shared");
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn limits_and_settings_reach_the_process() {
     check(&["-w", "/made/on/demand"], "pwd", "/made/on/demand");
     check(&["-u", "www-data:video"], "id -u; id -g", "33\n44");
     check(&["-u", "33", "--group-add", "audio"], "id -G", "33 29 44");
-    check(&["--entrypoint", "echo"], "ignored", "-c ignored");
+    check(&["--entrypoint", "echo"], "said", "sh -c said");
     check(
         &["--device", "/dev/null:/dev/nothing"],
         "echo x > /dev/nothing && ls /dev/nothing",
@@ -169,7 +172,7 @@ fn namespaces_are_shared_as_asked() {
             "run",
             "-d",
             "--name",
-            "a",
+            "a1",
             "--ipc",
             "shareable",
             "-h",
@@ -189,16 +192,16 @@ fn namespaces_are_shared_as_asked() {
             .to_owned()
     };
     let a = |ns: &str| {
-        engine.docker(&["exec", "a", "readlink", &format!("/proc/self/ns/{ns}")]).ok().text().to_owned()
+        engine.docker(&["exec", "a1", "readlink", &format!("/proc/self/ns/{ns}")]).ok().text().to_owned()
     };
     for (flag, ns) in [("--pid", "pid"), ("--ipc", "ipc"), ("--network", "net")] {
-        assert_eq!(of(&[flag, "container:a"], ns), a(ns), "{flag}");
+        assert_eq!(of(&[flag, "container:a1"], ns), a(ns), "{flag}");
     }
     for (flag, ns) in [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts"), ("--network", "net")] {
         let host = std::fs::read_link(format!("/proc/self/ns/{ns}")).unwrap();
         assert_eq!(of(&[flag, "host"], ns), host.to_str().unwrap(), "{flag}");
     }
-    engine.docker(&["run", "--rm", "--pid", "container:a", "busybox", "pgrep", "-f", "sleep 1000"]).ok();
+    engine.docker(&["run", "--rm", "--pid", "container:a1", "busybox", "pgrep", "-f", "sleep 1000"]).ok();
 }
 
 #[test]
