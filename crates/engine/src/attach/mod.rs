@@ -85,6 +85,22 @@ pub async fn attach(engine: &Arc<Engine>, reference: &str, options: Options) -> 
     Ok(attached)
 }
 
+/// A stream that says `message` and ends.
+pub(crate) fn closed_with(message: &str, tty: bool) -> Result<Stream, Error> {
+    let (ours, theirs) = pair(tty)?;
+    let text = format!("{message}\r\n");
+    let mut bytes = Vec::new();
+    if !tty {
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    bytes.extend(text.into_bytes());
+    // A line fits the socket's buffer, so this does not wait for a reader.
+    std::io::Write::write_all(&mut std::os::unix::net::UnixStream::from(theirs), &bytes)
+        .map_err(|source| Error::Stream { operation: "tell why the program does not run", source })?;
+    Ok(ours)
+}
+
 /// Gives streams that waited for a start to a shim that has started meanwhile: whoever comes second of the two, the
 /// client or the start, sees the other.
 pub(crate) async fn deliver(container: &Container) {

@@ -15,10 +15,13 @@ pub struct Record {
     /// The image's ID; `config.image` has the reference that was asked for. None for a container without an image.
     pub image: Option<Digest>,
     /// Image and request merged.
+    #[serde(with = "wire")]
     pub config: ContainerConfig,
     /// As asked for, with defaults filled in.
+    #[serde(with = "wire")]
     pub host_config: HostConfig,
     /// Networks to join, by the name asked for, with what was asked of each.
+    #[serde(with = "wire")]
     pub networks: Map<EndpointSettings>,
     pub mounts: Vec<Mount>,
     pub state: State,
@@ -28,6 +31,7 @@ pub struct Record {
     pub restart_count: u32,
     /// A client stopped or killed it, so `unless-stopped` leaves it alone.
     pub stopped_by_client: bool,
+    #[serde(with = "wire")]
     pub health: Option<Health>,
     /// A verb of several steps is under way; see [`Pending`].
     pub pending: Option<Pending>,
@@ -104,6 +108,19 @@ impl MountKind {
     }
 }
 
+/// Wire structures are written with Go's nulls for empty lists, so they are read back by Go's rules.
+mod wire {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        api_types::go::from_value(serde_json::Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 impl Record {
     /// Entry point and command: what is executed.
     pub fn command(&self) -> Vec<String> {
@@ -122,5 +139,32 @@ impl Record {
         attributes.insert("image".to_owned(), self.config.image.clone());
         attributes.insert("name".to_owned(), self.name.clone());
         attributes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::testing;
+
+    #[track_caller]
+    fn survives(record: &Record) {
+        let json = serde_json::to_string(record).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), *record, "{json}");
+    }
+
+    #[test]
+    fn empty_and_full_records_survive_the_store() {
+        let mut record = testing::record(Id::random(), "web");
+        survives(&record);
+        record.health = Some(Health { status: "starting".into(), ..Health::default() });
+        record.networks.insert("bridge".into(), EndpointSettings::default());
+        record.config.cmd = Some(Vec::new());
+        record.config.labels.insert("a".into(), "b".into());
+        record.host_config.masked_paths = Some(Vec::new());
+        record.host_config.binds = vec!["/a:/b".into()];
+        record.mounts = vec![Mount { kind: MountKind::Volume, name: "v".into(), ..Mount::default() }];
+        record.pending = Some(Pending::Starting);
+        survives(&record);
     }
 }

@@ -78,9 +78,11 @@ pub fn check_startable(engine: &Engine, reference: &str) -> Result<Arc<Session>,
 
 /// Runs the session's process. Returns a stream to it, unless detached.
 ///
+/// When the program cannot be run, the session has ended with the shell's code for it, which is what clients ask for
+/// next. One that attached finds the reason on its stream, as in Docker, where the stream is there first.
+///
 /// # Errors
-/// [`Error::ExecHasRun`], [`Error::ExecRunning`], those of [`create`]; [`Error::Start`] when the program cannot be run:
-/// the session has then ended with the error's code, which is what clients ask for next.
+/// [`Error::ExecHasRun`], [`Error::ExecRunning`], those of [`create`]; [`Error::Start`] when detached.
 pub async fn start(engine: &Arc<Engine>, reference: &str, request: ExecStartRequest) -> Result<Option<Stream>, Error> {
     let session = check_startable(engine, reference)?;
     if !session.begin() {
@@ -93,7 +95,12 @@ pub async fn start(engine: &Arc<Engine>, reference: &str, request: ExecStartRequ
             let code = if let Error::Start { code, .. } = error { *code } else { 128 };
             end(&engine, &session, code);
         }
-        started
+        match started {
+            Err(Error::Start { message, .. }) if !request.detach => {
+                attach::closed_with(&message, session.request.tty).map(Some)
+            }
+            started => started,
+        }
     })
     .await
 }

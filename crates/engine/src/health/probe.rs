@@ -33,12 +33,7 @@ async fn attempt(engine: &Arc<Engine>, container: &Arc<Container>, check: &Check
     };
     let id = exec::create(engine, container.id().as_str(), request)?;
     let session = engine.execs.find(id.as_str())?;
-    let stream = match exec::start(engine, id.as_str(), ExecStartRequest::default()).await {
-        Ok(stream) => stream,
-        // As in Docker, the check has then failed with the shell's code, and the text is its output.
-        Err(Error::Start { code, message }) => return Ok((i64::from(code), message)),
-        Err(error) => return Err(error),
-    };
+    let stream = exec::start(engine, id.as_str(), ExecStartRequest::default()).await?;
     let mut output = Output::default();
     let finished = async {
         if let Some(stream) = stream {

@@ -43,7 +43,7 @@ fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> PlannedMount 
 fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, Error> {
     let destination = PathBuf::from(&mount.destination);
     let source = match mount.kind {
-        MountKind::Tmpfs => return Ok(PlannedMount::Tmpfs { destination, options: mount.options.clone() }),
+        MountKind::Tmpfs => return Ok(PlannedMount::Tmpfs { destination, options: tmpfs_options(&mount.options) }),
         MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath),
         MountKind::Image => {
             return Err(Error::Unsupported { what: "a mount of type image".to_owned() });
@@ -64,6 +64,13 @@ fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, 
         non_recursive: mount.non_recursive,
         propagation: propagation(&mount.propagation),
     })
+}
+
+/// Docker's defaults, where the request does not say the opposite.
+fn tmpfs_options(asked: &[String]) -> Vec<String> {
+    let defaults = [("noexec", "exec"), ("nosuid", "suid"), ("nodev", "dev")];
+    let kept = defaults.iter().filter(|(_, opposite)| !asked.iter().any(|o| o == opposite));
+    kept.map(|(default, _)| (*default).to_owned()).chain(asked.iter().cloned()).collect()
 }
 
 /// `subpath` was checked to stay below by its text; symbolic links in it are the runtime's to refuse.
@@ -88,5 +95,17 @@ fn propagation(text: &str) -> BindPropagation {
         "rslave" => BindPropagation::RSlave,
         "slave" => BindPropagation::Slave,
         _ => BindPropagation::RPrivate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tmpfs_options;
+
+    #[test]
+    fn a_tmpfs_is_locked_down_unless_asked_otherwise() {
+        let asked = |text: &str| tmpfs_options(&text.split(',').map(str::to_owned).collect::<Vec<_>>()).join(",");
+        assert_eq!(asked("size=64k"), "noexec,nosuid,nodev,size=64k");
+        assert_eq!(asked("exec,mode=700"), "nosuid,nodev,exec,mode=700");
     }
 }
