@@ -11,9 +11,11 @@ mod host;
 mod images;
 mod output;
 mod processes;
+mod registry;
 
 pub use engine::{Engine, program};
 pub use host::Host;
 pub use images::archive;
 pub use output::Output;
 pub use processes::{Process, kill_9, wait_until};
+pub use registry::Registry;
