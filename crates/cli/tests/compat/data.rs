@@ -33,6 +33,8 @@ pub fn answer(method: &str, path: &str, target: &str) -> Answer {
         ("GET", ["system", "df"]) => json(include_str!("canned/df.json")),
         ("POST", ["build", "prune"]) => json(r#"{"CachesDeleted":null,"SpaceReclaimed":0}"#),
         ("GET", ["images", "search"]) => json(include_str!("canned/search.json")),
+        ("GET", ["exec", ..]) => json(r#"{"ID":"x","Running":false,"ExitCode":5}"#),
+        ("POST", ["exec", ..]) => (200, JSON, Vec::new()),
         (_, ["containers", ..]) => containers(method, &parts[1..], target),
         (_, ["images", ..]) => images(method, &parts[1..]),
         (_, ["networks", ..]) => networks(method, &parts[1..]),
@@ -61,13 +63,11 @@ fn containers(method: &str, parts: &[&str], target: &str) -> Answer {
             json(r#"[{"Path":"/etc","Kind":0},{"Path":"/etc/new","Kind":1},{"Path":"/gone","Kind":2}]"#)
         }
         ("GET", [_, "logs"]) => {
-            let mut frames = Vec::new();
-            for (stream, text) in [(1u8, "to stdout\n"), (2, "to stderr\n")] {
-                frames.extend_from_slice(&[stream, 0, 0, 0, 0, 0, 0, text.len() as u8]);
-                frames.extend_from_slice(text.as_bytes());
-            }
+            let frames = [frame(1, b"to stdout\n"), frame(2, b"to stderr\n")].concat();
             (200, "application/vnd.docker.multiplexed-stream", frames)
         }
+        ("POST", ["reader", "exec"]) => created(r#"{"Id":"reads"}"#),
+        ("POST", [_, "exec"]) => created(r#"{"Id":"quiet"}"#),
         ("POST", [_, "wait"]) => json(r#"{"StatusCode":3}"#),
         ("POST", [_, "update"]) => json(r#"{"Warnings":null}"#),
         _ => nothing(),
@@ -115,6 +115,17 @@ fn volumes(method: &str, parts: &[&str]) -> Answer {
         }
         _ => nothing(),
     }
+}
+
+/// One frame of the multiplexed stream.
+pub fn frame(stream: u8, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).expect("a short frame").to_be_bytes();
+    [&[stream, 0, 0, 0][..], &length, data].concat()
+}
+
+/// The exec sessions of the container called `reader` read their input.
+pub fn exec_reads_stdin(path: &str) -> bool {
+    path.starts_with("/exec/reads")
 }
 
 /// Command lines whose request bodies are compared.

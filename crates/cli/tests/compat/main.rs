@@ -44,6 +44,8 @@ struct Bench {
     ours: PathBuf,
     server: Server,
     dir: tempfile::TempDir,
+    /// What every client reads.
+    stdin: PathBuf,
 }
 
 impl Bench {
@@ -51,11 +53,15 @@ impl Bench {
         let docker = docker()?;
         let dir = tempfile::tempdir().expect("temporary directory");
         let server = Server::start(&dir.path().join("engine.sock"));
-        Some(Self { docker, ours: ours(dir.path()), server, dir })
+        let stdin = dir.path().join("stdin");
+        std::fs::write(&stdin, "typed\n".repeat(50_000)).expect("standard input");
+        Some(Self { docker, ours: ours(dir.path()), server, dir, stdin })
     }
 
     fn run(&self, program: &Path, words: &[&str]) -> Output {
+        let stdin = std::fs::File::open(&self.stdin).expect("standard input");
         Command::new(program)
+            .stdin(stdin)
             .args(words)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -300,6 +306,25 @@ fn containers() {
         &["run", "-d", "--pull", "never", "nope", "true"],
         &["attach", "nope"],
         &["attach", "stopped"],
+    ]);
+}
+
+#[test]
+fn attached() {
+    bench!().all_same(&[
+        &["run", "alpine", "true"],
+        &["run", "-i", "alpine", "cat"],
+        &["run", "--rm", "-i", "alpine", "cat"],
+        &["run", "-a", "stderr", "alpine", "true"],
+        &["run", "-a", "stdin", "-a", "stdout", "-i", "alpine", "cat"],
+        &["run", "-it", "alpine", "sh"],
+        &["start", "-a", "web"],
+        &["attach", "web"],
+        &["exec", "web", "true"],
+        &["exec", "-i", "reader", "cat"],
+        &["exec", "-d", "web", "true"],
+        &["exec", "-it", "web", "sh"],
+        &["exec", "nope", "true"],
     ]);
 }
 

@@ -70,6 +70,12 @@ fn serve(stream: UnixStream, bodies: &Bodies) -> std::io::Result<()> {
         let path =
             path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
         bodies.lock().expect("bodies").insert(path.to_owned(), body);
+        if headers.contains_key("upgrade") && !path.contains("nope") {
+            let exec = path.starts_with("/exec");
+            let asked = |stream: &str| exec || target.contains(&format!("{stream}=1"));
+            let stdin = if exec { data::exec_reads_stdin(path) } else { asked("stdin") };
+            return hijacked(reader, writer, [stdin, asked("stdout"), asked("stderr")]);
+        }
         let (status, content_type, answer) = data::answer(&method, path, &target);
         let head = format!(
             "HTTP/1.1 {status} X\r\nApi-Version: 1.50\r\nOstype: linux\r\nServer: Docker/28.2.2 (linux)\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
@@ -80,4 +86,26 @@ fn serve(stream: UnixStream, bodies: &Bodies) -> std::io::Result<()> {
             writer.write_all(&answer)?;
         }
     }
+}
+
+/// The streams of a process that greets on both, then repeats what it reads until the end of its input.
+fn hijacked(
+    mut reader: BufReader<UnixStream>,
+    mut writer: UnixStream,
+    streams: [bool; 3],
+) -> std::io::Result<()> {
+    writer.write_all(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")?;
+    let [stdin, stdout, stderr] = streams;
+    if stdout {
+        writer.write_all(&data::frame(1, b"to stdout\n"))?;
+    }
+    if stderr {
+        writer.write_all(&data::frame(2, b"to stderr\n"))?;
+    }
+    if stdin {
+        let mut typed = Vec::new();
+        reader.read_to_end(&mut typed)?;
+        writer.write_all(&data::frame(1, &typed))?;
+    }
+    Ok(())
 }
