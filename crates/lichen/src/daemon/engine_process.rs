@@ -13,7 +13,8 @@ use sys::clone::{Child, Fork};
 /// Where the engine finds what it inherits. Activated sockets come first, where sd_listen_fds(3) has them.
 pub(crate) const SHIM_PROGRAM: RawFd = 60;
 pub(crate) const LAUNCHER: RawFd = 61;
-const LOCKS: [RawFd; 2] = [62, 63];
+/// Held for as long as the engine runs, and by nothing that it starts.
+pub(crate) const LOCKS: [RawFd; 2] = [62, 63];
 pub(crate) const FIRST_ACTIVATED: RawFd = 3;
 
 /// What an engine is started with.

@@ -113,6 +113,7 @@ fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Re
             running.serving = matches!((&running.engine.socket).read(&mut [0]), Ok(1));
             if running.serving {
                 info!(after = ?running.since.elapsed(), "the engine serves");
+                tell_service_manager(&[sd_notify::NotifyState::Ready]);
             }
         }
         if ready.holder {
@@ -126,6 +127,7 @@ fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Re
                 let number = signal.ssi_signo.cast_signed();
                 if number != Signal::SIGHUP as i32 {
                     asked += 1;
+                    tell_service_manager(&[sd_notify::NotifyState::Stopping]);
                 }
                 let number = if asked >= PATIENCE { Signal::SIGKILL as i32 } else { number };
                 pass_on(&running, number)?;
@@ -137,6 +139,13 @@ fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Re
             let lasted = running.since.elapsed();
             return Ok(Outcome { exit, served: running.serving, stopping: asked > 0, lasted });
         }
+    }
+}
+
+/// sd_notify(3). Started by hand, there is nobody to tell, and nothing happens.
+fn tell_service_manager(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(false, state) {
+        warn!("tell the service manager how the engine is: {e}");
     }
 }
 

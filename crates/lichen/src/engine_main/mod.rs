@@ -11,7 +11,7 @@ mod tls;
 
 use crate::daemon::{
     config::{self as daemon_config, Config},
-    engine_process::{LAUNCHER, SHIM_PROGRAM},
+    engine_process::{LAUNCHER, LOCKS, SHIM_PROGRAM},
     logging, settings,
 };
 use anyhow::{Context, Result};
@@ -43,14 +43,17 @@ struct Prepared {
     launcher: UnixStream,
     /// The sealed `lichen-shim`, for starting the forwarder.
     shim: OwnedFd,
+    /// Released by the kernel when the process ends, and not before.
+    _locks: Vec<OwnedFd>,
 }
 
 fn prepare(arguments: &[String]) -> Result<Prepared> {
     let launcher = UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
     let shim = sys::fds::take_inherited(SHIM_PROGRAM)?;
+    let locks = LOCKS.map(sys::fds::take_inherited).into_iter().collect::<Result<_, _>>()?;
     let config = daemon_config::load(&settings::parse(arguments)?)?;
     logging::start(&config.log);
-    Ok(Prepared { config, launcher, shim })
+    Ok(Prepared { config, launcher, shim, _locks: locks })
 }
 
 fn run(prepared: Prepared) -> Result<()> {
@@ -63,7 +66,7 @@ fn run(prepared: Prepared) -> Result<()> {
 }
 
 async fn serve(prepared: Prepared) -> Result<()> {
-    let Prepared { config, launcher, shim } = prepared;
+    let Prepared { config, launcher, shim, _locks } = prepared;
     launcher.set_nonblocking(true)?;
     let mut launcher = tokio::net::UnixStream::from_std(launcher)?;
     let config = Arc::new(config);
