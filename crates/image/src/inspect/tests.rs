@@ -1,4 +1,3 @@
-use super::*;
 use crate::{
     ListFilter,
     lab::{Lab, docker_archive, layer},

@@ -12,7 +12,7 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// As long as Go's default transport tries to connect.
@@ -29,19 +29,24 @@ const SYSTEM_BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// Clients made so far.
+/// A client reads resolv.conf and certificates when it is made; a laptop that moves, and an administrator who adds a
+/// certificate, need no restart of the engine.
+const CLIENT_AGE: Duration = Duration::from_secs(60);
+
+/// Clients made lately.
 #[derive(Default)]
-pub(crate) struct Clients(Mutex<HashMap<Endpoint, Client>>);
+pub(crate) struct Clients(Mutex<HashMap<Endpoint, (Instant, Client)>>);
 
 impl Clients {
     /// The client for an endpoint.
     pub fn get(&self, config: &RegistryConfig, endpoint: &Endpoint) -> Result<Client, Error> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(endpoint) {
+        clients.retain(|_, (made, _)| made.elapsed() < CLIENT_AGE);
+        if let Some((_, client)) = clients.get(endpoint) {
             return Ok(client.clone());
         }
         let client = build(config, endpoint)?;
-        clients.insert(endpoint.clone(), client.clone());
+        clients.insert(endpoint.clone(), (Instant::now(), client.clone()));
         Ok(client)
     }
 }
