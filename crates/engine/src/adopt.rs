@@ -112,6 +112,9 @@ fn remove_leftovers(engine: &Engine, known: &BTreeSet<Id>) {
 
 async fn one(engine: &Arc<Engine>, container: &Arc<Container>) {
     let record = container.record();
+    if record.state.run().is_none() && record.pending.is_none() {
+        end_leftover_shim(engine, container).await;
+    }
     let outcome = match (&record.state, record.pending) {
         (State::Removing { volumes, .. }, _) => rm::take_apart(engine, container, *volumes).await,
         (_, Some(Pending::Starting)) => unfinished_start(engine, container).await,
@@ -129,6 +132,18 @@ async fn one(engine: &Arc<Engine>, container: &Arc<Container>) {
     if let Err(error) = outcome {
         tracing::error!(container = %container.id(), %error, "adopt");
     }
+}
+
+/// The end was recorded, and its shim not yet let go.
+async fn end_leftover_shim(engine: &Engine, container: &Container) {
+    if !engine.config.run.shim(container.id()).exists() {
+        return;
+    }
+    let _tenancy = container.live.tenancy().await;
+    if let Ok((shim, _events)) = engine.shims.connect(container.id()) {
+        start::end_shim(&shim).await;
+    }
+    remove_shim_directory(engine, container.id());
 }
 
 /// One that had ended before: removed or started, if it is one for that.

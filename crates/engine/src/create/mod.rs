@@ -129,9 +129,11 @@ fn make_blocking(
     layer: Option<&model::Digest>,
 ) -> Result<(), Error> {
     let id = container.id();
+    resolve::name_volumes(&mut wanted);
+    note_mounts(container, &wanted);
     container.save()?;
     fault::point("create.record");
-    resolve::make(&mut wanted, &engine.volumes, id).inspect_err(|_| note_mounts(container, &wanted))?;
+    resolve::make(&mut wanted, &engine.volumes, id)?;
     note_mounts(container, &wanted);
     fault::point("create.volumes");
     engine.snapshots.create_container(id, layer)?;
@@ -161,7 +163,6 @@ fn publish(engine: &Engine, container: &Arc<Container>, claim: NameClaim<'_>) {
 /// finds [`Pending::Creating`]. Blocks.
 pub(crate) fn undo(engine: &Engine, record: &Record) -> Vec<Error> {
     let mut errors = crate::rm::remove_files(engine, &record.id);
-    // Volumes made before a death were not recorded yet: whatever this container holds is its own doing.
     let (_, failed) = resolve::release(&record.mounts, &engine.volumes, &record.id, true);
     errors.extend(failed);
     if let Err(error) = engine.store.collection::<Record>(COLLECTION).delete(record.id.as_str()) {

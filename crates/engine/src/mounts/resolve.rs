@@ -71,6 +71,17 @@ fn anonymous(destination: String, driver: &str) -> Wanted {
     Wanted { mount, copy: true, ..Wanted::default() }
 }
 
+/// Names the volumes that were asked for without a name. Their names are recorded before they are made, so that a death
+/// in between leaves none that nobody knows.
+pub(crate) fn name_volumes(wanted: &mut [Wanted]) {
+    for Wanted { mount, volume_labels, .. } in wanted {
+        if mount.kind == MountKind::Volume && mount.name.is_empty() {
+            mount.name = Id::random().to_string();
+            volume_labels.insert(volume::ANONYMOUS_LABEL.to_owned(), String::new());
+        }
+    }
+}
+
 /// Checks the sources of binds, makes or finds the volumes, and keeps them for `holder`. Blocks.
 ///
 /// # Errors
