@@ -1,8 +1,10 @@
 //! Connections that become raw streams: attach and exec.
 
 use crate::{
+    error::Error,
     request::Request,
-    response::{self, Response},
+    response::{self, MULTIPLEXED_STREAM, Response},
+    server::hangup::Hangup,
     stream,
 };
 use bytes::Bytes;
@@ -13,47 +15,61 @@ use http::{
 };
 use hyper::{ext::ReasonPhrase, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use std::io;
+use std::{future::Future, io};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixStream,
     sync::mpsc,
 };
-use tokio_util::sync::CancellationToken;
 
 const CHUNK: usize = 32 * 1024;
+
+/// A process's standard streams, as the client is joined to them.
+pub(crate) struct Joined {
+    /// Sent first.
+    pub(crate) past: Option<LogStream>,
+    /// The shim reads stdin here and writes output already in the client's format.
+    pub(crate) container: Option<UnixStream>,
+}
 
 /// What is left of a request when its connection is to be taken over.
 pub(crate) struct Taker {
     upgrade: Option<OnUpgrade>,
-    gone: CancellationToken,
+    hangup: Hangup,
 }
 
 impl Taker {
     pub(crate) fn of(request: &mut Request) -> Self {
-        Self { upgrade: request.upgrade.take(), gone: request.hangup.token() }
+        Self { upgrade: request.upgrade.take(), hangup: request.hangup.clone() }
     }
 
-    /// Joins the client to `container`, where the shim reads stdin and writes output already in the client's format;
-    /// `past`, in the same format, is sent before.
+    /// Answers 101, and joins the client to what `open` opens once the client has read that.
+    ///
+    /// Only then, because clients that read the head through a buffer look for the stream in the socket alone
+    /// (docker-py); dockerd, too, starts an exec after its head is out. A failure of `open` is told in the stream.
     ///
     /// A client that did not ask for an upgrade, and could not be given one (see `server::hijack`), gets the output as
     /// an ordinary body; it has no way to send input.
-    pub(crate) fn join(
-        self,
-        past: Option<LogStream>,
-        container: Option<UnixStream>,
-        content_type: HeaderValue,
-    ) -> Response {
-        let Some(upgrade) = self.upgrade else { return response_body(past, container, content_type) };
-        let gone = self.gone;
+    pub(crate) async fn join<F>(self, content_type: HeaderValue, open: F) -> Result<Response, Error>
+    where
+        F: Future<Output = Result<Joined, engine::Error>> + Send + 'static,
+    {
+        let Some(upgrade) = self.upgrade else {
+            let joined = open.await?;
+            return Ok(response_body(joined, content_type));
+        };
+        let framed = content_type == MULTIPLEXED_STREAM;
+        let hangup = self.hangup;
         tokio::spawn(async move {
-            match upgrade.await {
-                Ok(client) => tokio::select! {
-                    () = serve(TokioIo::new(client), past, container) => {}
-                    () = gone.cancelled() => {}
-                },
-                Err(error) => tracing::debug!(%error, "take over a connection"),
+            let gone = hangup.token();
+            let client = match upgrade.await {
+                Ok(client) => TokioIo::new(client),
+                Err(error) => return tracing::debug!(%error, "take over a connection"),
+            };
+            hangup.all_read().await;
+            tokio::select! {
+                () = serve(client, open, framed) => {}
+                () = gone.cancelled() => {}
             }
         });
         let mut response = response::empty(StatusCode::SWITCHING_PROTOCOLS);
@@ -62,14 +78,25 @@ impl Taker {
         headers.insert(CONTENT_TYPE, content_type);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
-        response
+        Ok(response)
     }
 }
 
 /// Sends the past, then copies both ways until the container's output ends. When only the client's sending half is
 /// closed, so is the container's stdin, and output goes on.
-async fn serve(client: impl AsyncRead + AsyncWrite, past: Option<LogStream>, container: Option<UnixStream>) {
+async fn serve(
+    client: impl AsyncRead + AsyncWrite,
+    open: impl Future<Output = Result<Joined, engine::Error>>,
+    framed: bool,
+) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
+    let Joined { past, container } = match open.await {
+        Ok(joined) => joined,
+        Err(error) => {
+            log_end("failure", to_client.write_all(&in_stream(&error, framed)).await);
+            return log_end("close output", to_client.shutdown().await);
+        }
+    };
     if let Some(past) = past {
         log_end("log", send_log(past, &mut to_client).await);
     }
@@ -92,6 +119,18 @@ async fn serve(client: impl AsyncRead + AsyncWrite, past: Option<LogStream>, con
     }
 }
 
+/// A failure after the head is out, as a line of standard output (moby `postContainerExecStart`).
+fn in_stream(error: &engine::Error, framed: bool) -> Vec<u8> {
+    let text = format!("{error}\r\n");
+    let mut bytes = Vec::new();
+    if framed {
+        bytes.extend_from_slice(&[1, 0, 0, 0]);
+        bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
 async fn send_log(mut log: LogStream, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     while let Some(chunk) = log.next().await {
         to.write_all(&chunk.map_err(io::Error::other)?).await?;
@@ -106,14 +145,10 @@ fn log_end(what: &'static str, end: io::Result<()>) {
     }
 }
 
-fn response_body(
-    past: Option<LogStream>,
-    container: Option<UnixStream>,
-    content_type: HeaderValue,
-) -> Response {
+fn response_body(joined: Joined, content_type: HeaderValue) -> Response {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
-        if let Err(error) = send_body(past, container, &sender).await {
+        if let Err(error) = send_body(joined, &sender).await {
             // Cuts the connection; when the client has left, there is nobody to tell.
             drop(sender.send(Err(error)).await);
         }
@@ -121,11 +156,8 @@ fn response_body(
     stream::chunks(content_type, receiver)
 }
 
-async fn send_body(
-    past: Option<LogStream>,
-    container: Option<UnixStream>,
-    to: &mpsc::Sender<io::Result<Bytes>>,
-) -> io::Result<()> {
+async fn send_body(joined: Joined, to: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let Joined { past, container } = joined;
     let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     if let Some(mut past) = past {
         while let Some(chunk) = past.next().await {

@@ -21,6 +21,7 @@ pub mod process;
 pub mod pty;
 pub mod seccomp;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 #[doc(hidden)]
 pub mod testing;

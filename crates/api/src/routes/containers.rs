@@ -7,7 +7,7 @@ use crate::{
     request::Request,
     response::{self, MULTIPLEXED_STREAM, RAW_STREAM},
     stream,
-    upgrade::Taker,
+    upgrade::{Joined, Taker},
     version::since,
 };
 use api_types::{ContainerConfig, ContainerCreateRequest, ContainerCreateResponse, IdResponse};
@@ -122,7 +122,8 @@ pub(super) async fn attach(engine: &Arc<Engine>, mut request: Request, name: &st
     };
     let attached = attach_verb::attach(engine, name, options).await?;
     let content_type = media_type(attached.tty, &request);
-    Ok(Taker::of(&mut request).join(attached.past, attached.stream.map(|stream| stream.socket), content_type))
+    let joined = Joined { past: attached.past, container: attached.stream.map(|stream| stream.socket) };
+    Taker::of(&mut request).join(content_type, async { Ok(joined) }).await
 }
 
 pub(super) async fn stats(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {

@@ -5,7 +5,7 @@ use crate::{
     quirks,
     request::Request,
     response::{self, MULTIPLEXED_STREAM, RAW_STREAM},
-    upgrade::Taker,
+    upgrade::{Joined, Taker},
     version::since,
 };
 use api_types::{ExecCreateRequest, ExecStartRequest, IdResponse};
@@ -33,13 +33,18 @@ pub(super) async fn resize(engine: &Arc<Engine>, request: &Request, id: &str) ->
 pub(super) async fn start(engine: &Arc<Engine>, mut request: Request, id: &str) -> Outcome {
     let mut body: ExecStartRequest = request.json().await?.unwrap_or_default();
     quirks::exec_start(&mut body, request.version);
-    let multiplexed = !body.tty && request.version >= since(42);
-    let taker = Taker::of(&mut request);
-    match exec::start(engine, id, body).await? {
-        None => Ok(response::empty(StatusCode::OK)),
-        Some(stream) => {
-            let content_type = if multiplexed { MULTIPLEXED_STREAM } else { RAW_STREAM };
-            Ok(taker.join(None, Some(stream.socket), content_type))
-        }
+    if body.detach {
+        exec::start(engine, id, body).await?;
+        return Ok(response::empty(StatusCode::OK));
     }
+    // What can be refused is refused before the connection is taken over.
+    exec::check_startable(engine, id)?;
+    let content_type =
+        if !body.tty && request.version >= since(42) { MULTIPLEXED_STREAM } else { RAW_STREAM };
+    let (engine, id) = (engine.clone(), id.to_owned());
+    let open = async move {
+        let stream = exec::start(&engine, &id, body).await?;
+        Ok(Joined { past: None, container: stream.map(|stream| stream.socket) })
+    };
+    Taker::of(&mut request).join(content_type, open).await
 }

@@ -1,7 +1,11 @@
 //! The connection layer, driven as clients drive it: by bytes on a socket.
 
 use super::*;
-use crate::{error::Error, response, stream, upgrade::Taker};
+use crate::{
+    error::Error,
+    response, stream,
+    upgrade::{Joined, Taker},
+};
 use http::StatusCode;
 use serde_json::Value;
 use std::time::Duration;
@@ -34,7 +38,8 @@ impl Handler for Stub {
                     theirs.read_to_end(&mut input).await.unwrap();
                     theirs.write_all(&input).await.unwrap();
                 });
-                Ok(Taker::of(&mut request).join(None, Some(ours), response::RAW_STREAM))
+                let joined = Joined { past: None, container: Some(ours) };
+                Taker::of(&mut request).join(response::RAW_STREAM, async { Ok(joined) }).await
             }
             "containers/gone/attach" => Err(Error::PageNotFound),
             _ => match request.json::<Value>().await {
@@ -162,6 +167,24 @@ async fn an_upgraded_connection_is_a_raw_stream() {
     assert!(answer.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{answer}");
     assert!(answer.contains("content-type: application/vnd.docker.raw-stream\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_stream_begins_after_the_head_was_read() {
+    let served = serve().await;
+    let mut client = served.connect().await;
+    let request =
+        b"POST /containers/x/attach HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhello";
+    client.write_all(request).await.unwrap();
+    client.shutdown().await.unwrap();
+    // Time enough for the echo to come, were it not held back.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut buffer = vec![0; 4096];
+    let count = client.read(&mut buffer).await.unwrap();
+    let head = String::from_utf8(buffer[..count].to_vec()).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101") && head.ends_with("\r\n\r\n"), "{head}");
+    let count = client.read(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..count], b"hello");
 }
 
 #[tokio::test]
