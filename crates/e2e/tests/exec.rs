@@ -18,8 +18,11 @@ fn it_prints_fails_and_reads_as_a_command_does() {
             .exits(5)
             .prints("out")
             .complains("err");
-        run(&["exec", "c1", "nope"]).exits(127).complains("executable file not found in $PATH");
-        run(&["exec", "c1", "/etc/passwd"]).exits(126).complains("permission denied");
+        // Docker tells it on the stream, which a client takes for the command's output.
+        let missing = run(&["exec", "c1", "nope"]).exits(127);
+        assert!(missing.stdout.contains("executable file not found in $PATH"), "{missing}");
+        let refused = run(&["exec", "c1", "/etc/passwd"]).exits(126);
+        assert!(refused.stdout.contains("permission denied"), "{refused}");
         run(&["exec", "nope", "true"]).exits(1).complains("No such container: nope");
         engine.with_input(client, &["exec", "-i", "c1", "wc", "-c"], &[b'x'; 200_000]).ok().prints("200000");
     }
@@ -44,11 +47,10 @@ fn user_environment_and_directory_are_as_asked() {
         ])
         .ok()
         .prints("www-data\n/var/www\n1\n/var/www");
-    engine
-        .docker(&["exec", "-u", "nobodyatall", "c1", "true"])
-        .exits(126)
-        .complains("unable to find user nobodyatall");
-    engine.docker(&["exec", "-w", "/nope", "c1", "true"]).complains("/nope");
+    let unknown = engine.docker(&["exec", "-u", "nobodyatall", "c1", "true"]).exits(126);
+    assert!(unknown.stdout.contains("unable to find user nobodyatall"), "{unknown}");
+    let nowhere = engine.docker(&["exec", "-w", "/nope", "c1", "true"]);
+    assert!(!nowhere.status.success() && nowhere.stdout.contains("/nope"), "{nowhere}");
 }
 
 #[test]

@@ -146,13 +146,15 @@ fn events_tell_the_story_of_a_container() {
     let engine = engine();
     engine.docker(&["run", "--name", "c1", "busybox", "true"]).ok();
     engine.docker(&["rm", "c1"]).ok();
+    // In whole seconds, so that the present one is not cut short.
+    let end = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1;
     let until = engine
         .docker(&[
             "events",
             "--since",
             "10m",
             "--until",
-            "0s",
+            &end.to_string(),
             "--filter",
             "container=c1",
             "--format",

@@ -23,6 +23,8 @@ pub struct Writer {
     stdout: Splitter,
     stderr: Splitter,
     buffer: Vec<u8>,
+    /// Where each entry of `buffer` ends: a file is rotated between entries, never within one.
+    ends: Vec<usize>,
     /// A rotated file that waits for, or undergoes, compression.
     compressing: bool,
     to_compress: Option<PathBuf>,
@@ -42,10 +44,15 @@ impl Writer {
             stdout: Splitter::default(),
             stderr: Splitter::default(),
             buffer: Vec::new(),
+            ends: Vec::new(),
             compressing: false,
             to_compress: None,
         };
         if writer.config.driver != Driver::None {
+            // `local` has a directory of its own below the container's.
+            if let Some(dir) = path.parent() {
+                std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+            }
             let mut file = open_append(path)?;
             writer.size = repair(&mut file, writer.config.driver).map_err(Error::io("repair", path))?;
             writer.file = Some(file);
@@ -58,10 +65,12 @@ impl Writer {
         if self.file.is_none() {
             return Ok(());
         }
-        let (config, attrs, buffer) = (&self.config, &self.attrs, &mut self.buffer);
+        let (config, attrs, buffer, entries) = (&self.config, &self.attrs, &mut self.buffer, &mut self.ends);
         let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
-        splitter
-            .feed(bytes, now, |line, at, ends| encode(config.driver, buffer, stream, at, line, ends, attrs));
+        splitter.feed(bytes, now, |line, at, ends| {
+            encode(config.driver, buffer, stream, at, line, ends, attrs);
+            entries.push(buffer.len());
+        });
         self.flush()
     }
 
@@ -70,9 +79,12 @@ impl Writer {
         if self.file.is_none() {
             return Ok(());
         }
-        let (config, attrs, buffer) = (&self.config, &self.attrs, &mut self.buffer);
+        let (config, attrs, buffer, entries) = (&self.config, &self.attrs, &mut self.buffer, &mut self.ends);
         let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
-        splitter.finish(now, |line, at, ends| encode(config.driver, buffer, stream, at, line, ends, attrs));
+        splitter.finish(now, |line, at, ends| {
+            encode(config.driver, buffer, stream, at, line, ends, attrs);
+            entries.push(buffer.len());
+        });
         self.flush()
     }
 
@@ -92,18 +104,35 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        if self.config.max_size.is_some_and(|max| self.size >= max) && !self.compressing {
-            self.rotate()?;
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let outcome = file.write_all(&self.buffer);
-        self.size += self.buffer.len() as u64;
+        let (buffer, ends) = (std::mem::take(&mut self.buffer), std::mem::take(&mut self.ends));
+        let outcome = self.append(&buffer, &ends);
+        // The allocation is used again, unless one burst made it large.
+        self.buffer = buffer;
         self.buffer.clear();
         self.buffer.shrink_to(64 << 10);
-        outcome.map_err(Error::io("write", &self.path))
+        outcome
+    }
+
+    /// Writes whole entries, as many at once as fit the file, rotating as Docker does: a file that has reached its size
+    /// gets no further entry.
+    fn append(&mut self, buffer: &[u8], ends: &[usize]) -> Result<()> {
+        let (mut start, mut next) = (0, 0);
+        while next < ends.len() {
+            if self.config.max_size.is_some_and(|max| self.size >= max) && !self.compressing {
+                self.rotate()?;
+            }
+            let room =
+                self.config.max_size.filter(|_| !self.compressing).map_or(u64::MAX, |max| max - self.size);
+            let fits = |end: usize| ((end - start) as u64) < room;
+            // The entry that reaches the size is still written.
+            let last = ends[next..].iter().position(|end| !fits(*end)).map_or(ends.len() - 1, |n| next + n);
+            let Some(file) = &mut self.file else { return Ok(()) };
+            let outcome = file.write_all(&buffer[start..ends[last]]);
+            self.size += (ends[last] - start) as u64;
+            outcome.map_err(Error::io("write", &self.path))?;
+            (start, next) = (ends[last], last + 1);
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> Result<()> {

@@ -129,7 +129,7 @@ async fn attempt(
     });
     let exec = Exec {
         id: session.id.clone(),
-        process: process(&record, asked)?,
+        process: process(engine, &record, asked)?,
         user: UserRequest { user: asked.user.clone(), groups: Vec::new() },
         io: Io {
             tty: asked.tty,
@@ -152,8 +152,9 @@ fn window([rows, columns]: [u32; 2]) -> Option<WindowSize> {
 }
 
 /// The process as the specification has it; user and `HOME` are the shim's to fill in.
-fn process(record: &Record, asked: &ExecCreateRequest) -> Result<Process, Error> {
+fn process(engine: &Engine, record: &Record, asked: &ExecCreateRequest) -> Result<Process, Error> {
     let host = &record.host_config;
+    let security = plan::security::Options::parse(&host.security_opt, &engine.config)?;
     let capabilities = spec::caps::resolve(&host.cap_add, &host.cap_drop, host.privileged || asked.privileged)?;
     let config = api_types::ContainerConfig { tty: asked.tty, ..record.config.clone() };
     let cwd = [&asked.working_dir, &record.config.working_dir].into_iter().find(|d| !d.is_empty());
@@ -164,6 +165,7 @@ fn process(record: &Record, asked: &ExecCreateRequest) -> Result<Process, Error>
         .cwd(PathBuf::from(cwd.map_or("/", String::as_str)))
         .user(UserBuilder::default().uid(0u32).gid(0u32).build().map_err(spec::Error::from)?)
         .capabilities(spec::caps::render(&capabilities)?)
+        .no_new_privileges(security.no_new_privileges)
         .build()
         .map_err(spec::Error::from)?;
     Ok(process)

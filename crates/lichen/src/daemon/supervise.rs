@@ -106,6 +106,8 @@ struct Outcome {
 
 fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Result<Outcome> {
     let mut asked = 0;
+    // An engine that does not serve yet has no handlers either: a signal would kill it in the middle of adopting.
+    let mut deferred = false;
     let mut holder = sys::pidfd::open(s.holder.process).ok();
     loop {
         let ready = wait(&running, signals, holder.as_ref())?;
@@ -114,6 +116,9 @@ fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Re
             if running.serving {
                 info!(after = ?running.since.elapsed(), "the engine serves");
                 tell_service_manager(&[sd_notify::NotifyState::Ready]);
+                if deferred {
+                    pass_on(&running, Signal::SIGTERM as i32)?;
+                }
             }
         }
         if ready.holder {
@@ -130,7 +135,11 @@ fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Re
                     tell_service_manager(&[sd_notify::NotifyState::Stopping]);
                 }
                 let number = if asked >= PATIENCE { Signal::SIGKILL as i32 } else { number };
-                pass_on(&running, number)?;
+                if running.serving || asked > 1 {
+                    pass_on(&running, number)?;
+                } else {
+                    deferred = asked > 0;
+                }
             }
         }
         if ready.engine
