@@ -1,7 +1,7 @@
 //! Seccomp: from the rules of the specification to a BPF program.
 //!
 //! libseccomp compiles the rules; a few instructions of ours go in front of what it makes ([`prologue`]). Compiling
-//! Docker's default rules takes milliseconds, so that the result can be kept in a directory ([`load`]).
+//! Docker's default rules takes some twenty milliseconds, so that the result can be kept in a directory ([`load`]).
 
 mod cache;
 mod compile;

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Changes when the same rules compile to another program than before.
-const VERSION: &[u8] = b"lichen seccomp 1\n";
+const VERSION: &[u8] = b"lichen seccomp 2\n";
 
 #[derive(Debug)]
 pub(super) struct Entry {
