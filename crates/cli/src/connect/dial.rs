@@ -51,9 +51,11 @@ fn refused(endpoint: &Endpoint, source: io::Error) -> Error {
     }
 }
 
-/// ssh's stdin and stdout joined; ssh ends when they close.
+/// ssh's stdin and stdout as one stream; ssh ends when they close.
 struct SshStream {
-    io: tokio::io::Join<ChildStdout, ChildStdin>,
+    stdout: ChildStdout,
+    /// None once this side has said all: only closing the pipe tells ssh so.
+    stdin: Option<ChildStdin>,
     _ssh: Child,
 }
 
@@ -73,9 +75,7 @@ fn over_ssh(ssh: &Ssh) -> Result<Stream, Error> {
     let fail = |source| Error::Connect { operation: "run ssh".into(), source };
     let mut child = command.spawn().map_err(fail)?;
     match (child.stdout.take(), child.stdin.take()) {
-        (Some(stdout), Some(stdin)) => {
-            Ok(Box::new(SshStream { io: tokio::io::join(stdout, stdin), _ssh: child }))
-        }
+        (Some(stdout), Some(stdin)) => Ok(Box::new(SshStream { stdout, stdin: Some(stdin), _ssh: child })),
         _ => Err(fail(io::Error::other("ssh has no stdin or stdout"))),
     }
 }
@@ -93,21 +93,28 @@ mod forward {
             cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_read(cx, buf)
+            Pin::new(&mut self.stdout).poll_read(cx, buf)
         }
     }
 
     impl AsyncWrite for SshStream {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.io).poll_write(cx, buf)
+            match &mut self.stdin {
+                Some(stdin) => Pin::new(stdin).poll_write(cx, buf),
+                None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            }
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_flush(cx)
+            match &mut self.stdin {
+                Some(stdin) => Pin::new(stdin).poll_flush(cx),
+                None => Poll::Ready(Ok(())),
+            }
         }
 
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_shutdown(cx)
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.stdin = None;
+            Poll::Ready(Ok(()))
         }
     }
 }
