@@ -18,24 +18,17 @@ pub(crate) struct Config {
     pub(crate) data: DataLayout,
     pub(crate) run: RunLayout,
     pub(crate) pidfile: PathBuf,
-    pub(crate) config_file: PathBuf,
     pub(crate) hosts: Vec<Host>,
     pub(crate) tls: Option<Tls>,
     pub(crate) log: Logging,
     pub(crate) rootless: Rootless,
     pub(crate) storage_driver: Option<String>,
-    pub(crate) storage_options: Vec<String>,
     pub(crate) registry: Registry,
     pub(crate) network: Network,
     pub(crate) containers: Containers,
     pub(crate) labels: Vec<String>,
     pub(crate) live_restore: bool,
     pub(crate) shutdown_timeout: Duration,
-    pub(crate) debug: bool,
-    pub(crate) experimental: bool,
-    pub(crate) features: BTreeMap<String, bool>,
-    pub(crate) cdi_spec_dirs: Vec<PathBuf>,
-    pub(crate) exec_opts: Vec<String>,
     pub(crate) proxies: Proxies,
     /// Lines to log: settings without effect.
     pub(crate) remarks: Vec<String>,
@@ -62,8 +55,6 @@ pub(crate) struct Registry {
     pub(crate) insecure: Vec<String>,
     pub(crate) mirrors: Vec<String>,
     pub(crate) downloads: usize,
-    pub(crate) uploads: usize,
-    pub(crate) attempts: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +94,10 @@ pub(crate) fn load(line: &CommandLine) -> Result<Config> {
     let config_file = line.config_file.clone().unwrap_or(default_file);
     let file = settings::read_file(&config_file, line.config_file.is_some())?;
     let merged = settings::merge(&line.settings, file, &config_file)?;
-    resolve(&merged, places, config_file)
+    resolve(&merged, places)
 }
 
-fn resolve(s: &Settings, places: Places, config_file: PathBuf) -> Result<Config> {
+fn resolve(s: &Settings, places: Places) -> Result<Config> {
     let rootless = environment::read(s)?;
     let run = path(s, "exec-root")?
         .or_else(|| rootless.state_dir.clone())
@@ -118,16 +109,15 @@ fn resolve(s: &Settings, places: Places, config_file: PathBuf) -> Result<Config>
     let hosts = hosts(s, &places.runtime.join("docker.sock"), tls.is_some())?;
     let log = logging(s)?;
     let containers = containers(s)?;
+    check_exec_opts(s)?;
     Ok(Config {
         data: DataLayout::new(data),
         run: RunLayout::new(run),
         pidfile,
-        config_file,
         hosts,
         tls,
         log,
         storage_driver: s.text("storage-driver").filter(|d| !d.is_empty()).map(str::to_owned),
-        storage_options: s.list("storage-opts"),
         registry: registry(s)?,
         network: network(s, &rootless)?,
         containers,
@@ -136,11 +126,6 @@ fn resolve(s: &Settings, places: Places, config_file: PathBuf) -> Result<Config>
         shutdown_timeout: Duration::from_secs(
             u64::try_from(positive(s, "shutdown-timeout", 15)?).unwrap_or(15),
         ),
-        debug: s.bool("debug").unwrap_or(false),
-        experimental: s.bool("experimental").unwrap_or(false),
-        features: typed(s, "features")?,
-        cdi_spec_dirs: s.list("cdi-spec-dirs").into_iter().map(PathBuf::from).collect(),
-        exec_opts: exec_opts(s)?,
         proxies: proxies(s)?,
         remarks: s.remarks(),
         rootless,
@@ -219,8 +204,6 @@ fn registry(s: &Settings) -> Result<Registry> {
         insecure: s.list("insecure-registries"),
         mirrors: s.list("registry-mirrors"),
         downloads: positive(s, "max-concurrent-downloads", 3)?.max(1),
-        uploads: positive(s, "max-concurrent-uploads", 5)?.max(1),
-        attempts: positive(s, "max-download-attempts", 5)?.max(1),
     })
 }
 
@@ -291,29 +274,20 @@ fn labels(s: &Settings) -> Result<Vec<String>> {
     }
 }
 
-/// `native.cgroupdriver` is the only one that dockerd knows on Linux.
-fn exec_opts(s: &Settings) -> Result<Vec<String>> {
-    let options = s.list("exec-opts");
-    for option in &options {
+/// `native.cgroupdriver` is the only one that dockerd knows on Linux. What is delegated decides; a driver that would not
+/// be used is refused.
+fn check_exec_opts(s: &Settings) -> Result<()> {
+    for option in s.list("exec-opts") {
         match option.split_once('=') {
             Some(("native.cgroupdriver", "cgroupfs" | "none")) => {}
             Some(("native.cgroupdriver", driver)) => {
-                return Err(Error::invalid(
-                    "exec-opt",
-                    option.clone(),
-                    format!("the cgroup driver {driver} is not supported"),
-                ));
+                let reason = format!("the cgroup driver {driver} is not supported");
+                return Err(Error::invalid("exec-opt", option.clone(), reason));
             }
-            _ => {
-                return Err(Error::invalid(
-                    "exec-opt",
-                    option.clone(),
-                    "expected native.cgroupdriver=DRIVER",
-                ));
-            }
+            _ => return Err(Error::invalid("exec-opt", option, "expected native.cgroupdriver=DRIVER")),
         }
     }
-    Ok(options)
+    Ok(())
 }
 
 fn proxies(s: &Settings) -> Result<Proxies> {
@@ -328,4 +302,71 @@ fn proxies(s: &Settings) -> Result<Proxies> {
         }
     }
     Ok(proxies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Result<Config> {
+        let line = settings::parse(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())?;
+        let places = Places {
+            runtime: "/run/user/1".into(),
+            data: "/h/.local/share".into(),
+            config: "/h/.config".into(),
+        };
+        resolve(&line.settings, places)
+    }
+
+    #[test]
+    fn defaults_follow_the_users_directories() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.run.root(), Path::new("/run/user/1/lichen"));
+        assert_eq!(config.data.root(), Path::new("/h/.local/share/lichen"));
+        assert_eq!(config.pidfile, Path::new("/run/user/1/docker.pid"));
+        assert_eq!(config.hosts, [Host::Unix("/run/user/1/docker.sock".into())]);
+        assert_eq!((config.containers.log_driver.as_str(), config.live_restore), ("json-file", false));
+    }
+
+    #[test]
+    fn values_reach_their_places() {
+        let config = config(&[
+            "--default-ulimit=nofile=64:128",
+            "--add-runtime=x=/bin/x",
+            "-D",
+            "--default-address-pool=base=10.0.0.0/8,size=24",
+            "--mtu=1400",
+            "--log-opt=max-size=1m",
+            "--registry-mirror=http://127.0.0.1:5000",
+        ])
+        .unwrap();
+        assert_eq!((config.containers.ulimits["nofile"].hard, config.network.mtu), (128, Some(1400)));
+        assert_eq!(config.containers.runtimes["x"].path, Path::new("/bin/x"));
+        assert_eq!(
+            (config.network.pools[0].size, config.log.level),
+            (24, tracing::level_filters::LevelFilter::DEBUG)
+        );
+        assert_eq!(config.registry.mirrors, ["http://127.0.0.1:5000"]);
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let check = |argument: &str, expect: &str| {
+            let error = config(&[argument]).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(expect), "{argument}: {error}");
+        };
+        check("--dns=nonsense", "invalid argument \"nonsense\" for \"dns\": expected an IP address");
+        check("--log-level=loud", "invalid argument \"loud\" for \"log-level\"");
+        check("--label=x", "bad attribute format");
+        check("--host=tcp://0.0.0.0:1", "insist with --tls=false");
+        check("--host=npipe://x", "expected unix://, tcp:// or fd://");
+        check("--log-driver=fluentd", "no log driver named 'fluentd'");
+        check("--log-opt=colour=red", "unknown log opt 'colour' for json-file log driver");
+        check("--exec-opt=native.cgroupdriver=systemd", "the cgroup driver systemd is not supported");
+        check("--registry-mirror=127.0.0.1", "expected http:// or https://");
+        check("--mtu=5", "expected 68 to 65535");
+        check("--tls", "needed with --tls and --tlsverify");
+        check(&format!("--exec-root=/{}", "x".repeat(100)), "too long for the sockets below it");
+        assert!(config(&["--host=tcp://0.0.0.0:1", "--tls=false"]).is_ok());
+    }
 }

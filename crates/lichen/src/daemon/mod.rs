@@ -148,11 +148,20 @@ fn activated() -> Result<Vec<OwnedFd>> {
 
 /// What the engine, as root of its namespace, could not find out by itself.
 fn environment(config: &Config) -> Vec<(&'static str, OsString)> {
-    vec![
+    let mut variables: Vec<(&'static str, OsString)> = vec![
         ("XDG_RUNTIME_DIR", config.places.runtime.clone().into()),
         ("XDG_DATA_HOME", config.places.data.clone().into()),
         ("XDG_CONFIG_HOME", config.places.config.clone().into()),
-    ]
+    ];
+    // The registry client takes its proxies from here.
+    let proxies = &config.proxies;
+    let proxies = [
+        ("HTTP_PROXY", &proxies.http_proxy),
+        ("HTTPS_PROXY", &proxies.https_proxy),
+        ("NO_PROXY", &proxies.no_proxy),
+    ];
+    variables.extend(proxies.into_iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| (n, v.into())));
+    variables
 }
 
 fn help() {

@@ -35,7 +35,10 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
         run: config.run.clone(),
         default_runtime,
         runtimes,
-        default_log: DefaultLog { driver: containers.log_driver.clone(), options: containers.log_options.clone() },
+        default_log: DefaultLog {
+            driver: containers.log_driver.clone(),
+            options: containers.log_options.clone(),
+        },
         default_ulimits: containers
             .ulimits
             .iter()
@@ -106,7 +109,8 @@ fn runtimes(config: &Config) -> BTreeMap<String, RuntimeChoice> {
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // A user's PATH may lack the directories that administrators' programs are in.
-    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()]);
+    let dirs =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()]);
     dirs.map(|dir| dir.join(program)).find(|p| rustix::fs::access(p, rustix::fs::Access::EXEC_OK).is_ok())
 }
 
@@ -114,7 +118,9 @@ fn seccomp(config: &Config) -> Result<Option<String>> {
     match config.containers.seccomp_profile.as_deref() {
         None | Some("" | "builtin") => Ok(None),
         Some("unconfined") => Ok(Some("unconfined".to_owned())),
-        Some(path) => std::fs::read_to_string(path).map(Some).with_context(|| format!("opening seccomp profile ({path})")),
+        Some(path) => std::fs::read_to_string(path)
+            .map(Some)
+            .with_context(|| format!("opening seccomp profile ({path})")),
     }
 }
 
@@ -134,7 +140,9 @@ fn own_map(kind: &str) -> Result<IdMap> {
     let line = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse);
         match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) => Some(IdRange { inside, outside, count }),
+            (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) => {
+                Some(IdRange { inside, outside, count })
+            }
             _ => None,
         }
     };
@@ -148,7 +156,8 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, expect) in [("64M", 64 << 20), ("1g", 1 << 30), ("12", 12), ("2KiB", 2048), ("3kb", 3072)] {
+        for (text, expect) in [("64M", 64 << 20), ("1g", 1 << 30), ("12", 12), ("2KiB", 2048), ("3kb", 3072)]
+        {
             assert_eq!(bytes(text).unwrap(), expect, "{text}");
         }
         for text in ["", "x", "1y", "-1", "99999999999999T"] {

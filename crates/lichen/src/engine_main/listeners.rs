@@ -44,7 +44,10 @@ pub(super) fn remove(config: &Config) {
 /// Sockets that the service manager passed through the launcher (sd_listen_fds(3)).
 fn activated(tls: &Option<TlsAcceptor>) -> Result<Vec<Listener>> {
     let count = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    ensure!(count > 0, "no sockets found via socket activation: make sure the service was started by systemd");
+    ensure!(
+        count > 0,
+        "no sockets found via socket activation: make sure the service was started by systemd"
+    );
     (FIRST_ACTIVATED..FIRST_ACTIVATED + count).map(|fd| one(sys::fds::take_inherited(fd)?, tls)).collect()
 }
 

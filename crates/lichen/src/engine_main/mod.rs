@@ -48,7 +48,8 @@ struct Prepared {
 }
 
 fn prepare(arguments: &[String]) -> Result<Prepared> {
-    let launcher = UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
+    let launcher =
+        UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
     let shim = sys::fds::take_inherited(SHIM_PROGRAM)?;
     let locks = LOCKS.map(sys::fds::take_inherited).into_iter().collect::<Result<_, _>>()?;
     let config = daemon_config::load(&settings::parse(arguments)?)?;
@@ -113,7 +114,8 @@ async fn orphaned(launcher: &mut tokio::net::UnixStream) {
 
 /// Opens everything that blocks: the store, the storage driver, images, volumes, networks.
 fn open(config: &Config, shim: &OwnedFd) -> Result<Arc<Engine>> {
-    let snapshot::Selected { driver, warnings } = snapshot::open(&config.data, config.storage_driver.as_deref())?;
+    let snapshot::Selected { driver, warnings } =
+        snapshot::open(&config.data, config.storage_driver.as_deref())?;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

@@ -15,7 +15,10 @@ pub(super) fn config(config: &Config, shim: &OwnedFd) -> Result<network::Config>
     };
     let rootless = &config.rootless;
     if !matches!(rootless.port_driver.as_str(), "auto" | "lichen" | "builtin" | "implicit") {
-        bail!("port driver {:?} is not there yet: Lichen publishes ports itself (\"lichen\")", rootless.port_driver);
+        bail!(
+            "port driver {:?} is not there yet: Lichen publishes ports itself (\"lichen\")",
+            rootless.port_driver
+        );
     }
     Ok(network::Config {
         run: config.run.clone(),

@@ -18,7 +18,8 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
     let key = PrivateKeyDer::from_pem_file(&tls.key);
     let key = key.with_context(|| format!("read the TLS key {}", tls.key.display()))?;
     let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let config = if tls.verify {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&tls.ca)? {
