@@ -80,7 +80,9 @@ impl Connection {
                 // One request is outstanding at a time: what has come belongs to it.
                 Input::Request(request, self.descriptors.drain(..).collect())
             }
-            Err(error) => Input::Closed(Some(Reply::Invalid { expected: format!("add, remove or list: {error}") })),
+            Err(error) => {
+                Input::Closed(Some(Reply::Invalid { expected: format!("add, remove or list: {error}") }))
+            }
         }
     }
 

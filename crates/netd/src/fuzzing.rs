@@ -31,7 +31,9 @@ pub fn dns_query(bytes: &[u8]) {
         message::addresses(bytes, &query, &both.repeat(40)),
         message::pointer(bytes, &query, &query.name),
     ];
-    replies.extend(message::reverse_name(&query.name).map(|ip| message::pointer(bytes, &query, &ip.to_string())));
+    replies.extend(
+        message::reverse_name(&query.name).map(|ip| message::pointer(bytes, &query, &ip.to_string())),
+    );
     for reply in replies {
         assert_eq!(message::id(&reply), Some(query.id));
         assert_eq!(reply[2] & 0x80, 0x80);

@@ -87,10 +87,8 @@ impl Poll {
 
     /// Tells once of each change in either direction.
     pub(crate) fn add_edges(&self, fd: impl AsFd, token: Token) -> Result<(), Errno> {
-        let flags = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::ET;
+        let flags =
+            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         self.add(fd, token, flags)
     }
 
@@ -101,8 +99,8 @@ impl Poll {
     /// Waits for events, at most `timeout`; an interrupted wait is an empty one.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<Vec<Event>, Errno> {
         self.events.clear();
-        let timeout = timeout
-            .map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: i64::from(t.subsec_nanos()) });
+        let timeout =
+            timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: i64::from(t.subsec_nanos()) });
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
@@ -124,7 +122,16 @@ mod tests {
     #[test]
     fn tokens_survive_packing() {
         let key = Key { index: u32::MAX, generation: 0x00ff_ffff };
-        for token in [Token::Control, Token::Connection(key), Token::Port(key), Token::Stream(key), Token::Datagram(key), Token::Query(key), Token::QueryStream(key), Token::Answer(key)] {
+        for token in [
+            Token::Control,
+            Token::Connection(key),
+            Token::Port(key),
+            Token::Stream(key),
+            Token::Datagram(key),
+            Token::Query(key),
+            Token::QueryStream(key),
+            Token::Answer(key),
+        ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
         assert!(Token::unpack(9 << 56).is_none());

@@ -194,7 +194,8 @@ impl std::str::FromStr for Protocol {
 /// A frame of `message`.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     let mut frame = vec![0; 4];
-    serde_json::to_writer(&mut frame, message).expect("the message types have no maps with other keys than text");
+    serde_json::to_writer(&mut frame, message)
+        .expect("the message types have no maps with other keys than text");
     let length = u32::try_from(frame.len() - 4).expect("a frame is far below 4 GiB");
     frame[..4].copy_from_slice(&length.to_le_bytes());
     frame

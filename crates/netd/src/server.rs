@@ -90,7 +90,8 @@ impl Server {
     pub(crate) fn run(mut self) -> io::Error {
         let mut last_sweep = Instant::now();
         loop {
-            let timeout = if self.again.is_empty() { self.until_sweep(last_sweep) } else { Some(Duration::ZERO) };
+            let timeout =
+                if self.again.is_empty() { self.until_sweep(last_sweep) } else { Some(Duration::ZERO) };
             let events = match self.poll.wait(timeout) {
                 Ok(events) => events,
                 Err(error) => return error.into(),
@@ -142,6 +143,11 @@ impl Server {
         let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
         // A peer that hung up before it was accepted is nobody's loss.
         let Ok(socket) = rustix::net::accept_with(&self.control, flags) else { return };
+        // The directory and the socket keep other users out; this keeps out whom a loosened mode would let in.
+        let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
+        if peer != Ok(rustix::process::geteuid()) {
+            return;
+        }
         let key = self.connections.insert(Connection::new(socket));
         let added =
             self.connections.get_mut(key).map(|c| self.poll.add_input(&c.socket, Token::Connection(key)));
@@ -210,7 +216,9 @@ impl Server {
                 self.unresolve(&container);
                 Reply::Done {}
             }
-            Request::List {} => Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() },
+            Request::List {} => {
+                Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() }
+            }
         }
     }
 
@@ -297,7 +305,8 @@ impl Server {
     }
 
     fn sweep(&mut self, now: Instant) {
-        let idle: Vec<Key> = self.datagrams.iter_mut().filter(|(_, f)| f.is_idle(now)).map(|(k, _)| k).collect();
+        let idle: Vec<Key> =
+            self.datagrams.iter_mut().filter(|(_, f)| f.is_idle(now)).map(|(k, _)| k).collect();
         for key in idle {
             self.drop_datagram_flow(key);
         }

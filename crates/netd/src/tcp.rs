@@ -246,7 +246,12 @@ fn copy_step(
 }
 
 /// As [`copy_step`], through a pipe: it is emptied before it is filled, so that it always has room.
-fn splice_step(pipe: &mut Pipe, ended: &mut bool, source: impl AsFd, sink: impl AsFd) -> Result<usize, Errno> {
+fn splice_step(
+    pipe: &mut Pipe,
+    ended: &mut bool,
+    source: impl AsFd,
+    sink: impl AsFd,
+) -> Result<usize, Errno> {
     if !pipe.is_empty() {
         return pipe.drain(sink);
     }

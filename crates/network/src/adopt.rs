@@ -9,11 +9,7 @@ use crate::{
     record::SandboxRecord,
 };
 use model::Id;
-use std::{
-    collections::BTreeSet,
-    os::fd::OwnedFd,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
 
 impl Networks {
     /// After an engine restart: takes the sandbox of a container that still runs back into the books, `netns` being
@@ -33,7 +29,9 @@ impl Networks {
         let ports: Result<Vec<_>, _> = record.ports.iter().map(|port| target.port(port)).collect();
         match ports {
             Ok(ports) => self.forwarder.adopt(ports),
-            Err(error) => tracing::warn!(%error, container = container.short(), "a published port leads nowhere"),
+            Err(error) => {
+                tracing::warn!(%error, container = container.short(), "a published port leads nowhere")
+            }
         }
         // The forwarder may be a new one. Without names the container still runs: its engine must not fail to start.
         if let Err(error) = self.announce(&record, &netns) {

@@ -40,7 +40,15 @@ pub struct DefaultBridge {
 
 impl Default for DefaultBridge {
     fn default() -> Self {
-        Self { enabled: true, bip: None, fixed_cidr: None, default_gateway: None, mtu: 1500, icc: true, host_ip: None }
+        Self {
+            enabled: true,
+            bip: None,
+            fixed_cidr: None,
+            default_gateway: None,
+            mtu: 1500,
+            icc: true,
+            host_ip: None,
+        }
     }
 }
 

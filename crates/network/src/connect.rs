@@ -87,7 +87,12 @@ impl Networks {
     }
 
     /// Moves the default routes, and the published ports after them.
-    fn reroute(&self, namespace: &mut Namespace, before: &SandboxRecord, after: &mut SandboxRecord) -> Result<()> {
+    fn reroute(
+        &self,
+        namespace: &mut Namespace,
+        before: &SandboxRecord,
+        after: &mut SandboxRecord,
+    ) -> Result<()> {
         plumbing::set_default_routes(namespace, &before.endpoints, &after.endpoints)?;
         let holders = |record: &SandboxRecord| {
             let (v4, v6) = plumbing::gateways(&record.endpoints);

@@ -57,7 +57,8 @@ impl Networks {
             .collect();
         if users > 0 {
             // Those being connected or disconnected at this moment have no endpoint to show.
-            let endpoints = if attached.is_empty() { format!("{users} changing") } else { attached.join(", ") };
+            let endpoints =
+                if attached.is_empty() { format!("{users} changing") } else { attached.join(", ") };
             return Err(Error::InUse { name: network_name, id: id.to_string(), endpoints });
         }
         self.records.delete(id.as_str())?;

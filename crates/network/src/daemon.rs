@@ -108,7 +108,11 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
 
 /// A log file for a program's output, emptied.
 pub(crate) fn log_file(path: &Path) -> Result<fs::File> {
-    fs::File::create(path).map_err(|source| Error::File { operation: "create", path: path.to_owned(), source })
+    fs::File::create(path).map_err(|source| Error::File {
+        operation: "create",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The end of a program's output, on one line.

@@ -21,8 +21,12 @@ pub(crate) struct Owner<'a> {
 pub(crate) fn check(network: &Network, request: &EndpointRequest) -> Result<()> {
     match network.driver {
         Driver::Bridge => {}
-        Driver::Host => return Err(Error::ModeConflict { operation: "connecting to a network", mode: "host" }),
-        Driver::Null => return Err(Error::ModeConflict { operation: "connecting to a network", mode: "none" }),
+        Driver::Host => {
+            return Err(Error::ModeConflict { operation: "connecting to a network", mode: "host" });
+        }
+        Driver::Null => {
+            return Err(Error::ModeConflict { operation: "connecting to a network", mode: "none" });
+        }
     }
     let wants_static = request.ipv4.is_some() || request.ipv6.is_some();
     if wants_static && network.is_predefined() {
@@ -58,7 +62,8 @@ pub(crate) fn plan(
     interfaces: &mut BTreeSet<String>,
 ) -> Result<(Endpoint, Port)> {
     let id = books.find(&request.network)?.network.id.clone();
-    let live = books.networks.get_mut(&id).ok_or_else(|| Error::NotFound { name: request.network.clone() })?;
+    let live =
+        books.networks.get_mut(&id).ok_or_else(|| Error::NotFound { name: request.network.clone() })?;
     check(&live.network, request)?;
     let interface = match options::endpoint_interface(&request.driver_options)? {
         Some(name) if interfaces.contains(&name) => {
@@ -97,8 +102,7 @@ pub(crate) fn plan(
         driver_options: request.driver_options.clone(),
         gateway_priority: request.gateway_priority,
     };
-    let port =
-        Port { bridge: live.bridge_index, mtu: live.options.mtu, isolated: !live.options.icc };
+    let port = Port { bridge: live.bridge_index, mtu: live.options.mtu, isolated: !live.options.icc };
     Ok((endpoint, port))
 }
 

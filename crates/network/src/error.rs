@@ -3,7 +3,11 @@
 use ipnet::IpNet;
 use model::ErrorKind;
 use netd::proto::Protocol;
-use std::{io, net::{IpAddr, SocketAddr}, path::PathBuf};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -32,7 +36,9 @@ pub enum Error {
     UnknownIpamDriver { driver: String },
     #[error("{what} is not supported by Lichen: {why}")]
     Unsupported { what: String, why: &'static str },
-    #[error("This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.")]
+    #[error(
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."
+    )]
     NotSwarm,
     #[error("invalid network config:\n{0}")]
     InvalidIpam(String),
@@ -118,13 +124,17 @@ pub enum PortError {
 /// Why a driver for outward connectivity cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OutwardError {
-    #[error("not found in $PATH: install it with your distribution's package manager (package {package}), or choose another with --net")]
+    #[error(
+        "not found in $PATH: install it with your distribution's package manager (package {package}), or choose another with --net"
+    )]
     NotInstalled { package: &'static str },
     #[error("run {program}: {source}", program = program.display())]
     Run { program: PathBuf, source: io::Error },
     #[error("version {found} is too old: {needed} or later is needed")]
     TooOld { found: String, needed: &'static str },
-    #[error("cannot open /dev/net/tun: {source}: it must be readable and writable by you: `sudo chmod 0666 /dev/net/tun` (and `sudo modprobe tun` where it is missing)")]
+    #[error(
+        "cannot open /dev/net/tun: {source}: it must be readable and writable by you: `sudo chmod 0666 /dev/net/tun` (and `sudo modprobe tun` where it is missing)"
+    )]
     Tun { source: io::Error },
     #[error("it stopped while starting: {output}")]
     Died { output: String },
@@ -168,7 +178,10 @@ impl Error {
             Self::Unsupported { .. } => K::NotImplemented,
             Self::NotSwarm | Self::Outward { .. } => K::Unavailable,
             // moby answers 500 for these, and clients match on the text.
-            Self::PoolsExhausted | Self::AddressInUse { .. } | Self::NotConnected { .. } | Self::Ports { .. } => K::System,
+            Self::PoolsExhausted
+            | Self::AddressInUse { .. }
+            | Self::NotConnected { .. }
+            | Self::Ports { .. } => K::System,
             Self::Netlink { .. }
             | Self::File { .. }
             | Self::Namespace { .. }

@@ -109,7 +109,8 @@ impl Forwarder {
 
     /// Lets endpoints be found by name.
     pub(crate) fn name(&self, endpoints: Vec<Names>) -> Result<(), client::Error> {
-        lock(&self.shared.names).extend(endpoints.iter().map(|names| (names.endpoint.clone(), names.clone())));
+        lock(&self.shared.names)
+            .extend(endpoints.iter().map(|names| (names.endpoint.clone(), names.clone())));
         self.shared.ask(|client| client.name(endpoints.clone()))
     }
 
@@ -226,10 +227,7 @@ impl Shared {
     }
 
     /// Asks over the standing connection, or over a new one when that has broken.
-    fn ask<T>(
-        &self,
-        question: impl Fn(&mut Client) -> Result<T, client::Error>,
-    ) -> Result<T, client::Error> {
+    fn ask<T>(&self, question: impl Fn(&mut Client) -> Result<T, client::Error>) -> Result<T, client::Error> {
         let mut client = lock(&self.client);
         for attempt in 0.. {
             let mut connected = match client.take() {
@@ -284,8 +282,10 @@ impl Shared {
         if let Err(error) = self.ask(|client| client.name(names.clone())) {
             tracing::error!(%error, "containers are not found by name");
         }
-        let resolvers: Vec<(Resolver, Arc<OwnedFd>)> =
-            lock(&self.resolvers).values().map(|told| (told.resolver.clone(), Arc::clone(&told.netns))).collect();
+        let resolvers: Vec<(Resolver, Arc<OwnedFd>)> = lock(&self.resolvers)
+            .values()
+            .map(|told| (told.resolver.clone(), Arc::clone(&told.netns)))
+            .collect();
         for (resolver, netns) in resolvers {
             match self.resolve(&resolver, &netns, None) {
                 Ok(ports) => {
@@ -335,7 +335,10 @@ fn watch(shared: Arc<Shared>, mut handle: OwnedFd) -> Result<()> {
                 if shared.stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                tracing::warn!(output = daemon::last_words(&shared.log), "the forwarder ended; starting it again");
+                tracing::warn!(
+                    output = daemon::last_words(&shared.log),
+                    "the forwarder ended; starting it again"
+                );
                 thread::sleep(pause);
                 pause = (pause * 2).min(RESTART_PAUSE.1);
                 match shared.start() {

@@ -68,7 +68,14 @@ mod tests {
     fn texts_and_addresses_agree() {
         let mac: MacAddr = "02:42:AC-11:00:0f".parse().unwrap();
         assert_eq!(mac.to_string(), "02:42:ac:11:00:0f");
-        for bad in ["", "02:42", "02:42:ac:11:00:0g", "02:42:ac:11:00:0f:01", "2:42:ac:11:00:0f", "+2:42:ac:11:00:0f"] {
+        for bad in [
+            "",
+            "02:42",
+            "02:42:ac:11:00:0g",
+            "02:42:ac:11:00:0f:01",
+            "2:42:ac:11:00:0f",
+            "+2:42:ac:11:00:0f",
+        ] {
             assert!(bad.parse::<MacAddr>().is_err(), "{bad}");
         }
     }

@@ -80,7 +80,9 @@ impl ResolvConf {
             let rest = words.map(str::to_owned);
             match keyword {
                 // A zone (`fe80::1%eth0`) means nothing inside a container.
-                "nameserver" => parsed.servers.extend(rest.take(1).filter_map(|word| word.parse::<IpAddr>().ok())),
+                "nameserver" => {
+                    parsed.servers.extend(rest.take(1).filter_map(|word| word.parse::<IpAddr>().ok()))
+                }
                 // The last of them counts.
                 "search" | "domain" => parsed.search = rest.collect(),
                 "options" => parsed.options.extend(rest),
@@ -135,9 +137,10 @@ pub(crate) fn resolv_conf(
     request: &DnsRequest,
     host: &str,
     fallback: Option<IpAddr>,
+    has_resolvers: bool,
 ) -> String {
     let mut host = ResolvConf::parse(host);
-    if endpoints.iter().any(|e| !e.dns_names.is_empty()) {
+    if has_resolvers && endpoints.iter().any(|e| !e.dns_names.is_empty()) {
         return embedded(host, request);
     }
     host.servers = reachable(&host, endpoints.iter().any(|e| e.ipv6.is_some()), fallback);
@@ -206,7 +209,7 @@ mod tests {
     use super::*;
 
     fn conf(host: &str, request: &DnsRequest) -> String {
-        resolv_conf(&[], request, host, Some("10.0.2.3".parse().unwrap()))
+        resolv_conf(&[], request, host, Some("10.0.2.3".parse().unwrap()), true)
     }
 
     #[test]
@@ -225,7 +228,8 @@ mod tests {
         let host = "nameserver 192.0.2.53\nsearch example.org\n";
         let request = DnsRequest { servers: vec!["127.0.0.1".parse().unwrap()], ..Default::default() };
         assert_eq!(conf(host, &request), "nameserver 127.0.0.1\nsearch example.org\n");
-        let request = DnsRequest { search: vec![".".into()], options: vec!["ndots:3".into()], ..Default::default() };
+        let request =
+            DnsRequest { search: vec![".".into()], options: vec!["ndots:3".into()], ..Default::default() };
         assert_eq!(conf(host, &request), "nameserver 192.0.2.53\noptions ndots:3\n");
     }
 
@@ -234,7 +238,11 @@ mod tests {
         let request = HostsRequest {
             hostname: "web".into(),
             domainname: "example.org".into(),
-            extra: vec!["db:10.0.0.7".into(), "host.docker.internal:host-gateway".into(), "six:[fd00::7]".into()],
+            extra: vec![
+                "db:10.0.0.7".into(),
+                "host.docker.internal:host-gateway".into(),
+                "six:[fd00::7]".into(),
+            ],
             links: vec![("172.17.0.9".parse().unwrap(), vec!["cache".into(), "c1".into()])],
         };
         let text = hosts(&[], &request, Some("192.0.2.2".parse().unwrap()));

@@ -7,23 +7,26 @@ use crate::{
     record::{Endpoint, SandboxRecord},
 };
 use netd::proto::{Names, Resolver, Upstream};
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    os::fd::OwnedFd,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 impl Networks {
     /// Makes a container findable on its user-defined networks, and lets it find others; or, after a change of its
     /// networks or name, brings that up to date.
     pub(crate) fn announce(&self, record: &SandboxRecord, netns: &Arc<OwnedFd>) -> Result<()> {
+        if !self.has_resolvers() {
+            return Ok(());
+        }
         let found_by: Vec<Names> = record.endpoints.iter().filter_map(names_of).collect();
         let Some(resolver) = resolver(record, &found_by, self.outward.resolver()) else {
             return Ok(());
         };
         self.forwarder.name(found_by)?;
         self.forwarder.resolve(resolver, netns)
+    }
+
+    /// Whether there can be a resolver at 127.0.0.11: port 53 is led to it by nf_tables.
+    pub(crate) fn has_resolvers(&self) -> bool {
+        self.router.without_nft.is_none()
     }
 
     /// Takes endpoints' names back.

@@ -109,7 +109,10 @@ impl Netlink {
                 if header.message_type == NLMSG_ERROR {
                     waiting = if change.frame { 0 } else { waiting.saturating_sub(1) };
                     let errno = error_code(body);
-                    if errno != 0 && change.tolerate.map(Errno::raw_os_error) != Some(errno) && failure.is_none() {
+                    if errno != 0
+                        && change.tolerate.map(Errno::raw_os_error) != Some(errno)
+                        && failure.is_none()
+                    {
                         failure = Some((change.operation.clone(), errno));
                     }
                 }
@@ -124,10 +127,15 @@ impl Netlink {
     }
 
     /// Asks for one object and returns it.
-    pub(crate) fn get(&mut self, operation: &str, message: &RouteNetlinkMessage) -> Result<RouteNetlinkMessage> {
-        self.query(operation, message, NLM_F_REQUEST)?
-            .pop()
-            .ok_or_else(|| Error::Netlink { operation: operation.into(), source: io::ErrorKind::NotFound.into() })
+    pub(crate) fn get(
+        &mut self,
+        operation: &str,
+        message: &RouteNetlinkMessage,
+    ) -> Result<RouteNetlinkMessage> {
+        self.query(operation, message, NLM_F_REQUEST)?.pop().ok_or_else(|| Error::Netlink {
+            operation: operation.into(),
+            source: io::ErrorKind::NotFound.into(),
+        })
     }
 
     /// Asks for all objects of a kind.
@@ -170,9 +178,10 @@ impl Netlink {
         }
         match failure {
             None => Ok(found),
-            Some(errno) => {
-                Err(Error::Netlink { operation: operation.into(), source: io::Error::from_raw_os_error(errno) })
-            }
+            Some(errno) => Err(Error::Netlink {
+                operation: operation.into(),
+                source: io::Error::from_raw_os_error(errno),
+            }),
         }
     }
 

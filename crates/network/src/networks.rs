@@ -10,8 +10,9 @@ use crate::{
     forwarder::Forwarder,
     names::{self, DnsRequest, HostsRequest},
     outward::Outward,
+    pools,
     ports::HostPortBook,
-    predefined, pools,
+    predefined,
     reaper::Reaper,
     record::{Endpoint, Network, SandboxRecord},
     request::EndpointRequest,
@@ -73,8 +74,13 @@ impl Networks {
     /// forwarder and the outward driver (the latter in the background: [`Networks::start`] waits for it).
     ///
     /// Then call [`Networks::adopt`] for each container that still runs, and [`Networks::settle`] once.
-    pub fn open(mut config: Config, store: &Store) -> Result<Self> {
-        let router = Arc::new(Router::open(&config.router, config.outward.ipv6)?);
+    pub fn open(config: Config, store: &Store) -> Result<Self> {
+        Self::open_on(config, store, true)
+    }
+
+    /// As [`Networks::open`] on a kernel with or without nf_tables.
+    pub(crate) fn open_on(mut config: Config, store: &Store, nft: bool) -> Result<Self> {
+        let router = Arc::new(Router::open(&config.router, config.outward.ipv6, nft)?);
         let outward = Outward::open(Arc::clone(&router), config.outward.clone(), &config.run)?;
         let forwarder = Forwarder::open(&mut config, &router)?;
         let mut pools = config.address_pools;
@@ -89,7 +95,18 @@ impl Networks {
         let books = Arc::new(Mutex::new(load(&records, &sandboxes, &router)?));
         let reaper = Reaper::start(Arc::clone(&router), Arc::clone(&books))?;
         let host_ports = HostPortBook::default();
-        Ok(Self { books, records, sandboxes, router, outward, forwarder, host_ports, pools, reaper, stock: Stock::open()? })
+        Ok(Self {
+            books,
+            records,
+            sandboxes,
+            router,
+            outward,
+            forwarder,
+            host_ports,
+            pools,
+            reaper,
+            stock: Stock::open()?,
+        })
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
@@ -151,7 +168,8 @@ impl Networks {
     /// The text of `/etc/resolv.conf` of a container with these endpoints (none: `--network none`). For
     /// `--network host` give the host's own file instead, changed by `--dns*` ([`names::host_resolv_conf`]).
     pub fn resolv_conf(&self, endpoints: &[Endpoint], request: &DnsRequest) -> String {
-        names::resolv_conf(endpoints, request, &names::host_file(), self.outward.resolver())
+        let (host, outward) = (names::host_file(), self.outward.resolver());
+        names::resolv_conf(endpoints, request, &host, outward, self.has_resolvers())
     }
 
     /// What `host-gateway` means: an address that leads to the host from inside a container. With slirp4netns and pasta
@@ -165,7 +183,8 @@ impl Networks {
         let mut warnings = self.outward.warnings();
         if let Some(reason) = &self.router.without_nft {
             warnings.push(format!(
-                "containers see clients of published ports as the gateway: the kernel lacks nf_tables' socket match ({reason})"
+                "containers see clients of published ports as the gateway, and do not find each other by name: the kernel \
+                 refuses nf_tables or its socket match ({reason})"
             ));
         }
         OutwardStatus {

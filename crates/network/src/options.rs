@@ -89,7 +89,10 @@ pub(crate) fn endpoint_interface(options: &BTreeMap<String, String>) -> Result<O
 }
 
 fn unsupported(key: &str, value: &str) -> Error {
-    Error::Unsupported { what: format!("network option {key}={value}"), why: "the router namespace is Lichen's own" }
+    Error::Unsupported {
+        what: format!("network option {key}={value}"),
+        why: "the router namespace is Lichen's own",
+    }
 }
 
 fn invalid(key: &str, value: &str, expected: &'static str) -> Error {
@@ -121,7 +124,9 @@ fn address(key: &str, value: &str) -> Result<IpAddr> {
 /// `dev_valid_name` of the kernel: 1 to 15 bytes, no slash, colon or white space, not `.` or `..`.
 fn interface_name(key: &str, value: &str) -> Result<String> {
     let fits = (1..=15).contains(&value.len()) && value != "." && value != "..";
-    if fits && !value.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace() || b == 0 || b == b'%') {
+    if fits
+        && !value.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace() || b == 0 || b == b'%')
+    {
         Ok(value.to_owned())
     } else {
         Err(invalid(key, value, "expected an interface name of 1 to 15 characters"))
@@ -138,7 +143,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = parse(&[(NAME, "br-test"), (MTU, "9000"), (ICC, "false"), (HOST_IP, "127.0.0.1")]).unwrap();
+        let options =
+            parse(&[(NAME, "br-test"), (MTU, "9000"), (ICC, "false"), (HOST_IP, "127.0.0.1")]).unwrap();
         assert_eq!(options.bridge.as_deref(), Some("br-test"));
         assert_eq!((options.mtu, options.icc, options.masquerade), (9000, false, true));
         assert_eq!(options.host_ip, Some("127.0.0.1".parse().unwrap()));

@@ -269,7 +269,10 @@ impl Shared {
             if self.stopping.load(Ordering::SeqCst) {
                 return;
             }
-            tracing::warn!(output = daemon::last_words(&self.log), "the outward driver ended; starting it again");
+            tracing::warn!(
+                output = daemon::last_words(&self.log),
+                "the outward driver ended; starting it again"
+            );
             if !self.rest(&mut pause) {
                 return;
             }
@@ -307,7 +310,8 @@ const OUTAGE: &str = "containers on bridge networks cannot reach the outside at 
 fn find_program(name: &str, package: &'static str) -> Result<PathBuf, OutwardError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // System directories that a user's PATH often lacks hold some of them.
-    let directories = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    let directories =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let executable = |candidate: &PathBuf| {
         candidate.is_file() && rustix::fs::access(candidate, rustix::fs::Access::EXEC_OK).is_ok()
     };

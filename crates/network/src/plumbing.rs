@@ -72,7 +72,12 @@ fn ping_group_range() -> String {
 }
 
 /// Makes the pair, and configures its end in the container.
-pub(crate) fn plug(router: &Router, namespace: &mut Namespace, endpoint: &Endpoint, port: &Port) -> Result<()> {
+pub(crate) fn plug(
+    router: &Router,
+    namespace: &mut Namespace,
+    endpoint: &Endpoint,
+    port: &Port,
+) -> Result<()> {
     let veth = link::Veth {
         name: &endpoint.host_interface,
         bridge: port.bridge,
@@ -120,10 +125,9 @@ fn addresses(endpoint: &Endpoint) -> Vec<IpNet> {
 /// priority, and among equals the one whose network's name comes first (`docker network connect --gw-priority`).
 pub(crate) fn gateways(endpoints: &[Endpoint]) -> (Option<&Endpoint>, Option<&Endpoint>) {
     let best = |has: fn(&Endpoint) -> bool| {
-        endpoints
-            .iter()
-            .filter(|e| has(e))
-            .min_by(|a, b| (-a.gateway_priority, &a.network_name).cmp(&(-b.gateway_priority, &b.network_name)))
+        endpoints.iter().filter(|e| has(e)).min_by(|a, b| {
+            (-a.gateway_priority, &a.network_name).cmp(&(-b.gateway_priority, &b.network_name))
+        })
     };
     (best(|e| e.gateway_v4.is_some()), best(|e| e.gateway_v6.is_some()))
 }

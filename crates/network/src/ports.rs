@@ -191,7 +191,9 @@ impl HostPortBook {
             match forwarder.add(ports) {
                 // "All addresses" on a host without IPv6 are those of IPv4.
                 Err(client::Error::Port { listen: failed, errno, .. })
-                    if lacks_ipv6(errno) && failed.address.ip() == Ipv6Addr::UNSPECIFIED && published.len() > 1 =>
+                    if lacks_ipv6(errno)
+                        && failed.address.ip() == Ipv6Addr::UNSPECIFIED
+                        && published.len() > 1 =>
                 {
                     let (gone, kept) = published.into_iter().partition(|p| p.host_ip.is_ipv6());
                     let gone: Vec<PublishedPort> = gone;
@@ -310,7 +312,11 @@ mod tests {
     #[test]
     fn errors_read_as_dockers() {
         let failed = |errno: Errno, address: &str| {
-            let error = client::Error::Port { listen: at(address), operation: "bind".into(), errno: errno.raw_os_error() };
+            let error = client::Error::Port {
+                listen: at(address),
+                operation: "bind".into(),
+                errno: errno.raw_os_error(),
+            };
             explain(error).to_string()
         };
         assert_eq!(

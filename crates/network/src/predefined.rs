@@ -15,8 +15,13 @@ use store::{Collection, Store};
 const DEFAULT_BRIDGE: &str = "docker0";
 
 /// Makes what is missing, and brings `bridge` in line with the daemon's options; their IDs last.
-pub(crate) fn ensure(records: &Collection<Network>, bridge: &DefaultBridge, pools: &[AddressPool]) -> Result<()> {
-    let known: BTreeMap<String, Network> = records.list()?.into_iter().map(|(_, n)| (n.name.clone(), n)).collect();
+pub(crate) fn ensure(
+    records: &Collection<Network>,
+    bridge: &DefaultBridge,
+    pools: &[AddressPool],
+) -> Result<()> {
+    let known: BTreeMap<String, Network> =
+        records.list()?.into_iter().map(|(_, n)| (n.name.clone(), n)).collect();
     for (name, driver) in [("none", Driver::Null), ("host", Driver::Host)] {
         if !known.contains_key(name) {
             let network = empty(name, driver);

@@ -47,7 +47,9 @@ impl Reaper {
                     tracing::warn!(%error, "cannot delete the interfaces of containers that ended");
                 }
                 let mut books = lock(&books);
-                for (container, endpoint) in batch.iter().flat_map(|(c, list)| list.iter().map(move |e| (c, e))) {
+                for (container, endpoint) in
+                    batch.iter().flat_map(|(c, list)| list.iter().map(move |e| (c, e)))
+                {
                     endpoint::release(&mut books, container, endpoint);
                 }
                 drop(books);

@@ -4,8 +4,8 @@ use crate::{
     mac::MacAddr,
     record::{Endpoint, PublishedPort},
 };
-use netd::proto::Protocol;
 use model::Id;
+use netd::proto::Protocol;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,

@@ -79,8 +79,9 @@ fn family_of(net: &IpNet) -> Family {
 impl Router {
     /// Joins the namespace at `path` and makes it forward. What an earlier engine did there is kept.
     ///
-    /// `ipv6_outward` says whether the link to the outside is to have IPv6.
-    pub(crate) fn open(path: &Path, ipv6_outward: bool) -> Result<Self> {
+    /// `ipv6_outward` says whether the link to the outside is to have IPv6; without `nft` the kernel is taken to lack
+    /// nf_tables.
+    pub(crate) fn open(path: &Path, ipv6_outward: bool, nft: bool) -> Result<Self> {
         let namespace = netns::open(path)?;
         let inode = netns::inode(&namespace)?;
         let (netlink, without_nft) = netns::inside(namespace.as_fd(), || {
@@ -90,10 +91,13 @@ impl Router {
             let mut netlink = Netlink::route_here()?;
             netlink.change(link::set_up("lo"))?;
             netlink.changes(&returning_route(LOOPBACK_INDEX))?;
-            let refused = Netlink::netfilter_here()
-                .and_then(|mut nf| nft::install(&mut nf, RETURNING_MARK, OUTWARD_INTERFACE))
-                .err();
-            Ok((netlink, refused.map(|e| e.to_string())))
+            let install =
+                |mut netfilter: Netlink| nft::install(&mut netfilter, RETURNING_MARK, OUTWARD_INTERFACE);
+            let refused = match nft {
+                true => Netlink::netfilter_here().and_then(install).err().map(|error| error.to_string()),
+                false => Some("not asked".to_owned()),
+            };
+            Ok((netlink, refused))
         })?;
         Ok(Self { path: path.to_owned(), namespace, inode, idle: Mutex::new(vec![netlink]), without_nft })
     }
@@ -130,7 +134,9 @@ impl Router {
             }
             let mut changes: Vec<Change> =
                 plan.addresses.iter().map(|address| route::add_address(index, *address)).collect();
-            changes.extend(plan.addresses.iter().map(|a| route::add_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)));
+            changes.extend(
+                plan.addresses.iter().map(|a| route::add_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)),
+            );
             changes.extend(rules(plan).iter().map(Rule::add));
             netlink.changes(&changes).map(|()| index)
         });
@@ -146,7 +152,9 @@ impl Router {
     pub(crate) fn delete_bridge(&self, plan: &BridgePlan) -> Result<()> {
         self.netlink(|netlink| {
             let mut changes: Vec<Change> = rules(plan).iter().map(Rule::delete).collect();
-            changes.extend(plan.addresses.iter().map(|a| route::delete_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)));
+            changes.extend(
+                plan.addresses.iter().map(|a| route::delete_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)),
+            );
             changes.push(link::delete(&plan.name));
             netlink.changes(&changes)
         })

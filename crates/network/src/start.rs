@@ -2,9 +2,9 @@
 //! fails.
 
 use crate::{
+    books::LiveSandbox,
     endpoint::{self, Owner},
     error::{Error, PortError, Result},
-    books::LiveSandbox,
     netns,
     networks::Networks,
     plumbing::{self, Namespace, Port},
@@ -125,9 +125,9 @@ impl Networks {
         let default_host = self.books().networks.get(&network).and_then(|live| live.options.host_ip);
         // Docker writes the default down as 0.0.0.0 and takes it to mean "every address".
         let default_host = default_host.filter(|ip| !ip.is_unspecified());
-        self.host_ports.publish(&self.forwarder, &target, requests, default_host).map_err(|source| {
-            Error::Ports { name: name.to_owned(), endpoint, source: Box::new(source) }
-        })
+        self.host_ports
+            .publish(&self.forwarder, &target, requests, default_host)
+            .map_err(|source| Error::Ports { name: name.to_owned(), endpoint, source: Box::new(source) })
     }
 
     /// Takes published ports back.

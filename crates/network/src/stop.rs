@@ -33,7 +33,8 @@ impl Networks {
         let old = std::mem::replace(&mut sandbox.record.container_name, name.to_owned());
         for endpoint in &mut sandbox.record.endpoints {
             if !endpoint.dns_names.is_empty() {
-                let kept = endpoint.dns_names.iter().filter(|n| **n != old || endpoint.aliases.contains(n)).cloned();
+                let kept =
+                    endpoint.dns_names.iter().filter(|n| **n != old || endpoint.aliases.contains(n)).cloned();
                 endpoint.dns_names = names::distinct([name.to_owned()].into_iter().chain(kept));
             }
         }

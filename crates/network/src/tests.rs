@@ -8,8 +8,8 @@ mod outward;
 mod ports;
 
 use crate::{
-    Config, EndpointRequest, HostPorts, Networks, NewNetwork, OutwardChoice, OutwardConfig, PortRequest, Program, Protocol,
-    Sandbox, SandboxRequest,
+    Config, EndpointRequest, HostPorts, Networks, NewNetwork, OutwardChoice, OutwardConfig, PortRequest,
+    Program, Protocol, Sandbox, SandboxRequest,
     error::Result,
     netlink::{Netlink, link, route},
     netns,
@@ -48,7 +48,11 @@ struct Host {
 fn netd_program() -> Program {
     let tests = std::env::current_exe().expect("this program's path");
     let path = tests.ancestors().nth(2).expect("a target directory").join("examples/netd");
-    assert!(path.exists(), "{} is missing: build it with `cargo build -p network --examples`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: build it with `cargo build -p network --examples`",
+        path.display()
+    );
     Program { path, args: Vec::new() }
 }
 
@@ -82,7 +86,8 @@ impl Host {
 
     /// The engine dies and another one takes over.
     fn restart(mut self) -> Self {
-        self.networks = Networks::open(config(&self.run, &self.router, OutwardChoice::None), &self.store).unwrap();
+        self.networks =
+            Networks::open(config(&self.run, &self.router, OutwardChoice::None), &self.store).unwrap();
         self
     }
 
@@ -151,7 +156,11 @@ fn host_network() -> OwnedFd {
         link::add_veth(&veth),
         route::add_address(lan, net(HOST, 24)),
         route::add_address(lan, net(HOST6, 64)),
-        route::add_route(route::MAIN, net("0.0.0.0", 0), &route::Via::Gateway { address: ip(CLIENT), interface: lan }),
+        route::add_route(
+            route::MAIN,
+            net("0.0.0.0", 0),
+            &route::Via::Gateway { address: ip(CLIENT), interface: lan },
+        ),
     ])
     .unwrap();
     let eth0 = there.link("eth0").unwrap().index;

@@ -78,7 +78,10 @@ fn check_kind(request: &NewNetwork) -> Result<()> {
         return Err(Error::NotSwarm);
     }
     if request.config_only || request.config_from.as_ref().is_some_and(|c| !c.is_empty()) {
-        return unsupported("a network configuration (config-only, config-from)", "it serves swarm's networks only");
+        return unsupported(
+            "a network configuration (config-only, config-from)",
+            "it serves swarm's networks only",
+        );
     }
     match request.ipam_driver.as_str() {
         "" | "default" => Ok(()),
@@ -89,7 +92,9 @@ fn check_kind(request: &NewNetwork) -> Result<()> {
 fn check_name(name: &str) -> Result<()> {
     let reason = if name.trim().is_empty() {
         "network names must not be empty"
-    } else if matches!(name, "bridge" | "host" | "none" | "default" | "container") || name.starts_with("container:") {
+    } else if matches!(name, "bridge" | "host" | "none" | "default" | "container")
+        || name.starts_with("container:")
+    {
         return Err(Error::Predefined { name: name.to_owned() });
     } else if name.contains(['/', '\\']) || name.chars().any(char::is_control) {
         "network names must not contain slashes or control characters"
@@ -153,7 +158,10 @@ fn pool(
     let mut texts = Vec::new();
     let subnet = if request.subnet.is_empty() {
         if !request.ip_range.is_empty() {
-            return Err(Complaint::Texts(vec![format!("invalid ip-range {}: no subnet is given", request.ip_range)]));
+            return Err(Complaint::Texts(vec![format!(
+                "invalid ip-range {}: no subnet is given",
+                request.ip_range
+            )]));
         }
         let six = request.gateway.contains(':');
         default_pool(six, taken, found, pools).map_err(Complaint::Error)?.subnet
@@ -195,8 +203,13 @@ fn collect<T>(texts: &mut Vec<String>, result: Result<Option<T>, String>) -> Opt
 }
 
 fn parse_net(what: &str, text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text.parse().map_err(|_| format!("invalid {what} {text}: invalid CIDR block notation"))?;
-    if net.trunc() == net { Ok(net) } else { Err(format!("invalid {what} {net}: it should be {}", net.trunc())) }
+    let net: IpNet =
+        text.parse().map_err(|_| format!("invalid {what} {text}: invalid CIDR block notation"))?;
+    if net.trunc() == net {
+        Ok(net)
+    } else {
+        Err(format!("invalid {what} {net}: it should be {}", net.trunc()))
+    }
 }
 
 fn range(text: &str, subnet: IpNet) -> Result<Option<IpNet>, String> {
@@ -206,7 +219,9 @@ fn range(text: &str, subnet: IpNet) -> Result<Option<IpNet>, String> {
     let range = parse_net("ip-range", text)?;
     same_family("ip-range", text, range.addr(), subnet)?;
     if range.prefix_len() < subnet.prefix_len() {
-        return Err(format!("invalid ip-range {range}: CIDR block is bigger than its parent subnet {subnet}"));
+        return Err(format!(
+            "invalid ip-range {range}: CIDR block is bigger than its parent subnet {subnet}"
+        ));
     }
     if !subnet.contains(&range) {
         return Err(format!("invalid ip-range {range}: parent subnet {subnet} doesn't contain ip-range"));
@@ -257,8 +272,12 @@ mod tests {
     }
 
     fn with_pool(subnet: &str, range: &str, gateway: &str) -> NewNetwork {
-        let pool =
-            NewPool { subnet: subnet.into(), ip_range: range.into(), gateway: gateway.into(), aux: BTreeMap::new() };
+        let pool = NewPool {
+            subnet: subnet.into(),
+            ip_range: range.into(),
+            gateway: gateway.into(),
+            aux: BTreeMap::new(),
+        };
         NewNetwork { name: "n".into(), pools: vec![pool], ..Default::default() }
     }
 
@@ -283,9 +302,24 @@ mod tests {
         for (subnet, range, gateway, expected) in [
             ("10.1.2.3/24", "", "", "invalid subnet 10.1.2.3/24: it should be 10.1.2.0/24"),
             ("10.1.2.0", "", "", "invalid subnet 10.1.2.0: invalid CIDR block notation"),
-            ("10.1.2.0/24", "10.1.0.0/16", "", "invalid ip-range 10.1.0.0/16: CIDR block is bigger than its parent subnet 10.1.2.0/24"),
-            ("10.1.2.0/24", "10.1.3.0/25", "", "invalid ip-range 10.1.3.0/25: parent subnet 10.1.2.0/24 doesn't contain ip-range"),
-            ("10.1.2.0/24", "", "10.1.3.1", "invalid gateway 10.1.3.1: parent subnet 10.1.2.0/24 doesn't contain this address"),
+            (
+                "10.1.2.0/24",
+                "10.1.0.0/16",
+                "",
+                "invalid ip-range 10.1.0.0/16: CIDR block is bigger than its parent subnet 10.1.2.0/24",
+            ),
+            (
+                "10.1.2.0/24",
+                "10.1.3.0/25",
+                "",
+                "invalid ip-range 10.1.3.0/25: parent subnet 10.1.2.0/24 doesn't contain ip-range",
+            ),
+            (
+                "10.1.2.0/24",
+                "",
+                "10.1.3.1",
+                "invalid gateway 10.1.3.1: parent subnet 10.1.2.0/24 doesn't contain this address",
+            ),
             ("10.1.2.0/24", "", "fd00::1", "invalid gateway fd00::1: parent subnet is an IPv4 block"),
         ] {
             let error = check(with_pool(subnet, range, gateway)).unwrap_err();
@@ -301,7 +335,9 @@ mod tests {
         assert!(matches!(named("there"), Err(Error::Exists { .. })));
         assert!(matches!(named("host"), Err(Error::Predefined { .. })));
         assert!(matches!(named("a/b"), Err(Error::InvalidName { .. })));
-        let driver = |driver: &str| check(NewNetwork { name: "n".into(), driver: driver.into(), ..Default::default() });
+        let driver = |driver: &str| {
+            check(NewNetwork { name: "n".into(), driver: driver.into(), ..Default::default() })
+        };
         assert!(matches!(driver("overlay"), Err(Error::NotSwarm)));
         assert!(matches!(driver("weave"), Err(Error::UnknownDriver { .. })));
         assert!(matches!(driver("macvlan"), Err(Error::Unsupported { .. })));

@@ -217,7 +217,9 @@ pub(crate) mod tests {
         assert_eq!(reverse_name("2.0.18.172.in-addr.arpa"), Some("172.18.0.2".parse().unwrap()));
         let six = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa";
         assert_eq!(reverse_name(six), Some("fd00::2".parse().unwrap()));
-        for bad in ["in-addr.arpa", "1.2.3.in-addr.arpa", "300.0.18.172.in-addr.arpa", "a.ip6.arpa", "example.org"] {
+        for bad in
+            ["in-addr.arpa", "1.2.3.in-addr.arpa", "300.0.18.172.in-addr.arpa", "a.ip6.arpa", "example.org"]
+        {
             assert_eq!(reverse_name(bad), None, "{bad}");
         }
     }

@@ -174,7 +174,8 @@ impl Server {
                 continue;
             }
             let deadline = Instant::now() + SERVER_PATIENCE;
-            let pending = Pending { resolver: key, client, request, query, server: index, socket, id, deadline };
+            let pending =
+                Pending { resolver: key, client, request, query, server: index, socket, id, deadline };
             let key = self.pending.insert(pending);
             let inserted = self.pending.get_mut(key).expect("just inserted");
             if self.poll.add_input(&inserted.socket, Token::Answer(key)).is_err() {

@@ -67,7 +67,11 @@ pub(crate) fn add_bridge(bridge: &Bridge<'_>) -> Change {
             ])),
         ]),
     ];
-    Change::route(format!("make bridge {}", bridge.name), &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+    Change::route(
+        format!("make bridge {}", bridge.name),
+        &Message::NewLink(message),
+        NLM_F_CREATE | NLM_F_EXCL,
+    )
 }
 
 /// The pair, with the near end up and on its bridge. The far end still has to be brought up in its namespace.
@@ -125,14 +129,16 @@ pub(crate) fn delete(name: &str) -> Change {
 pub(crate) fn set_group(name: &str, group: u32) -> Change {
     let mut message = LinkMessage::default();
     message.attributes = vec![Attribute::IfName(name.to_owned()), Attribute::Group(group)];
-    Change::route(format!("put {name} into group {group}"), &Message::SetLink(message), 0).tolerating(Errno::NODEV)
+    Change::route(format!("put {name} into group {group}"), &Message::SetLink(message), 0)
+        .tolerating(Errno::NODEV)
 }
 
 /// Deletes all interfaces of a group; that there are none is no error.
 pub(crate) fn delete_group(group: u32) -> Change {
     let mut message = LinkMessage::default();
     message.attributes = vec![Attribute::Group(group)];
-    Change::route(format!("delete interface group {group}"), &Message::DelLink(message), 0).tolerating(Errno::NODEV)
+    Change::route(format!("delete interface group {group}"), &Message::DelLink(message), 0)
+        .tolerating(Errno::NODEV)
 }
 
 impl Netlink {

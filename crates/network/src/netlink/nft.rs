@@ -181,12 +181,8 @@ fn returning(mark: u32) -> Change {
         a.number(2, NFT_META_MARK);
         a.number(3, NFT_REG32_00);
     });
-    let expressions = vec![
-        ("socket", socket),
-        compare(NFT_REG32_00, &[1]),
-        ("immediate", immediate),
-        ("meta", set_mark),
-    ];
+    let expressions =
+        vec![("socket", socket), compare(NFT_REG32_00, &[1]), ("immediate", immediate), ("meta", set_mark)];
     rule("returning", expressions)
 }
 
@@ -216,8 +212,22 @@ struct Rewrite {
 /// Destination and source of IPv4 (RFC 791, 3.1), ports and checksums of UDP and TCP (RFC 768, RFC 9293).
 fn rewrites(udp: u16, tcp: u16) -> [Rewrite; 4] {
     const DOMAIN: u16 = 53;
-    let to = |protocol, checksum, port| Rewrite { protocol, address: 16, port: 2, checksum, from: DOMAIN, to: port };
-    let back = |protocol, checksum, port| Rewrite { protocol, address: 12, port: 0, checksum, from: port, to: DOMAIN };
+    let to = |protocol, checksum, port| Rewrite {
+        protocol,
+        address: 16,
+        port: 2,
+        checksum,
+        from: DOMAIN,
+        to: port,
+    };
+    let back = |protocol, checksum, port| Rewrite {
+        protocol,
+        address: 12,
+        port: 0,
+        checksum,
+        from: port,
+        to: DOMAIN,
+    };
     [to(17, 6, udp), back(17, 6, udp), to(6, 16, tcp), back(6, 16, tcp)]
 }
 

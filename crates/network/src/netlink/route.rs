@@ -59,9 +59,14 @@ pub(crate) fn add_address(interface: u32, address: IpNet) -> Change {
 
 /// What a route does with the packets it matches.
 pub(crate) enum Via {
-    Gateway { address: IpAddr, interface: u32 },
+    Gateway {
+        address: IpAddr,
+        interface: u32,
+    },
     /// Delivered here, whatever the address (table 100 of [`crate::router`]).
-    Local { interface: u32 },
+    Local {
+        interface: u32,
+    },
     /// Answered with "communication administratively prohibited".
     Prohibit,
 }

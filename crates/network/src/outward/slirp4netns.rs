@@ -81,11 +81,7 @@ impl Driver for Slirp4netns {
 }
 
 impl Slirp4netns {
-    fn start_with(
-        &self,
-        ground: &Ground<'_>,
-        [sandbox, seccomp]: [bool; 2],
-    ) -> Result<Daemon, OutwardError> {
+    fn start_with(&self, ground: &Ground<'_>, [sandbox, seccomp]: [bool; 2]) -> Result<Daemon, OutwardError> {
         let failed = |source| OutwardError::Run { program: self.program.clone(), source };
         let (ready, announce) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
         let log = std::fs::File::create(ground.log).map_err(failed)?;

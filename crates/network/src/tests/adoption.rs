@@ -56,7 +56,11 @@ fn a_killed_forwarder_comes_back_with_its_ports() {
             let old = kill_forwarder(&host);
             eventually(|| {
                 let heard = hear(&host.client, "198.51.100.1:8080").map_err(|e| e.to_string())?;
-                if forwarder(&host).process == old { Err("not yet".into()) } else { Ok(assert_eq!(heard, CLIENT)) }
+                if forwarder(&host).process == old {
+                    Err("not yet".into())
+                } else {
+                    Ok(assert_eq!(heard, CLIENT))
+                }
             });
         }
         host.networks.stop(&id).unwrap();

@@ -5,20 +5,26 @@ use std::io::ErrorKind;
 
 #[test]
 fn containers_of_a_network_reach_each_other_and_no_other_network() {
-    testing::in_userns("tests::bridges::containers_of_a_network_reach_each_other_and_no_other_network", || {
-        let host = Host::new();
-        host.networks.create(user_network("other", |_| {})).unwrap();
-        let (_, a) = host.container(&["bridge"], &[]);
-        let (_, b) = host.container(&["bridge"], &[]);
-        let (_, c) = host.container(&["other"], &[]);
-        assert_eq!(a.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.2/16");
-        assert_eq!(b.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.3/16");
-        assert_eq!(c.endpoints[0].ipv4.unwrap().to_string(), "172.18.0.2/16");
-        tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
-        assert_eq!(hear(&b.netns, "172.17.0.2:80").unwrap(), "172.17.0.3");
-        let denied = hear(&c.netns, "172.17.0.2:80").unwrap_err();
-        assert!(matches!(denied.kind(), ErrorKind::HostUnreachable | ErrorKind::PermissionDenied), "{denied:?}");
-    });
+    testing::in_userns(
+        "tests::bridges::containers_of_a_network_reach_each_other_and_no_other_network",
+        || {
+            let host = Host::new();
+            host.networks.create(user_network("other", |_| {})).unwrap();
+            let (_, a) = host.container(&["bridge"], &[]);
+            let (_, b) = host.container(&["bridge"], &[]);
+            let (_, c) = host.container(&["other"], &[]);
+            assert_eq!(a.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.2/16");
+            assert_eq!(b.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.3/16");
+            assert_eq!(c.endpoints[0].ipv4.unwrap().to_string(), "172.18.0.2/16");
+            tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
+            assert_eq!(hear(&b.netns, "172.17.0.2:80").unwrap(), "172.17.0.3");
+            let denied = hear(&c.netns, "172.17.0.2:80").unwrap_err();
+            assert!(
+                matches!(denied.kind(), ErrorKind::HostUnreachable | ErrorKind::PermissionDenied),
+                "{denied:?}"
+            );
+        },
+    );
 }
 
 #[test]
@@ -65,7 +71,8 @@ fn a_dual_stack_network_has_both_families() {
         tcp_server(&a.netns, "[::]:80", tell_peer);
         assert_eq!(hear(&b.netns, &format!("[{six}]:80")).unwrap(), from.to_string());
         let (_, plain) = host.container(&["bridge"], &[]);
-        let interfaces = at(&plain.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
+        let interfaces =
+            at(&plain.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap());
         assert!(!interfaces.contains("eth0"), "no IPv6 where the network has none: {interfaces}");
     });
 }
@@ -114,27 +121,34 @@ fn a_network_in_use_stays_and_an_unused_one_goes() {
 
 #[test]
 fn connecting_and_disconnecting_move_the_default_route_and_the_ports() {
-    testing::in_userns("tests::bridges::connecting_and_disconnecting_move_the_default_route_and_the_ports", || {
-        let host = Host::new();
-        host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
-        host.networks.create(user_network("n", |_| {})).unwrap();
-        let (id, sandbox) = host.container(&["inside"], &[port(Protocol::Tcp, 8080, 80)]);
-        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
-        let wanted = EndpointRequest { network: "n".into(), ..Default::default() };
-        let endpoint = host.networks.connect(&id, wanted.clone()).unwrap();
-        assert_eq!(endpoint.interface, "eth1");
-        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
-        assert!(matches!(host.networks.connect(&id, wanted), Err(crate::Error::AlreadyConnected { .. })));
-        let second = EndpointRequest { network: "bridge".into(), gateway_priority: 1, ..Default::default() };
-        host.networks.connect(&id, second).unwrap();
-        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
-        host.networks.disconnect(&id, "bridge").unwrap();
-        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
-        host.networks.disconnect(&id, "n").unwrap();
-        assert_eq!(connect(&host.client, "198.51.100.1:8080").unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        assert_eq!(host.networks.sandbox(&id).unwrap().endpoints.len(), 1);
-        assert!(host.networks.disconnect(&id, "n").unwrap_err().to_string().contains("is not connected"));
-    });
+    testing::in_userns(
+        "tests::bridges::connecting_and_disconnecting_move_the_default_route_and_the_ports",
+        || {
+            let host = Host::new();
+            host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
+            host.networks.create(user_network("n", |_| {})).unwrap();
+            let (id, sandbox) = host.container(&["inside"], &[port(Protocol::Tcp, 8080, 80)]);
+            tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+            let wanted = EndpointRequest { network: "n".into(), ..Default::default() };
+            let endpoint = host.networks.connect(&id, wanted.clone()).unwrap();
+            assert_eq!(endpoint.interface, "eth1");
+            assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+            assert!(matches!(host.networks.connect(&id, wanted), Err(crate::Error::AlreadyConnected { .. })));
+            let second =
+                EndpointRequest { network: "bridge".into(), gateway_priority: 1, ..Default::default() };
+            host.networks.connect(&id, second).unwrap();
+            assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+            host.networks.disconnect(&id, "bridge").unwrap();
+            assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+            host.networks.disconnect(&id, "n").unwrap();
+            assert_eq!(
+                connect(&host.client, "198.51.100.1:8080").unwrap_err().kind(),
+                ErrorKind::ConnectionRefused
+            );
+            assert_eq!(host.networks.sandbox(&id).unwrap().endpoints.len(), 1);
+            assert!(host.networks.disconnect(&id, "n").unwrap_err().to_string().contains("is not connected"));
+        },
+    );
 }
 
 #[test]

@@ -63,6 +63,8 @@ fn a_driver_that_is_not_installed_names_its_package() {
         let error = crate::Error::Outward { driver: "pasta", reason: missing };
         assert!(error.to_string().contains("package passt"), "{error}");
         assert_eq!(error.kind(), model::ErrorKind::Unavailable);
-        assert!("vpn".parse::<OutwardChoice>().unwrap_err().to_string().contains("slirp4netns, pasta or none"));
+        assert!(
+            "vpn".parse::<OutwardChoice>().unwrap_err().to_string().contains("slirp4netns, pasta or none")
+        );
     });
 }

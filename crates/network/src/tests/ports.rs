@@ -1,11 +1,7 @@
 //! Published ports, seen from the host, from its network, and from the container.
 
 use super::*;
-use std::{
-    io::ErrorKind,
-    net::Shutdown,
-    sync::mpsc::channel,
-};
+use std::{io::ErrorKind, net::Shutdown, sync::mpsc::channel};
 
 #[test]
 fn the_container_sees_the_clients_address() {
@@ -46,32 +42,35 @@ fn a_loopback_client_is_the_gateway_and_never_127_0_0_1() {
 
 #[test]
 fn data_arrives_whole_in_both_directions_and_each_ends_for_itself() {
-    testing::in_userns("tests::ports::data_arrives_whole_in_both_directions_and_each_ends_for_itself", || {
-        let host = Host::new();
-        let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
-        // Answers only after the client has ended its side, with more than it got.
-        tcp_server(&sandbox.netns, "0.0.0.0:80", |mut stream, _| {
-            let mut got = Vec::new();
-            stream.read_to_end(&mut got).unwrap();
-            stream.write_all(&got).unwrap();
-            stream.write_all(b"end").unwrap();
-        });
-        for size in [0, 1, 70_000, 24 << 20] {
-            let data: Vec<u8> = (0..size).map(|i: usize| (i % 251) as u8).collect();
-            let mut stream = connect(&host.client, "198.51.100.1:8080").unwrap();
-            let mut writer = stream.try_clone().unwrap();
-            let sent = data.clone();
-            let writing = thread::spawn(move || {
-                writer.write_all(&sent).unwrap();
-                writer.shutdown(Shutdown::Write).unwrap();
+    testing::in_userns(
+        "tests::ports::data_arrives_whole_in_both_directions_and_each_ends_for_itself",
+        || {
+            let host = Host::new();
+            let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+            // Answers only after the client has ended its side, with more than it got.
+            tcp_server(&sandbox.netns, "0.0.0.0:80", |mut stream, _| {
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).unwrap();
+                stream.write_all(&got).unwrap();
+                stream.write_all(b"end").unwrap();
             });
-            let mut back = Vec::new();
-            stream.read_to_end(&mut back).unwrap();
-            writing.join().unwrap();
-            assert_eq!(back.len(), size + 3);
-            assert!(back[..size] == data && back.ends_with(b"end"));
-        }
-    });
+            for size in [0, 1, 70_000, 24 << 20] {
+                let data: Vec<u8> = (0..size).map(|i: usize| (i % 251) as u8).collect();
+                let mut stream = connect(&host.client, "198.51.100.1:8080").unwrap();
+                let mut writer = stream.try_clone().unwrap();
+                let sent = data.clone();
+                let writing = thread::spawn(move || {
+                    writer.write_all(&sent).unwrap();
+                    writer.shutdown(Shutdown::Write).unwrap();
+                });
+                let mut back = Vec::new();
+                stream.read_to_end(&mut back).unwrap();
+                writing.join().unwrap();
+                assert_eq!(back.len(), size + 3);
+                assert!(back[..size] == data && back.ends_with(b"end"));
+            }
+        },
+    );
 }
 
 #[test]
@@ -164,7 +163,11 @@ fn conflicts_read_as_dockers_and_leave_nothing() {
         assert!(text.ends_with("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{text}");
         // Rolled back: 9090 is free, and so is the second address.
         let _taken = TcpListener::bind("0.0.0.0:9090").unwrap();
-        let text = host.networks.start(request(&["bridge"], &[port(Protocol::Tcp, 9090, 90)])).unwrap_err().to_string();
+        let text = host
+            .networks
+            .start(request(&["bridge"], &[port(Protocol::Tcp, 9090, 90)]))
+            .unwrap_err()
+            .to_string();
         assert!(
             text.ends_with(
                 "failed to bind port 0.0.0.0:9090/tcp: listen tcp4 0.0.0.0:9090: bind: address already in use"
@@ -189,8 +192,11 @@ fn privileged_ports_name_the_three_ways_out() {
         let mut config = config(&RunLayout::new(run.path()), &router, OutwardChoice::None);
         // On a real host the forwarder has no privilege over the host's network namespace, as root here has.
         let netd = std::mem::replace(&mut config.netd.path, "setpriv".into());
-        config.netd.args =
-            vec!["--bounding-set=-net_bind_service".into(), "--inh-caps=-net_bind_service".into(), netd.into()];
+        config.netd.args = vec![
+            "--bounding-set=-net_bind_service".into(),
+            "--inh-caps=-net_bind_service".into(),
+            netd.into(),
+        ];
         let networks = Networks::open(config, &Store::in_memory().unwrap()).unwrap();
         let wanted = request(&["bridge"], &[port(Protocol::Tcp, 80, 80)]);
         let text = networks.start(wanted).unwrap_err().to_string();
@@ -206,9 +212,13 @@ fn privileged_ports_name_the_three_ways_out() {
 fn ranges_and_ephemeral_ports_find_what_is_free() {
     testing::in_userns("tests::ports::ranges_and_ephemeral_ports_find_what_is_free", || {
         let host = Host::new();
-        let range = PortRequest { host_ports: HostPorts::Range { first: 8000, last: 8002 }, ..port(Protocol::Tcp, 0, 80) };
+        let range = PortRequest {
+            host_ports: HostPorts::Range { first: 8000, last: 8002 },
+            ..port(Protocol::Tcp, 0, 80)
+        };
         let _other = TcpListener::bind("0.0.0.0:8000").unwrap();
-        let published = |request: &PortRequest| host.container(&["bridge"], std::slice::from_ref(request)).1.ports;
+        let published =
+            |request: &PortRequest| host.container(&["bridge"], std::slice::from_ref(request)).1.ports;
         assert_eq!(published(&range)[0].host_port, 8001);
         assert_eq!(published(&range)[0].host_port, 8002);
         let text = host.networks.start(super::request(&["bridge"], &[range])).unwrap_err().to_string();
@@ -220,7 +230,32 @@ fn ranges_and_ephemeral_ports_find_what_is_free() {
         assert_ne!(one[0].host_port, two[0].host_port);
         let local = PortRequest { host_ip: Some(ip("127.0.0.1")), ..port(Protocol::Tcp, 8500, 80) };
         assert_eq!(published(&local).len(), 1);
-        assert_eq!(connect(&host.client, "198.51.100.1:8500").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(&host.client, "198.51.100.1:8500").unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
+    });
+}
+
+#[test]
+fn without_nf_tables_ports_work_and_clients_are_the_gateway() {
+    testing::in_userns("tests::ports::without_nf_tables_ports_work_and_clients_are_the_gateway", || {
+        let client = host_network();
+        let (router, ()) = netns::create(|| Ok(())).unwrap();
+        let run = short_directory();
+        let config = config(&RunLayout::new(run.path()), &router, OutwardChoice::None);
+        let networks = Networks::open_on(config, &Store::in_memory().unwrap(), false).unwrap();
+        networks.create(user_network("n", |_| {})).unwrap();
+        let ports = [port(Protocol::Tcp, 8080, 80), port(Protocol::Udp, 5353, 53)];
+        let sandbox = networks.start(request(&["n"], &ports)).unwrap();
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        udp_server(&sandbox.netns, "0.0.0.0:53");
+        assert_eq!(hear(&client, "198.51.100.1:8080").unwrap(), "172.18.0.1");
+        assert_eq!(ask_udp(&client, "0.0.0.0:0", "198.51.100.1:5353", "q").unwrap(), "172.18.0.1 q");
+        assert!(networks.outward().warnings[0].contains("as the gateway"));
+        let text = networks.resolv_conf(&sandbox.endpoints, &Default::default());
+        assert!(!text.contains("127.0.0.11"), "{text}");
+        networks.shutdown().unwrap();
     });
 }
 
