@@ -130,7 +130,7 @@ async fn attempt(
     let exec = Exec {
         id: session.id.clone(),
         process: process(engine, &record, asked)?,
-        user: UserRequest { user: asked.user.clone(), groups: Vec::new() },
+        user: user(&record, asked),
         io: Io {
             tty: asked.tty,
             open_stdin: asked.attach_stdin && !request.detach,
@@ -169,6 +169,12 @@ fn process(engine: &Engine, record: &Record, asked: &ExecCreateRequest) -> Resul
         .build()
         .map_err(spec::Error::from)?;
     Ok(process)
+}
+
+/// The container's own user, unless another is asked for; `--group-add` goes with the container either way.
+fn user(record: &Record, asked: &ExecCreateRequest) -> UserRequest {
+    let user = if asked.user.is_empty() { &record.config.user } else { &asked.user };
+    UserRequest { user: user.clone(), groups: record.host_config.group_add.clone() }
 }
 
 /// Docker's text for a program that could not be run in a running container.
