@@ -3,5 +3,6 @@
 mod cost;
 mod host;
 mod lifecycle;
+mod namespaces;
 mod streams;
 mod survival;
