@@ -62,9 +62,9 @@ fn resolver(record: &SandboxRecord, found_by: &[Names], outward: Option<IpAddr>)
     if found_by.is_empty() {
         return None;
     }
-    let links = record.endpoints.iter().flat_map(|e| &e.links).filter_map(|link| {
+    let links = record.endpoints.iter().flat_map(|e| &e.links).map(|link| {
         let (target, alias) = link.split_once(':').unwrap_or((link, link));
-        Some((alias.to_ascii_lowercase(), target.trim_start_matches('/').to_ascii_lowercase()))
+        (alias.to_ascii_lowercase(), target.trim_start_matches('/').to_ascii_lowercase())
     });
     Some(Resolver {
         container: record.container.clone(),

@@ -71,7 +71,8 @@ pub(crate) trait Driver: Send + Sync {
     fn start(&self, ground: &Ground<'_>) -> Result<Daemon, OutwardError>;
 }
 
-type Probe = fn() -> Result<Box<dyn Driver>, OutwardError>;
+type AnyDriver = Box<dyn Driver>;
+type Probe = fn() -> Result<AnyDriver, OutwardError>;
 
 const DRIVERS: [(OutwardChoice, &str, Probe); 2] = [
     (OutwardChoice::Slirp4netns, slirp4netns::NAME, slirp4netns::probe),
@@ -96,7 +97,7 @@ struct Shared {
     run: PathBuf,
     state: PathBuf,
     log: PathBuf,
-    driver: Option<Box<dyn Driver>>,
+    driver: Option<AnyDriver>,
     warnings: Mutex<Vec<String>>,
     phase: Mutex<Phase>,
     settled: Condvar,
@@ -192,7 +193,7 @@ impl Drop for Outward {
 }
 
 /// The driver asked for, or the first that can be used, and what to tell the user.
-fn choose(choice: OutwardChoice) -> Result<(Option<Box<dyn Driver>>, Vec<String>)> {
+fn choose(choice: OutwardChoice) -> Result<(Option<AnyDriver>, Vec<String>)> {
     if choice == OutwardChoice::None {
         return Ok((None, Vec::new()));
     }

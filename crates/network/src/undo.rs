@@ -36,12 +36,18 @@ mod tests {
     fn the_last_step_is_undone_first_and_a_failing_one_stops_none() {
         let log = RefCell::new(Vec::new());
         let mut undo = Undo::default();
-        undo.push("one", || Ok(log.borrow_mut().push(1)));
+        undo.push("one", || {
+            log.borrow_mut().push(1);
+            Ok(())
+        });
         undo.push("two", || {
             log.borrow_mut().push(2);
             Err(Error::PoolsExhausted)
         });
-        undo.push("three", || Ok(log.borrow_mut().push(3)));
+        undo.push("three", || {
+            log.borrow_mut().push(3);
+            Ok(())
+        });
         let cause = undo.roll_back(Error::NotFound { name: "x".into() });
         assert!(matches!(cause, Error::NotFound { .. }));
         assert_eq!(*log.borrow(), [3, 2, 1]);

@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(seen(&[&front], "www.front"), Some(address));
         assert_eq!(seen(&[&back], "web"), None);
         assert_eq!(seen(&[&front], "web.back"), None);
-        assert_eq!(zones.reverse(&[front.clone()], "172.18.0.2".parse().unwrap()), Some("web.front".into()));
+        assert_eq!(zones.reverse(std::slice::from_ref(&front), "172.18.0.2".parse().unwrap()), Some("web.front".into()));
         zones.forget(&web.endpoint);
         assert_eq!(zones.lookup(&[front], "web"), None);
     }
@@ -112,7 +112,7 @@ mod tests {
         let mut zones = Zones::default();
         zones.put(names(&front, &["a", "db"], "172.18.0.2"));
         zones.put(names(&front, &["b", "db"], "172.18.0.3"));
-        let first = |zones: &mut Zones| zones.lookup(&[front.clone()], "db").unwrap()[0];
+        let first = |zones: &mut Zones| zones.lookup(std::slice::from_ref(&front), "db").unwrap()[0];
         let (one, two) = (first(&mut zones), first(&mut zones));
         assert_ne!(one, two);
         assert_eq!(first(&mut zones), one);
