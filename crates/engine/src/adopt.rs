@@ -18,7 +18,9 @@ use crate::{
     container::{COLLECTION, Container, Failure, Pending, Record, Run, State},
     create, exec, health,
     live::Tenancy,
-    monitor, network_plan::Mode, restart_policy, rm,
+    monitor,
+    network_plan::Mode,
+    restart_policy, rm,
     shims::{Events, Shim},
     start,
 };
@@ -90,7 +92,9 @@ fn register(engine: &Engine, record: Record) -> Option<Arc<Container>> {
     let record = container.record();
     match engine.containers.claim_name(&record.name, &record.id) {
         Ok(claim) => claim.keep(),
-        Err(error) => tracing::error!(container = %record.id, %error, "two containers of one name: found by ID only"),
+        Err(error) => {
+            tracing::error!(container = %record.id, %error, "two containers of one name: found by ID only")
+        }
     }
     engine.containers.insert(container.clone());
     Some(container)
@@ -181,7 +185,9 @@ async fn unfinished_start(engine: &Arc<Engine>, container: &Arc<Container>) -> R
         Err(_) => None,
     };
     match found {
-        Some((shim, events, status)) if matches!(status.stage, Stage::Running | Stage::Paused | Stage::Exited) => {
+        Some((shim, events, status))
+            if matches!(status.stage, Stage::Running | Stage::Paused | Stage::Exited) =>
+        {
             if let Some(process) = status.init {
                 let started = status.started_at.unwrap_or_else(Timestamp::now);
                 container.change(|record| record.state = State::Running(Run { process, started }));
@@ -232,7 +238,8 @@ async fn take_over(
     container.live.set_shim(Some(shim.clone()));
     container.update(|record| {
         if let Some(run) = record.state.run().cloned() {
-            record.state = if status.stage == Stage::Paused { State::Paused(run) } else { State::Running(run) };
+            record.state =
+                if status.stage == Stage::Paused { State::Paused(run) } else { State::Running(run) };
         }
     })?;
     for exit in &status.exec_exits {
@@ -301,7 +308,9 @@ async fn ask(shim: Shim, events: Events) -> Option<Recovered> {
     let status = shim.state().await.ok()?;
     let shim = Arc::new(shim);
     match (status.stage, status.exit.clone()) {
-        (Stage::Running | Stage::Paused, _) => Some(Recovered::Running { shim, events, status: Box::new(status) }),
+        (Stage::Running | Stage::Paused, _) => {
+            Some(Recovered::Running { shim, events, status: Box::new(status) })
+        }
         (Stage::Exited, exit) => Some(Recovered::Ended { exit: exit.unwrap_or_else(lost), shim: Some(shim) }),
         (Stage::Empty | Stage::Created, _) => {
             start::end_shim(&shim).await;

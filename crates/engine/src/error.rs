@@ -16,7 +16,9 @@ pub enum Error {
     NoSuchExec { reference: String },
     #[error("Invalid container name ({name}), only {} are allowed", crate::container::names::ALLOWED)]
     InvalidName { name: String },
-    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
     NameInUse { name: String, owner: String },
 
     // -- malformed requests
@@ -69,7 +71,9 @@ pub enum Error {
     RemovalInProgress { reference: String },
     #[error("cannot remove container \"{reference}\": container is paused and must be unpaused first")]
     RemovePaused { reference: String },
-    #[error("cannot remove container \"{reference}\": container is {status}: stop the container before removing or force remove")]
+    #[error(
+        "cannot remove container \"{reference}\": container is {status}: stop the container before removing or force remove"
+    )]
     RemoveRunning { reference: String, status: &'static str },
     #[error("Error: Exec command {id} has already run")]
     ExecHasRun { id: String },
@@ -94,7 +98,9 @@ pub enum Error {
     SetUpNetwork { source: network::Error },
     #[error("join {what} namespace of container {reference}: container is not running")]
     JoinNotRunning { what: &'static str, reference: String },
-    #[error("can't join IPC of container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")]
+    #[error(
+        "can't join IPC of container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+    )]
     NotShareable { reference: String },
     #[error("Cannot link to {reference}, as it does not belong to the default network")]
     LinkElsewhere { reference: String },
@@ -147,14 +153,20 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn file(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(
+        operation: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::File { operation, path, source }
     }
 
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchContainer { .. } | Self::NoSuchExec { .. } | Self::NoSuchLink { .. } | Self::LinkTarget { .. } => ErrorKind::NotFound,
+            Self::NoSuchContainer { .. }
+            | Self::NoSuchExec { .. }
+            | Self::NoSuchLink { .. }
+            | Self::LinkTarget { .. } => ErrorKind::NotFound,
             Self::AmbiguousContainer { .. }
             | Self::InvalidName { .. }
             | Self::Invalid(_)

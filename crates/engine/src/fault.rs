@@ -66,7 +66,8 @@ struct Wanted {
 #[cfg(debug_assertions)]
 impl Wanted {
     fn parse(text: &str) -> Self {
-        let (text, once) = text.split_once('@').map_or((text, None), |(text, marker)| (text, Some(marker.into())));
+        let (text, once) =
+            text.split_once('@').map_or((text, None), |(text, marker)| (text, Some(marker.into())));
         let (point, count) = text.split_once(':').unwrap_or((text, "1"));
         Self { point: point.to_owned(), count: count.parse().unwrap_or(1), once }
     }

@@ -22,7 +22,9 @@ impl Filters {
         }
         let Ok(serde_json::Value::Object(map)) = serde_json::from_str(json) else { return Err(malformed()) };
         let values = |values| match values {
-            serde_json::Value::Array(list) => list.into_iter().map(|v| v.as_str().map(str::to_owned)).collect(),
+            serde_json::Value::Array(list) => {
+                list.into_iter().map(|v| v.as_str().map(str::to_owned)).collect()
+            }
             serde_json::Value::Object(set) => {
                 Some(set.into_iter().filter(|(_, on)| on.as_bool() == Some(true)).map(|(v, _)| v).collect())
             }
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn labels_must_all_match_and_unwanted_ones_exclude() {
-        let have = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let have =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let filters = Filters::from_pairs([("label", "a=1"), ("label", "b")]);
         assert!(filters.wanted_labels(&have(&[("a", "1"), ("b", "")])));
         assert!(!filters.wanted_labels(&have(&[("a", "2"), ("b", "")])));

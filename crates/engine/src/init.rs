@@ -20,7 +20,8 @@ pub(crate) fn file(engine: &Engine) -> Result<PathBuf, Error> {
     if !is_copy(&copy, program) {
         let half = engine.config.run.root().join(format!("docker-init.{}", model::Id::random().short()));
         fs::copy(program, &half).map_err(Error::file("copy the init to", &half))?;
-        fs::set_permissions(&half, fs::Permissions::from_mode(0o555)).map_err(Error::file("change mode of", &half))?;
+        fs::set_permissions(&half, fs::Permissions::from_mode(0o555))
+            .map_err(Error::file("change mode of", &half))?;
         fs::rename(&half, &copy).map_err(Error::file("rename the init to", &copy))?;
     }
     Ok(copy)

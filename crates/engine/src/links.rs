@@ -29,7 +29,10 @@ fn link(engine: &Engine, record: &Record, spec: &str) -> Result<Link, Error> {
     let missing = |source| Error::LinkTarget { reference: name.to_owned(), source: Box::new(source) };
     let target = engine.containers.find(name).map_err(missing)?.record();
     if target.state.run().is_none() {
-        return Err(Error::LinkNotRunning { reference: format!("/{}", target.name), alias: alias.to_owned() });
+        return Err(Error::LinkNotRunning {
+            reference: format!("/{}", target.name),
+            alias: alias.to_owned(),
+        });
     }
     let sandbox = engine.networks.sandbox(&target.id);
     let bridge = sandbox.as_ref().and_then(|s| s.endpoints.iter().find(|e| e.network_name == "bridge"));

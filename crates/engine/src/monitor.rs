@@ -58,7 +58,12 @@ async fn run(
 /// Events that do not end the container.
 fn other(engine: &Arc<Engine>, container: &Arc<Container>, event: FromShim) {
     let tell = |action: &str| {
-        engine.events.publish(Kind::Container, action, container.id().as_str(), container.record().attributes());
+        engine.events.publish(
+            Kind::Container,
+            action,
+            container.id().as_str(),
+            container.record().attributes(),
+        );
     };
     match event {
         FromShim::ExecExited(exit) => exec::ended(engine, container, &exit),
@@ -69,7 +74,9 @@ fn other(engine: &Arc<Engine>, container: &Arc<Container>, event: FromShim) {
             attributes.insert("execID".to_owned(), id.to_string());
             engine.events.publish(Kind::Container, "exec_detach", container.id().as_str(), attributes);
         }
-        unexpected => tracing::warn!(message = unexpected.name(), "a shim sent a reply that nobody asked for"),
+        unexpected => {
+            tracing::warn!(message = unexpected.name(), "a shim sent a reply that nobody asked for")
+        }
     }
 }
 
@@ -100,6 +107,8 @@ pub(crate) async fn ended(
     let policy = &record.host_config.restart_policy;
     let again = !engine.stopping.load(Ordering::Relaxed)
         && restart_policy::after_exit(policy, &exit, record.restart_count, record.stopped_by_client);
+    // Told before those who wait are woken, so that `die` comes before what they tell, such as `stop`.
+    tell_die(engine, container, &exit);
     let saved = container.update(|record| {
         record.exits += 1;
         if let Some(health) = &mut record.health {
@@ -116,7 +125,6 @@ pub(crate) async fn ended(
     if let Err(error) = saved {
         tracing::error!(container = %container.id(), %error, "the exit is not saved");
     }
-    tell_die(engine, container, &exit);
     exec::container_ended(engine, container);
     container.live.set_shim(None);
     if let Some(shim) = shim {

@@ -32,7 +32,11 @@ impl<'a> Mode<'a> {
 
 /// What can be known at creation: that endpoints are well-formed and settings do not contradict each other.
 /// A network that does not exist is an error of the start, as in Docker.
-pub(crate) fn check(engine: &Engine, host: &HostConfig, networks: &Map<EndpointSettings>) -> Result<(), Error> {
+pub(crate) fn check(
+    engine: &Engine,
+    host: &HostConfig,
+    networks: &Map<EndpointSettings>,
+) -> Result<(), Error> {
     if matches!(Mode::of(host), Mode::Container(_)) {
         check_shared(host)?;
     }
@@ -52,10 +56,16 @@ pub(crate) fn check(engine: &Engine, host: &HostConfig, networks: &Map<EndpointS
 /// moby `validateNetMode` (`daemon/container_operations_unix.go`, `runconfig`).
 fn check_shared(host: &HostConfig) -> Result<(), Invalid> {
     let conflicts = [
-        (!host.links.is_empty(), "container type network can't be used with links. This would result in undefined behavior"),
+        (
+            !host.links.is_empty(),
+            "container type network can't be used with links. This would result in undefined behavior",
+        ),
         (!host.dns.is_empty(), "dns and the network mode"),
         (!host.extra_hosts.is_empty(), "custom host-to-IP mapping and the network mode"),
-        (!host.port_bindings.is_empty() || host.publish_all_ports, "port publishing and the container type network mode"),
+        (
+            !host.port_bindings.is_empty() || host.publish_all_ports,
+            "port publishing and the container type network mode",
+        ),
     ];
     conflicts.into_iter().find(|(given, _)| *given).map_or(Ok(()), |(_, text)| Err(Invalid::Conflict(text)))
 }
@@ -103,11 +113,15 @@ pub fn endpoint_request(name: &str, settings: &EndpointSettings) -> Result<Endpo
 pub(crate) fn sandbox(record: &Record) -> Result<SandboxRequest, Error> {
     let mode = record.host_config.network_mode.as_str();
     let disabled = record.config.network_disabled;
-    let mut networks: Vec<_> =
-        record.networks.iter().filter(|(name, _)| !disabled && !matches!(name.as_str(), "none" | "host")).collect();
+    let mut networks: Vec<_> = record
+        .networks
+        .iter()
+        .filter(|(name, _)| !disabled && !matches!(name.as_str(), "none" | "host"))
+        .collect();
     // The network mode's interface comes first, the others by name.
     networks.sort_by_key(|(name, _)| (name.as_str() != mode, name.as_str()));
-    let endpoints = networks.into_iter().map(|(name, settings)| endpoint(name, settings)).collect::<Result<_, _>>()?;
+    let endpoints =
+        networks.into_iter().map(|(name, settings)| endpoint(name, settings)).collect::<Result<_, _>>()?;
     Ok(SandboxRequest {
         container: record.id.clone(),
         container_name: record.name.clone(),
@@ -179,7 +193,8 @@ fn host_gateway(entry: &str, engine: &Engine) -> Option<String> {
 /// The container's own wishes, else the engine's.
 pub(crate) fn dns(record: &Record, engine: &Engine) -> network::names::DnsRequest {
     let (host, default) = (&record.host_config, &engine.config.dns);
-    let or = |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
+    let or =
+        |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
     network::names::DnsRequest {
         servers: if host.dns.is_empty() {
             default.servers.clone()
@@ -239,6 +254,9 @@ mod tests {
             "invalid config for network n: invalid IPv4 address: fe80::1"
         );
         let mac = EndpointSettings { mac_address: "02:42".into(), ..EndpointSettings::default() };
-        assert_eq!(endpoint("n", &mac).unwrap_err().to_string(), "invalid config for network n: invalid MAC address: 02:42");
+        assert_eq!(
+            endpoint("n", &mac).unwrap_err().to_string(),
+            "invalid config for network n: invalid MAC address: 02:42"
+        );
     }
 }

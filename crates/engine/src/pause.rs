@@ -33,7 +33,12 @@ pub async fn pause(engine: &Arc<Engine>, reference: &str) -> Result<(), Error> {
             }
         })?;
         container.live.stop_probe();
-        engine.events.publish(Kind::Container, "pause", container.id().as_str(), container.record().attributes());
+        engine.events.publish(
+            Kind::Container,
+            "pause",
+            container.id().as_str(),
+            container.record().attributes(),
+        );
         Ok(())
     })
     .await
@@ -66,6 +71,11 @@ pub(crate) async fn thaw(engine: &Engine, container: &Container) -> Result<(), E
             record.state = State::Running(run.clone());
         }
     })?;
-    engine.events.publish(Kind::Container, "unpause", container.id().as_str(), container.record().attributes());
+    engine.events.publish(
+        Kind::Container,
+        "unpause",
+        container.id().as_str(),
+        container.record().attributes(),
+    );
     Ok(())
 }

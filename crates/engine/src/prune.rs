@@ -32,7 +32,8 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<Containers
     let mut report = ContainersPruneReport::default();
     for container in engine.containers.all() {
         let record = container.record();
-        let stopped = matches!(record.state, State::Created { .. } | State::Exited { .. } | State::Dead { .. });
+        let stopped =
+            matches!(record.state, State::Created { .. } | State::Exited { .. } | State::Dead { .. });
         let old = until.is_none_or(|until| record.created < until);
         if !stopped || !old || !filters.wanted_labels(&record.config.labels) {
             continue;
@@ -49,7 +50,8 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<Containers
             Err(error) => tracing::warn!(container = %record.id, %error, "prune"),
         }
     }
-    let attributes = std::collections::BTreeMap::from([("reclaimed".to_owned(), report.space_reclaimed.to_string())]);
+    let attributes =
+        std::collections::BTreeMap::from([("reclaimed".to_owned(), report.space_reclaimed.to_string())]);
     engine.events.publish(crate::events::Kind::Container, "prune", "", attributes);
     Ok(report)
 }

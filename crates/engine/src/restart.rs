@@ -22,7 +22,12 @@ pub async fn restart(engine: &Arc<Engine>, reference: &str, options: stop::Optio
         };
         container.live.set_restarting(false);
         started?;
-        engine.events.publish(Kind::Container, "restart", container.id().as_str(), container.record().attributes());
+        engine.events.publish(
+            Kind::Container,
+            "restart",
+            container.id().as_str(),
+            container.record().attributes(),
+        );
         Ok(())
     })
     .await

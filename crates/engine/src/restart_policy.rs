@@ -15,7 +15,10 @@ pub(crate) fn after_exit(policy: &RestartPolicy, exit: &Exit, restarts: u32, sto
     !stopped
         && match policy.name.as_str() {
             "always" | "unless-stopped" => true,
-            "on-failure" => exit.code != 0 && (policy.maximum_retry_count == 0 || i64::from(restarts) < policy.maximum_retry_count),
+            "on-failure" => {
+                exit.code != 0
+                    && (policy.maximum_retry_count == 0 || i64::from(restarts) < policy.maximum_retry_count)
+            }
             _ => false,
         }
 }
@@ -69,7 +72,12 @@ mod tests {
             ("on-failure", 1, 2, false, false),
             ("on-failure", 137, 0, true, false),
         ] {
-            let wanted = after_exit(&policy(name, if name == "on-failure" { 2 } else { 0 }), &exit(code, 1), restarts, stopped);
+            let wanted = after_exit(
+                &policy(name, if name == "on-failure" { 2 } else { 0 }),
+                &exit(code, 1),
+                restarts,
+                stopped,
+            );
             assert_eq!(wanted, expected, "{name} {code} {restarts} {stopped}");
         }
         assert!(after_exit(&policy("on-failure", 0), &exit(1, 1), 1000, false), "no maximum");

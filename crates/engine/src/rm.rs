@@ -10,7 +10,9 @@ use crate::{
     container::{Container, Record, State},
     detached,
     events::Kind,
-    fault, mounts::resolve, stop,
+    fault,
+    mounts::resolve,
+    stop,
 };
 use model::Id;
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
@@ -83,8 +85,13 @@ async fn end(engine: &Engine, container: &Container, reference: &str, force: boo
 }
 
 /// Everything after the end; the caller holds the container's lock.
-pub(crate) async fn take_apart(engine: &Arc<Engine>, container: &Arc<Container>, volumes: bool) -> Result<(), Error> {
-    container.update(|record| record.state = State::Removing { exit: record.state.exit().cloned(), volumes })?;
+pub(crate) async fn take_apart(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    volumes: bool,
+) -> Result<(), Error> {
+    container
+        .update(|record| record.state = State::Removing { exit: record.state.exit().cloned(), volumes })?;
     fault::point("rm.marked");
     // Clients that attached and waited for a start that never came.
     drop(container.live.take_waiting());
@@ -156,7 +163,12 @@ fn first_error(errors: Vec<Error>) -> Result<(), Error> {
 fn forget(engine: &Engine, container: &Container, volumes: &[String]) {
     engine.containers.remove(container.id());
     engine.execs.forget_container(container.id());
-    engine.events.publish(Kind::Container, "destroy", container.id().as_str(), container.record().attributes());
+    engine.events.publish(
+        Kind::Container,
+        "destroy",
+        container.id().as_str(),
+        container.record().attributes(),
+    );
     for volume in volumes {
         let attributes = BTreeMap::from([("driver".to_owned(), volume::DRIVER.to_owned())]);
         engine.events.publish(Kind::Volume, "destroy", volume, attributes);

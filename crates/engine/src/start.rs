@@ -143,7 +143,12 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
 
 fn runtime(engine: &Engine, record: &Record) -> shim_proto::RuntimeChoice {
     // Checked at creation; configuration may have lost it since, and the built-in one is always there.
-    engine.config.runtimes.get(&record.host_config.runtime).cloned().unwrap_or(shim_proto::RuntimeChoice::Builtin)
+    engine
+        .config
+        .runtimes
+        .get(&record.host_config.runtime)
+        .cloned()
+        .unwrap_or(shim_proto::RuntimeChoice::Builtin)
 }
 
 fn io(record: &Record) -> Io {
@@ -169,7 +174,12 @@ pub(crate) fn log(engine: &Engine, record: &Record) -> LogConfig {
 }
 
 /// Records the run, tells of it, and has it watched.
-fn running(engine: &Arc<Engine>, container: &Arc<Container>, started: Started, tenancy: Tenancy) -> Result<(), Error> {
+fn running(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    started: Started,
+    tenancy: Tenancy,
+) -> Result<(), Error> {
     let saved = container.update(|record| {
         record.state = State::Running(started.run);
         record.pending = None;
@@ -250,7 +260,8 @@ fn not_created(error: crate::shims::Error) -> Error {
         126 | 127 => format!("unable to start container process: {}", failure.message),
         _ => failure.to_string(),
     };
-    let message =
-        format!("failed to create task for container: failed to create shim task: OCI runtime create failed: {detail}");
+    let message = format!(
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: {detail}"
+    );
     Error::Start { code, message }
 }

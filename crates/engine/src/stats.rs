@@ -3,7 +3,8 @@
 
 use crate::{Container, Engine, Error, container::Record};
 use api_types::{
-    BlkioStatEntry, BlkioStats, CpuStats, CpuUsage, Map, MemoryStats, NetworkStats, PidsStats, Stats, ThrottlingData,
+    BlkioStatEntry, BlkioStats, CpuStats, CpuUsage, Map, MemoryStats, NetworkStats, PidsStats, Stats,
+    ThrottlingData,
 };
 use model::Timestamp;
 use std::{sync::Arc, time::Duration};
@@ -91,7 +92,8 @@ fn fill(stats: &mut Stats, record: &Record, reading: shim_proto::Stats, pid: u32
                 usage_in_usermode: cpu.user,
             },
             system_cpu_usage: system_cpu().unwrap_or(0),
-            online_cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
+            online_cpus: std::thread::available_parallelism()
+                .map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
             throttling_data: ThrottlingData {
                 periods: cpu.periods,
                 throttled_periods: cpu.throttled_periods,
@@ -119,7 +121,12 @@ fn block_io(devices: &[shim_proto::stats::IoStats]) -> BlkioStats {
         devices
             .iter()
             .flat_map(|d| {
-                values(d).map(|(op, value)| BlkioStatEntry { major: d.major, minor: d.minor, op: op.to_owned(), value })
+                values(d).map(|(op, value)| BlkioStatEntry {
+                    major: d.major,
+                    minor: d.minor,
+                    op: op.to_owned(),
+                    value,
+                })
             })
             .collect()
     };
@@ -139,7 +146,8 @@ fn total_memory() -> u64 {
 /// All processors' time in nanoseconds (proc_stat(5), first line, in ticks of 10 ms).
 fn system_cpu() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
-    let ticks: u64 = text.lines().next()?.split_whitespace().skip(1).take(7).filter_map(|n| n.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        text.lines().next()?.split_whitespace().skip(1).take(7).filter_map(|n| n.parse::<u64>().ok()).sum();
     Some(ticks * 10_000_000)
 }
 
@@ -152,8 +160,21 @@ fn interfaces(pid: u32) -> Option<Map<NetworkStats>> {
 fn interface(line: &str) -> Option<(String, NetworkStats)> {
     let (name, numbers) = line.split_once(':')?;
     let n: Vec<u64> = numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    let &[rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, _, tx_bytes, tx_packets, tx_errors, tx_dropped, ..] =
-        n.as_slice()
+    let &[
+        rx_bytes,
+        rx_packets,
+        rx_errors,
+        rx_dropped,
+        _,
+        _,
+        _,
+        _,
+        tx_bytes,
+        tx_packets,
+        tx_errors,
+        tx_dropped,
+        ..,
+    ] = n.as_slice()
     else {
         return None;
     };

@@ -137,7 +137,11 @@ pub(crate) async fn send(engine: &Engine, container: &Container, signal: i32) ->
     };
     match shim.signal(Target::Init, signal).await {
         Ok(()) => {}
-        Err(error) if error.failure().is_some_and(|f| matches!(f.class, FailureClass::NoSuchObject | FailureClass::Conflict)) => {
+        Err(error)
+            if error
+                .failure()
+                .is_some_and(|f| matches!(f.class, FailureClass::NoSuchObject | FailureClass::Conflict)) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(error.into()),

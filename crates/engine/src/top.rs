@@ -25,7 +25,8 @@ pub async fn top(engine: &Engine, reference: &str, arguments: &str) -> Result<To
 /// `-o pid=x` would rename the column that lines are picked by (moby `validatePSArgs`).
 fn check(arguments: &str) -> Result<(), Error> {
     for word in arguments.split_whitespace() {
-        let renamed = word.split(',').find_map(|column| column.split_once('=').filter(|(name, _)| *name == "pid"));
+        let renamed =
+            word.split(',').find_map(|column| column.split_once('=').filter(|(name, _)| *name == "pid"));
         if let Some((name, title)) = renamed.filter(|(_, title)| *title != "PID") {
             return Err(Error::PsTitle { column: format!("{name}={title}") });
         }
@@ -60,7 +61,8 @@ async fn ps(arguments: &str, pids: &[u32]) -> Result<String, Error> {
 /// Titles, and the lines of the container's own processes.
 fn parse(output: &str, pids: &[u32]) -> Result<TopResponse, Error> {
     let mut lines = output.lines();
-    let titles: Vec<String> = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let titles: Vec<String> =
+        lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let column = titles.iter().position(|t| t == "PID").ok_or(Error::PsWithoutPid)?;
     let own = |fields: &Vec<String>| {
         fields.get(column).and_then(|f| f.parse().ok()).is_some_and(|pid: u32| pids.contains(&pid))

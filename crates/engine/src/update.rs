@@ -32,7 +32,12 @@ pub async fn update(
             container.live.shim()?.update(plan::resources(&host)).await?;
         }
         container.update(|record| record.host_config = host)?;
-        engine.events.publish(Kind::Container, "update", container.id().as_str(), container.record().attributes());
+        engine.events.publish(
+            Kind::Container,
+            "update",
+            container.id().as_str(),
+            container.record().attributes(),
+        );
         Ok(warnings)
     })
     .await
@@ -96,15 +101,31 @@ fn merged(record: &Record, wanted: &HostConfig) -> Result<HostConfig, Invalid> {
 fn conflicts(host: &HostConfig, wanted: &HostConfig) -> Result<(), Invalid> {
     let restart = wanted.restart_policy.name.as_str();
     let table = [
-        (wanted.nano_cpus > 0 && host.cpu_period > 0, "Nano CPUs cannot be updated as CPU Period has already been set"),
-        (wanted.nano_cpus > 0 && host.cpu_quota > 0, "Nano CPUs cannot be updated as CPU Quota has already been set"),
-        (wanted.cpu_period > 0 && host.nano_cpus > 0, "CPU Period cannot be updated as NanoCPUs has already been set"),
-        (wanted.cpu_quota > 0 && host.nano_cpus > 0, "CPU Quota cannot be updated as NanoCPUs has already been set"),
+        (
+            wanted.nano_cpus > 0 && host.cpu_period > 0,
+            "Nano CPUs cannot be updated as CPU Period has already been set",
+        ),
+        (
+            wanted.nano_cpus > 0 && host.cpu_quota > 0,
+            "Nano CPUs cannot be updated as CPU Quota has already been set",
+        ),
+        (
+            wanted.cpu_period > 0 && host.nano_cpus > 0,
+            "CPU Period cannot be updated as NanoCPUs has already been set",
+        ),
+        (
+            wanted.cpu_quota > 0 && host.nano_cpus > 0,
+            "CPU Quota cannot be updated as NanoCPUs has already been set",
+        ),
     ];
     if let Some((_, text)) = table.into_iter().find(|(conflict, _)| *conflict) {
         return Err(Invalid::Limit(format!("Conflicting options: {text}")));
     }
-    if wanted.memory != 0 && wanted.memory_swap == 0 && host.memory_swap > 0 && wanted.memory > host.memory_swap {
+    if wanted.memory != 0
+        && wanted.memory_swap == 0
+        && host.memory_swap > 0
+        && wanted.memory > host.memory_swap
+    {
         let text = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
         return Err(Invalid::Limit(text.to_owned()));
     }
@@ -127,7 +148,10 @@ mod tests {
         record.host_config.memory = 64 << 20;
         record.host_config.restart_policy.name = "always".into();
         let host = merged(&record, &HostConfig { cpu_shares: 5, ..HostConfig::default() }).unwrap();
-        assert_eq!((host.memory, host.cpu_shares, host.restart_policy.name.as_str()), (64 << 20, 5, "always"));
+        assert_eq!(
+            (host.memory, host.cpu_shares, host.restart_policy.name.as_str()),
+            (64 << 20, 5, "always")
+        );
     }
 
     #[test]

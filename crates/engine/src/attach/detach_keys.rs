@@ -14,7 +14,11 @@ pub fn parse(text: &str) -> Result<DetachKeys, Invalid> {
     if text.is_empty() {
         return Ok(default());
     }
-    text.split(',').map(key).collect::<Option<_>>().map(DetachKeys).ok_or_else(|| Invalid::DetachKeys(text.to_owned()))
+    text.split(',')
+        .map(key)
+        .collect::<Option<_>>()
+        .map(DetachKeys)
+        .ok_or_else(|| Invalid::DetachKeys(text.to_owned()))
 }
 
 fn key(text: &str) -> Option<u8> {

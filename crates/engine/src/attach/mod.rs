@@ -78,7 +78,12 @@ pub async fn attach(engine: &Arc<Engine>, reference: &str, options: Options) -> 
         }
     }
     if options.logs {
-        let past = logs::Options { stdout: options.stdout, stderr: options.stderr, until, ..logs::Options::default() };
+        let past = logs::Options {
+            stdout: options.stdout,
+            stderr: options.stderr,
+            until,
+            ..logs::Options::default()
+        };
         attached.past = Some(logs::logs(engine, reference, past).await?);
     }
     engine.events.publish(crate::events::Kind::Container, "attach", record.id.as_str(), record.attributes());

@@ -20,14 +20,21 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum State {
     /// Made, and its program never ran; `failure` tells of the last attempt.
-    Created { failure: Option<Failure> },
+    Created {
+        failure: Option<Failure>,
+    },
     Running(Run),
     /// Frozen by the cgroup freezer.
     Paused(Run),
     /// Ended, and the restart policy will start it again.
-    Restarting { exit: Exit },
+    Restarting {
+        exit: Exit,
+    },
     /// Ended; `failure` tells of a later attempt to start it again.
-    Exited { exit: Exit, failure: Option<Failure> },
+    Exited {
+        exit: Exit,
+        failure: Option<Failure>,
+    },
     /// Being taken apart; a new engine goes on with it.
     Removing {
         exit: Option<Exit>,
@@ -35,7 +42,10 @@ pub enum State {
         volumes: bool,
     },
     /// Taking it apart failed; only another `rm` is possible.
-    Dead { exit: Option<Exit>, message: String },
+    Dead {
+        exit: Option<Exit>,
+        message: String,
+    },
 }
 
 /// One run of the container's program.
@@ -92,9 +102,17 @@ impl Status {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Created, Self::Running, Self::Paused, Self::Restarting, Self::Removing, Self::Exited, Self::Dead]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+        [
+            Self::Created,
+            Self::Running,
+            Self::Paused,
+            Self::Restarting,
+            Self::Removing,
+            Self::Exited,
+            Self::Dead,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
     }
 }
 
@@ -211,8 +229,12 @@ mod tests {
         assert_eq!((after.started(), after.finished()), (before.started(), before.finished()));
         assert_eq!(after.status(), Status::Exited);
 
-        let never = State::Created { failure: None }.not_started(Failure { code: 126, message: "denied".into() });
-        assert_eq!((never.status(), never.exit_code(), never.started()), (Status::Created, 126, Timestamp::ZERO));
+        let never =
+            State::Created { failure: None }.not_started(Failure { code: 126, message: "denied".into() });
+        assert_eq!(
+            (never.status(), never.exit_code(), never.started()),
+            (Status::Created, 126, Timestamp::ZERO)
+        );
     }
 
     #[test]

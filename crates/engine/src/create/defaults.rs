@@ -95,7 +95,9 @@ mod tests {
         assert_eq!(endpoints("none", &["none"]).unwrap(), ["none"]);
         assert_eq!(endpoints("container:x", &[]).unwrap(), Vec::<String>::new());
         for mode in ["host", "container:x"] {
-            assert!(endpoints(mode, &["back"]).unwrap_err().starts_with("container sharing network namespace"));
+            assert!(
+                endpoints(mode, &["back"]).unwrap_err().starts_with("container sharing network namespace")
+            );
         }
     }
 }

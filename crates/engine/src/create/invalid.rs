@@ -22,7 +22,9 @@ pub enum Invalid {
     HealthRetries,
     #[error("can't create 'AutoRemove' container with restart policy")]
     AutoRemoveWithRestart,
-    #[error("invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")]
+    #[error(
+        "invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+    )]
     RestartPolicy(String),
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'{}", if *.negative { " and cannot be negative" } else { "" })]
     RestartRetries { negative: bool },
@@ -74,7 +76,9 @@ pub enum Invalid {
     Mount(#[from] MountError),
     #[error("invalid config for network {network}: {reason}")]
     Endpoint { network: String, reason: String },
-    #[error("container sharing network namespace with another container or host cannot be connected to any other network")]
+    #[error(
+        "container sharing network namespace with another container or host cannot be connected to any other network"
+    )]
     SharedWithNetworks,
     #[error("bad format for links: {0}")]
     Link(String),

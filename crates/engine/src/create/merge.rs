@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// [`Invalid::NoCommand`] when neither says what to run.
-pub fn merge(mut config: ContainerConfig, image: Option<&image::ContainerConfig>) -> Result<ContainerConfig, Invalid> {
+pub fn merge(
+    mut config: ContainerConfig,
+    image: Option<&image::ContainerConfig>,
+) -> Result<ContainerConfig, Invalid> {
     if let Some(image) = image {
         inherit(&mut config, image);
     }
@@ -115,7 +118,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn commands(entrypoint: Option<&[&str]>, cmd: Option<&[&str]>, expected: (Option<&[&str]>, Option<&[&str]>)) {
+    fn commands(
+        entrypoint: Option<&[&str]>,
+        cmd: Option<&[&str]>,
+        expected: (Option<&[&str]>, Option<&[&str]>),
+    ) {
         let config = ContainerConfig {
             entrypoint: entrypoint.map(strings),
             cmd: cmd.map(strings),

@@ -19,7 +19,8 @@ use crate::{
     Engine, Error,
     container::{COLLECTION, Container, Pending, Record, State, names, record::Mount, registry::NameClaim},
     events::Kind,
-    fault, mounts::resolve,
+    fault,
+    mounts::resolve,
 };
 use api_types::ContainerCreateRequest;
 use model::{Id, Timestamp};
@@ -58,13 +59,13 @@ pub async fn create(
         "" => (None, None),
         reference => engine.images.resolve_pinned(reference).map(|(image, pin)| (Some(image), Some(pin)))?,
     };
-    let config = merge::merge(request.config, image.as_deref().map(|i| &i.config.config))?;
-    validate::config(&mut config.clone())?;
+    let mut config = merge::merge(request.config, image.as_deref().map(|i| &i.config.config))?;
+    // Again, for what the image added.
+    validate::config(&mut config)?;
     let wanted = resolve::collect(&config, &host, &engine.containers)?;
 
     let id = Id::random();
     let claim = claim_name(engine, name, &id)?;
-    let mut config = config;
     if config.hostname.is_empty() && !host.network_mode.starts_with("container:") && host.uts_mode != "host" {
         id.short().clone_into(&mut config.hostname);
     }
@@ -156,7 +157,12 @@ fn note_mounts(container: &Container, wanted: &[crate::mounts::Wanted]) {
 fn publish(engine: &Engine, container: &Arc<Container>, claim: NameClaim<'_>) {
     engine.containers.insert(container.clone());
     claim.keep();
-    engine.events.publish(Kind::Container, "create", container.id().as_str(), container.record().attributes());
+    engine.events.publish(
+        Kind::Container,
+        "create",
+        container.id().as_str(),
+        container.record().attributes(),
+    );
 }
 
 /// Takes a half-made container apart: what `make` did, in reverse, as far as it got. Also used by a new engine that
@@ -181,7 +187,8 @@ fn about(host: &api_types::HostConfig) -> Vec<String> {
     if host.network_mode == "host" && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
-    let lowered = |name| format!("Ulimit {name} is above what this user may raise it to. It was lowered to that.");
+    let lowered =
+        |name| format!("Ulimit {name} is above what this user may raise it to. It was lowered to that.");
     warnings.extend(crate::plan::clamped(host).into_iter().map(lowered));
     warnings
 }

@@ -2,8 +2,7 @@
 
 use crate::{Engine, Error, container::record::MountKind, create::Invalid, mounts::Wanted};
 use archive::{
-    at,
-    pack,
+    at, pack,
     unpack::{self, Ownership},
     whiteout::Whiteouts,
 };
@@ -49,7 +48,9 @@ fn is_empty(directory: BorrowedFd<'_>) -> io::Result<bool> {
 fn source(root: BorrowedFd<'_>, destination: &str, anonymous: bool) -> Result<Option<OwnedFd>, Error> {
     let opened = at::open_in_root(root, destination.as_bytes(), OFlags::PATH | OFlags::CLOEXEC);
     let found = match opened {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         found => found.map_err(Error::file("open in the image", destination))?,
     };
     let kind = fstat(&found).map(|s| FileType::from_raw_mode(s.st_mode)).map_err(io::Error::from);

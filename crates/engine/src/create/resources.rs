@@ -30,7 +30,12 @@ fn discard(warnings: &mut Vec<String>, text: &str) {
     warnings.push(text.to_owned());
 }
 
-fn memory(host: &mut HostConfig, usable: bool, update: bool, warnings: &mut Vec<String>) -> Result<(), Invalid> {
+fn memory(
+    host: &mut HostConfig,
+    usable: bool,
+    update: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), Invalid> {
     if host.kernel_memory != 0 {
         return limit("kernel memory limits are not supported: the kernel removed them (Linux 5.16)");
     }
@@ -40,7 +45,10 @@ fn memory(host: &mut HostConfig, usable: bool, update: bool, warnings: &mut Vec<
         return limit("Minimum memory limit allowed is 6MB");
     }
     if host.memory > 0 && !usable {
-        discard(warnings, "Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
+        );
         host.memory = 0;
         host.memory_swap = -1;
     }
@@ -52,11 +60,17 @@ fn memory(host: &mut HostConfig, usable: bool, update: bool, warnings: &mut Vec<
     }
     if host.memory_swappiness.is_some() {
         // cgroup v2 has no swappiness of its own.
-        discard(warnings, "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
+        );
         host.memory_swappiness = None;
     }
     if host.memory_reservation > 0 && !usable {
-        discard(warnings, "Your kernel does not support memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.",
+        );
         host.memory_reservation = 0;
     }
     if host.memory_reservation > 0 && host.memory_reservation < MEMORY_MIN {
@@ -74,7 +88,10 @@ fn memory(host: &mut HostConfig, usable: bool, update: bool, warnings: &mut Vec<
 
 fn pids(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) {
     if !usable && host.pids_limit.take().is_some_and(|limit| limit > 0) {
-        discard(warnings, "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
+        );
     }
 }
 
@@ -86,7 +103,9 @@ fn cpu(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Resul
         return limit("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     }
     if host.nano_cpus > 0 && !usable {
-        return limit("NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted");
+        return limit(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+        );
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     if host.nano_cpus < 0 || host.nano_cpus > 1_000_000_000 * i64::try_from(processors).unwrap_or(i64::MAX) {
@@ -95,7 +114,10 @@ fn cpu(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Resul
         )));
     }
     if host.cpu_shares > 0 && !usable {
-        discard(warnings, "Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.",
+        );
         host.cpu_shares = 0;
     }
     if (host.cpu_period != 0 || host.cpu_quota != 0) && !usable {
@@ -119,12 +141,16 @@ fn cpu(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Resul
 fn cpuset(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Result<(), Invalid> {
     for list in [&host.cpuset_cpus, &host.cpuset_mems] {
         if !list.is_empty() && !is_cpu_list(list) {
-            let what = if std::ptr::eq(list, &raw const host.cpuset_cpus) { "cpuset cpus" } else { "cpuset mems" };
+            let what =
+                if std::ptr::eq(list, &raw const host.cpuset_cpus) { "cpuset cpus" } else { "cpuset mems" };
             return Err(Invalid::Limit(format!("Invalid value {list} for {what}")));
         }
     }
     if (!host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty()) && !usable {
-        discard(warnings, "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.",
+        );
         host.cpuset_cpus.clear();
         host.cpuset_mems.clear();
     }
@@ -141,7 +167,10 @@ fn is_cpu_list(text: &str) -> bool {
 
 fn block_io(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Result<(), Invalid> {
     if host.blkio_weight > 0 && !usable {
-        discard(warnings, "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
+        );
         host.blkio_weight = 0;
     }
     if host.blkio_weight > 0 && !(10..=1000).contains(&host.blkio_weight) {
@@ -151,7 +180,10 @@ fn block_io(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> 
         return limit("Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps");
     }
     if !host.blkio_weight_device.is_empty() && !usable {
-        discard(warnings, "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.");
+        discard(
+            warnings,
+            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.",
+        );
         host.blkio_weight_device.clear();
     }
     for (devices, what) in [

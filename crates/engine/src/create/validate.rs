@@ -114,7 +114,9 @@ fn ports(map: &PortMap) -> Result<(), Invalid> {
         if container_port(port).is_none() {
             return Err(Invalid::Port(port.clone()));
         }
-        if let Some(bad) = bindings.iter().find(|b| !b.host_port.is_empty() && port_range(&b.host_port).is_none()) {
+        if let Some(bad) =
+            bindings.iter().find(|b| !b.host_port.is_empty() && port_range(&b.host_port).is_none())
+        {
             return Err(Invalid::Port(bad.host_port.clone()));
         }
     }
@@ -136,7 +138,10 @@ pub fn port_range(text: &str) -> Option<(u16, u16)> {
 }
 
 fn capabilities(option: &'static str, names: &[String]) -> Result<(), Invalid> {
-    let unknown = |name: &&String| !name.eq_ignore_ascii_case("all") && spec::caps::resolve(std::slice::from_ref(*name), &[], false).is_err();
+    let unknown = |name: &&String| {
+        !name.eq_ignore_ascii_case("all")
+            && spec::caps::resolve(std::slice::from_ref(*name), &[], false).is_err()
+    };
     match names.iter().find(unknown) {
         Some(name) => Err(Invalid::Capability { option, name: name.clone() }),
         None => Ok(()),

@@ -14,7 +14,10 @@ fn configured(change: impl FnOnce(&mut ContainerConfig)) -> Result<(), Invalid> 
 #[test]
 fn portable_settings_are_refused_with_dockers_texts() {
     let long = "h".repeat(65);
-    refused(configured(|c| c.hostname = long.clone()), &format!("hostname \"{long}\" is too long (maximum 64 bytes)"));
+    refused(
+        configured(|c| c.hostname = long.clone()),
+        &format!("hostname \"{long}\" is too long (maximum 64 bytes)"),
+    );
     refused(
         configured(|c| c.working_dir = "srv".into()),
         "the working directory 'srv' is invalid, it needs to be an absolute path",
@@ -22,7 +25,10 @@ fn portable_settings_are_refused_with_dockers_texts() {
     refused(configured(|c| c.stop_signal = "NOPE".into()), "invalid signal: NOPE");
     refused(configured(|c| c.env = vec!["=x".into()]), "invalid environment variable: =x");
     let interval = HealthConfig { interval: 1, ..HealthConfig::default() };
-    refused(configured(|c| c.healthcheck = Some(interval)), "Interval in Healthcheck cannot be less than 1ms");
+    refused(
+        configured(|c| c.healthcheck = Some(interval)),
+        "Interval in Healthcheck cannot be less than 1ms",
+    );
     let retries = HealthConfig { retries: -1, ..HealthConfig::default() };
     refused(configured(|c| c.healthcheck = Some(retries)), "Retries in Healthcheck cannot be negative");
 }
@@ -37,7 +43,8 @@ fn working_directories_are_cleaned() {
 #[test]
 fn restart_policies_are_checked() {
     let check = |name: &str, count| {
-        restart_policy(&RestartPolicy { name: name.into(), maximum_retry_count: count }).map_err(|e| e.to_string())
+        restart_policy(&RestartPolicy { name: name.into(), maximum_retry_count: count })
+            .map_err(|e| e.to_string())
     };
     assert_eq!(check("on-failure", 3), Ok(()));
     assert_eq!(check("unless-stopped", 0), Ok(()));
@@ -49,7 +56,10 @@ fn restart_policies_are_checked() {
         check("no", -1).unwrap_err(),
         "invalid restart policy: maximum retry count can only be used with 'on-failure' and cannot be negative"
     );
-    assert_eq!(check("on-failure", -1).unwrap_err(), "invalid restart policy: maximum retry count cannot be negative");
+    assert_eq!(
+        check("on-failure", -1).unwrap_err(),
+        "invalid restart policy: maximum retry count cannot be negative"
+    );
     assert_eq!(
         check("sometimes", 0).unwrap_err(),
         "invalid restart policy: unknown policy 'sometimes'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"

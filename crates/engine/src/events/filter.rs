@@ -6,8 +6,20 @@ use crate::{Error, filters::Filters};
 /// The keys of an event filter. `plugin`, `node`, `service`, `secret` and `config` name objects Lichen has none of:
 /// accepted, and no event matches them.
 const KEYS: &[&str] = &[
-    "type", "event", "label", "scope", "container", "image", "volume", "network", "daemon", "plugin", "node",
-    "service", "secret", "config",
+    "type",
+    "event",
+    "label",
+    "scope",
+    "container",
+    "image",
+    "volume",
+    "network",
+    "daemon",
+    "plugin",
+    "node",
+    "service",
+    "secret",
+    "config",
 ];
 
 /// Actions with a suffix after a colon; asking for the bare word matches them.
@@ -52,7 +64,9 @@ impl EventFilter {
     fn passes_image(&self, event: &Event) -> bool {
         let attribute = if event.kind == Kind::Image { "name" } else { "image" };
         let name = event.attributes.get(attribute).map_or("", String::as_str);
-        [&event.actor, name, without_tag(&event.actor), without_tag(name)].iter().any(|n| self.0.exact("image", n))
+        [&event.actor, name, without_tag(&event.actor), without_tag(name)]
+            .iter()
+            .any(|n| self.0.exact("image", n))
     }
 }
 

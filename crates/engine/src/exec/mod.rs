@@ -83,7 +83,11 @@ pub fn check_startable(engine: &Engine, reference: &str) -> Result<Arc<Session>,
 ///
 /// # Errors
 /// [`Error::ExecHasRun`], [`Error::ExecRunning`], those of [`create`]; [`Error::Start`] when detached.
-pub async fn start(engine: &Arc<Engine>, reference: &str, request: ExecStartRequest) -> Result<Option<Stream>, Error> {
+pub async fn start(
+    engine: &Arc<Engine>,
+    reference: &str,
+    request: ExecStartRequest,
+) -> Result<Option<Stream>, Error> {
     let session = check_startable(engine, reference)?;
     if !session.begin() {
         return Err(Error::ExecRunning { id: session.id.to_string() });
@@ -155,7 +159,8 @@ fn window([rows, columns]: [u32; 2]) -> Option<WindowSize> {
 fn process(engine: &Engine, record: &Record, asked: &ExecCreateRequest) -> Result<Process, Error> {
     let host = &record.host_config;
     let security = plan::security::Options::parse(&host.security_opt, &engine.config)?;
-    let capabilities = spec::caps::resolve(&host.cap_add, &host.cap_drop, host.privileged || asked.privileged)?;
+    let capabilities =
+        spec::caps::resolve(&host.cap_add, &host.cap_drop, host.privileged || asked.privileged)?;
     let config = api_types::ContainerConfig { tty: asked.tty, ..record.config.clone() };
     let cwd = [&asked.working_dir, &record.config.working_dir].into_iter().find(|d| !d.is_empty());
     let process = ProcessBuilder::default()
@@ -180,7 +185,10 @@ fn user(record: &Record, asked: &ExecCreateRequest) -> UserRequest {
 /// Docker's text for a program that could not be run in a running container.
 fn not_started(error: crate::shims::Error) -> Error {
     let Some(failure) = error.failure() else { return error.into() };
-    let message = format!("OCI runtime exec failed: exec failed: unable to start container process: {}", failure.message);
+    let message = format!(
+        "OCI runtime exec failed: exec failed: unable to start container process: {}",
+        failure.message
+    );
     Error::Start { code: failure.class.exit_code(), message }
 }
 

@@ -22,9 +22,14 @@ pub enum SessionState {
     Made,
     /// Asked of the shim.
     Starting,
-    Running { pid: u32 },
+    Running {
+        pid: u32,
+    },
     /// `pid` is 0 when it never ran.
-    Ended { code: i32, pid: u32 },
+    Ended {
+        code: i32,
+        pid: u32,
+    },
 }
 
 impl Session {
@@ -105,7 +110,11 @@ impl Registry {
     /// [`Error::NoSuchExec`].
     pub fn find(&self, reference: &str) -> Result<Arc<Session>, Error> {
         let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.by_id.get(reference).cloned().ok_or_else(|| Error::NoSuchExec { reference: reference.to_owned() })
+        sessions
+            .by_id
+            .get(reference)
+            .cloned()
+            .ok_or_else(|| Error::NoSuchExec { reference: reference.to_owned() })
     }
 
     pub(super) fn insert(&self, session: Arc<Session>) {
@@ -115,7 +124,9 @@ impl Registry {
         for _ in KEPT..sessions.order.len() {
             let Some(oldest) = sessions.order.pop_front() else { break };
             match sessions.by_id.get(&oldest).map(|s| s.state()) {
-                Some(SessionState::Starting | SessionState::Running { .. }) => sessions.order.push_back(oldest),
+                Some(SessionState::Starting | SessionState::Running { .. }) => {
+                    sessions.order.push_back(oldest)
+                }
                 _ => drop(sessions.by_id.remove(&oldest)),
             }
         }

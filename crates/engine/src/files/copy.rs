@@ -102,7 +102,8 @@ pub async fn put_archive(
         root::with_root(&task_engine, &subject.record, |root| {
             let owner = request.copy_uid_gid.then(|| owner(root, &subject.record)).transpose()?;
             let options = PutOptions { overwrite_kinds: !request.no_overwrite_dir_non_dir, owner };
-            copy::put(root, &subject.path, Source::new(archive), options).map_err(|error| subject.failure(error))
+            copy::put(root, &subject.path, Source::new(archive), options)
+                .map_err(|error| subject.failure(error))
         })?
     })
     .await??;
@@ -133,7 +134,13 @@ impl Subject {
         let record = container.record();
         // Relative to the root, not to the working directory (moby `daemon/archive_unix.go`).
         let absolute = Path::new("/").join(path);
-        Ok(Self { container, record, reference: reference.to_owned(), path: absolute, asked: path.to_owned() })
+        Ok(Self {
+            container,
+            record,
+            reference: reference.to_owned(),
+            path: absolute,
+            asked: path.to_owned(),
+        })
     }
 
     fn failure(&self, error: archive::Error) -> crate::Error {

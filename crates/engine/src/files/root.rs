@@ -61,9 +61,12 @@ pub(super) fn tree(engine: &Engine, record: &Record) -> Result<OwnedFd, crate::E
     // A writable layer may have one writable mount only (Documentation/filesystems/overlayfs.rst, "Sharing and copying
     // layers"), and a running container has it.
     let rootfs = match engine.snapshots.rootfs(&record.id)? {
-        Rootfs::Overlay { lower, upper, work: _, options } => {
-            Rootfs::Overlay { lower: upper.into_iter().chain(lower).collect(), upper: None, work: None, options }
-        }
+        Rootfs::Overlay { lower, upper, work: _, options } => Rootfs::Overlay {
+            lower: upper.into_iter().chain(lower).collect(),
+            upper: None,
+            work: None,
+            options,
+        },
         directory @ Rootfs::Dir { .. } => directory,
     };
     Ok(mount_detached(record, &rootfs)?)

@@ -25,7 +25,11 @@ impl Check {
     /// None when there is no check, or it is switched off.
     fn of(config: &ContainerConfig) -> Option<Self> {
         let health: &HealthConfig = config.healthcheck.as_ref()?;
-        let shell = if config.shell.is_empty() { vec!["/bin/sh".to_owned(), "-c".to_owned()] } else { config.shell.clone() };
+        let shell = if config.shell.is_empty() {
+            vec!["/bin/sh".to_owned(), "-c".to_owned()]
+        } else {
+            config.shell.clone()
+        };
         let command = match health.test.split_first()? {
             (kind, words) if kind == "CMD" && !words.is_empty() => words.to_vec(),
             (kind, words) if kind == "CMD-SHELL" && !words.is_empty() => [shell, words.to_vec()].concat(),
@@ -81,7 +85,11 @@ fn pause(check: &Check, container: &Container) -> Duration {
     let record = container.record();
     let starting = record.health.as_ref().is_some_and(|h| h.status == "starting");
     let age = model::Timestamp::now().unix_nanos() - record.state.started().unix_nanos();
-    if starting && age < check.start_period.as_nanos().cast_signed() { check.start_interval } else { check.interval }
+    if starting && age < check.start_period.as_nanos().cast_signed() {
+        check.start_interval
+    } else {
+        check.interval
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +97,8 @@ mod tests {
     use super::*;
 
     fn check(test: &[&str]) -> Option<Check> {
-        let health = HealthConfig { test: test.iter().map(|s| (*s).to_owned()).collect(), ..HealthConfig::default() };
+        let health =
+            HealthConfig { test: test.iter().map(|s| (*s).to_owned()).collect(), ..HealthConfig::default() };
         Check::of(&ContainerConfig { healthcheck: Some(health), ..ContainerConfig::default() })
     }
 

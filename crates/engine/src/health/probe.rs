@@ -12,19 +12,22 @@ use tokio::io::AsyncReadExt;
 const OUTPUT: usize = 4096;
 
 /// Runs the check's command. Failures of any kind are results.
-pub(super) async fn run(engine: &Arc<Engine>, container: &Arc<Container>, check: &Check) -> HealthcheckResult {
+pub(super) async fn run(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    check: &Check,
+) -> HealthcheckResult {
     let start = Timestamp::now();
     let (exit_code, output) =
         attempt(engine, container, check).await.unwrap_or_else(|error| (-1, error.to_string()));
-    HealthcheckResult {
-        start: start.to_string(),
-        end: Timestamp::now().to_string(),
-        exit_code,
-        output,
-    }
+    HealthcheckResult { start: start.to_string(), end: Timestamp::now().to_string(), exit_code, output }
 }
 
-async fn attempt(engine: &Arc<Engine>, container: &Arc<Container>, check: &Check) -> Result<(i64, String), Error> {
+async fn attempt(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    check: &Check,
+) -> Result<(i64, String), Error> {
     let request = ExecCreateRequest {
         cmd: check.command.clone(),
         attach_stdout: true,

@@ -20,7 +20,12 @@ pub(super) fn apply(engine: &Engine, container: &Container, check: &Check, resul
     // Best effort, as in Docker: the status is saved with the record's next change.
     if let Some(status) = changed {
         let action = format!("health_status: {status}");
-        engine.events.publish(Kind::Container, action, container.id().as_str(), container.record().attributes());
+        engine.events.publish(
+            Kind::Container,
+            action,
+            container.id().as_str(),
+            container.record().attributes(),
+        );
     }
 }
 

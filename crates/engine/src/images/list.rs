@@ -2,7 +2,7 @@
 
 use crate::{Engine, Error, filters::Filters};
 use api_types::{Descriptor, ImageSummary};
-use image::{ListFilter, manifest, list::Summary};
+use image::{ListFilter, list::Summary, manifest};
 use model::Digest;
 use std::collections::HashMap;
 

@@ -15,7 +15,13 @@ pub async fn load(
     for loaded in engine.images.load(archive, options, progress).await? {
         let image = engine.images.get(&loaded.image);
         let id = loaded.image.as_str();
-        super::publish(&engine, "load", id, loaded.names.first().map_or(id, String::as_str), image.as_deref());
+        super::publish(
+            &engine,
+            "load",
+            id,
+            loaded.names.first().map_or(id, String::as_str),
+            image.as_deref(),
+        );
     }
     Ok(())
 }

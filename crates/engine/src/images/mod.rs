@@ -35,7 +35,8 @@ use image::Image;
 
 /// Tells of `action` on an image: under its ID or a reference, with its labels and the name it was called by.
 fn publish(engine: &Engine, action: &str, actor: &str, name: &str, image: Option<&Image>) {
-    let mut attributes: Map<String> = image.map(|image| image.config.config.labels.clone()).unwrap_or_default();
+    let mut attributes: Map<String> =
+        image.map(|image| image.config.config.labels.clone()).unwrap_or_default();
     attributes.insert("name".to_owned(), name.to_owned());
     engine.events.publish(Kind::Image, action, actor, attributes);
 }

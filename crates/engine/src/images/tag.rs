@@ -46,7 +46,11 @@ mod tests {
         check("busybox", "", Ok(Some("busybox:latest")));
         check("localhost:5000/a/b", "1.0", Ok(Some("localhost:5000/a/b:1.0")));
         check("busybox:1", "2", Ok(Some("busybox:2")));
-        check("Busybox", "", Err("invalid reference format: repository name (library/Busybox) must be lowercase"));
+        check(
+            "Busybox",
+            "",
+            Err("invalid reference format: repository name (library/Busybox) must be lowercase"),
+        );
         check("busybox", "no good", Err("invalid tag format"));
         let digest = format!("busybox@sha256:{}", "0".repeat(64));
         check(&digest, "", Err("refusing to create a tag with a digest reference"));

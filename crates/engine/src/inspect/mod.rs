@@ -3,8 +3,9 @@
 pub(crate) mod network;
 
 use crate::{
-    Engine, Error, blocking, etc_files,
+    Engine, Error, blocking,
     container::{Record, State, record::MountKind},
+    etc_files,
 };
 use api_types::{ContainerInspect, ContainerState, DriverData, MountPoint};
 use std::sync::Arc;

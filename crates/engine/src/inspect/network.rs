@@ -47,7 +47,9 @@ fn endpoints_of(engine: &Engine, record: &Record, sandbox: Option<&SandboxRecord
             settings.network_id = network.id.to_string();
         }
         let endpoint = sandbox.and_then(|s| {
-            s.endpoints.iter().find(|e| e.network_name == *name || network.as_ref().is_some_and(|n| n.id == e.network))
+            s.endpoints
+                .iter()
+                .find(|e| e.network_name == *name || network.as_ref().is_some_and(|n| n.id == e.network))
         });
         if let Some(endpoint) = endpoint {
             fill(settings, endpoint);
@@ -78,10 +80,9 @@ fn port_map(record: &Record, sandbox: Option<&SandboxRecord>) -> PortMap {
         record.config.exposed_ports.keys().map(|port| (canonical(port), Vec::new())).collect();
     for port in sandbox.iter().flat_map(|s| &s.ports) {
         let key = format!("{}/{}", port.container_port, port.protocol);
-        map.entry(key).or_default().push(PortBinding {
-            host_ip: port.host_ip.to_string(),
-            host_port: port.host_port.to_string(),
-        });
+        map.entry(key)
+            .or_default()
+            .push(PortBinding { host_ip: port.host_ip.to_string(), host_port: port.host_port.to_string() });
     }
     map
 }

@@ -10,8 +10,21 @@ use model::Digest;
 use std::collections::BTreeSet;
 
 const KEYS: &[&str] = &[
-    "ancestor", "before", "exited", "id", "isolation", "label", "name", "status", "health", "since", "volume",
-    "network", "is-task", "publish", "expose",
+    "ancestor",
+    "before",
+    "exited",
+    "id",
+    "isolation",
+    "label",
+    "name",
+    "status",
+    "health",
+    "since",
+    "volume",
+    "network",
+    "is-task",
+    "publish",
+    "expose",
 ];
 
 /// Checked filters.
@@ -80,7 +93,9 @@ impl<'a> Filter<'a> {
         let state = &record.state;
         let health = record.health.as_ref().map_or("none", |h| h.status.as_str());
         let exit_allowed = || {
-            !state.counts_as_running() && !state.started().is_zero() && self.exited.contains(&state.exit_code())
+            !state.counts_as_running()
+                && !state.started().is_zero()
+                && self.exited.contains(&state.exit_code())
         };
         (self.all || state.counts_as_running())
             && (self.statuses.is_empty() || self.statuses.contains(&state.status()))
@@ -103,17 +118,22 @@ impl<'a> Filter<'a> {
     fn passes_parts(&self, record: &Record) -> bool {
         let volume = |wanted: &String| {
             record.mounts.iter().any(|m| {
-                m.destination == *wanted || if m.name.is_empty() { m.source == *wanted } else { m.name == *wanted }
+                m.destination == *wanted
+                    || if m.name.is_empty() { m.source == *wanted } else { m.name == *wanted }
             })
         };
         let network = |wanted: &String| {
             record.networks.iter().any(|(name, settings)| {
-                name == wanted || (!settings.network_id.is_empty() && settings.network_id.starts_with(wanted.as_str()))
+                name == wanted
+                    || (!settings.network_id.is_empty() && settings.network_id.starts_with(wanted.as_str()))
             })
         };
         (!self.raw.contains("volume") || self.raw.get("volume").iter().any(volume))
             && (!self.raw.contains("network") || self.raw.get("network").iter().any(network))
-            && self.ancestors.as_ref().is_none_or(|all| record.image.as_ref().is_some_and(|i| all.contains(i)))
+            && self
+                .ancestors
+                .as_ref()
+                .is_none_or(|all| record.image.as_ref().is_some_and(|i| all.contains(i)))
     }
 
     fn passes_ports(&self, ports: &[api_types::Port]) -> bool {

@@ -29,11 +29,13 @@ pub async fn list(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Contain
     records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id)));
     records.truncate(options.limit.unwrap_or(usize::MAX));
     let now = Timestamp::now();
-    let mut lines: Vec<ContainerSummary> = records.iter().map(|record| summary(engine, record, now)).collect();
+    let mut lines: Vec<ContainerSummary> =
+        records.iter().map(|record| summary(engine, record, now)).collect();
     if options.size {
         for (line, record) in lines.iter_mut().zip(&records) {
             let (engine, record) = (engine.clone(), record.clone());
-            (line.size_rw, line.size_root_fs) = blocking("size", move || inspect::sizes(&engine, &record)).await??;
+            (line.size_rw, line.size_root_fs) =
+                blocking("size", move || inspect::sizes(&engine, &record)).await??;
         }
     }
     Ok(lines)

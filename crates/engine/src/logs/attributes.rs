@@ -59,9 +59,12 @@ mod tests {
     #[test]
     fn labels_variables_and_the_tag_are_chosen() {
         let mut record = testing::record(Id::random(), "web");
-        record.config.labels = Map::from([("tier".to_owned(), "front".to_owned()), ("other".to_owned(), String::new())]);
+        record.config.labels =
+            Map::from([("tier".to_owned(), "front".to_owned()), ("other".to_owned(), String::new())]);
         record.config.env = vec!["A=1".into(), "B_X=2".into(), "C=3".into()];
-        for (key, value) in [("labels", "tier, none"), ("env", "A"), ("env-regex", "^B_"), ("tag", "{{.Name}}/x")] {
+        for (key, value) in
+            [("labels", "tier, none"), ("env", "A"), ("env-regex", "^B_"), ("tag", "{{.Name}}/x")]
+        {
             record.host_config.log_config.config.insert(key.into(), value.into());
         }
         let chosen: Vec<_> = attributes(&record).into_iter().map(|(k, v)| format!("{k}={v}")).collect();

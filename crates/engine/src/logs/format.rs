@@ -89,8 +89,11 @@ mod tests {
         record.config.tty = tty;
         record.config.labels.insert("tier".into(), "front end".into());
         record.host_config.log_config.config.insert("labels".into(), "tier,none".into());
-        let entry =
-            Entry { stream: Stream::Stderr, at: Timestamp::from_unix(1, 500_000_000), line: b"hi\n".to_vec() };
+        let entry = Entry {
+            stream: Stream::Stderr,
+            at: Timestamp::from_unix(1, 500_000_000),
+            line: b"hi\n".to_vec(),
+        };
         let mut out = BytesMut::new();
         Format::new(options, &record).write(&entry, &mut out);
         out.to_vec()

@@ -5,11 +5,7 @@ mod format;
 
 pub(crate) use attributes::attributes;
 
-use crate::{
-    Container, Engine, Error, blocking,
-    container::Record,
-    system::time,
-};
+use crate::{Container, Engine, Error, blocking, container::Record, system::time};
 use ::logs::{ReadOptions, Reader, Tail, Watch};
 use bytes::{Bytes, BytesMut};
 use format::Format;
@@ -51,9 +47,7 @@ impl Options {
     pub fn parse_time(text: &str) -> Result<Option<Timestamp>, Error> {
         match text {
             "" | "0" => Ok(None),
-            text => time::parse(text)
-                .map(Some)
-                .ok_or_else(|| Error::InvalidTime { text: text.to_owned() }),
+            text => time::parse(text).map(Some).ok_or_else(|| Error::InvalidTime { text: text.to_owned() }),
         }
     }
 }
@@ -138,7 +132,7 @@ async fn pump(
     };
     loop {
         // Seen before the read: what was written before the end is then certainly read.
-        let last = ended(&*changes.borrow_and_update());
+        let last = ended(&changes.borrow_and_update());
         let (back, read) = match read_all(reader, &format, &out).await {
             Ok(read) => read,
             Err(error) => {

@@ -133,7 +133,11 @@ pub fn bind(spec: &str, volume_driver: &str) -> Result<Wanted, MountError> {
         driver: if is_path { String::new() } else { volume_driver.to_owned() },
         mode: mode.to_owned(),
         rw: !parsed.has("ro"),
-        propagation: if is_path { parsed.propagation().unwrap_or(DEFAULT_PROPAGATION).to_owned() } else { String::new() },
+        propagation: if is_path {
+            parsed.propagation().unwrap_or(DEFAULT_PROPAGATION).to_owned()
+        } else {
+            String::new()
+        },
         anonymous: !is_path && source.is_empty(),
         create_source: is_path,
         ..Mount::default()
@@ -190,7 +194,9 @@ fn bind_config(asked: &api_types::Mount, common: Mount) -> Result<Wanted, Reason
     match (asked.read_only, options.read_only_non_recursive, options.read_only_force_recursive) {
         (false, true, _) => return Err(Reason::Conflict("!ReadOnly && BindOptions.ReadOnlyNonRecursive")),
         (false, _, true) => return Err(Reason::Conflict("!ReadOnly && BindOptions.ReadOnlyForceRecursive")),
-        (_, true, true) => return Err(Reason::Conflict("ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive")),
+        (_, true, true) => {
+            return Err(Reason::Conflict("ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive"));
+        }
         _ => {}
     }
     let propagation = Some(options.propagation).filter(|p| !p.is_empty());

@@ -14,7 +14,10 @@ fn volume_flags_are_read_as_docker_reads_them() {
     assert_eq!((m.rw, m.propagation.as_str(), m.create_source, wanted.copy), (false, "rshared", true, false));
 
     let wanted = bind("cache:/data", "").unwrap();
-    assert_eq!((wanted.mount.kind, wanted.mount.name.as_str(), wanted.copy), (MountKind::Volume, "cache", true));
+    assert_eq!(
+        (wanted.mount.kind, wanted.mount.name.as_str(), wanted.copy),
+        (MountKind::Volume, "cache", true)
+    );
     assert!(!wanted.mount.anonymous && wanted.mount.rw);
 
     let wanted = bind("/data", "").unwrap();
@@ -70,7 +73,10 @@ fn mount_flags_are_refused_with_dockers_texts() {
         volume_options: Some(VolumeOptions { subpath: subpath.into(), ..VolumeOptions::default() }),
         ..asked("volume", source, "/b")
     };
-    mount_refused(subpath("v", "../x"), &config("volume", "subpath must be a relative path within the volume"));
+    mount_refused(
+        subpath("v", "../x"),
+        &config("volume", "subpath must be a relative path within the volume"),
+    );
     mount_refused(subpath("", "x"), &config("volume", "must not set Subpath when using anonymous volumes"));
     let option = |options: &[&str]| Asked {
         tmpfs_options: Some(TmpfsOptions {
@@ -85,13 +91,17 @@ fn mount_flags_are_refused_with_dockers_texts() {
         bind_options: Some(BindOptions { read_only_force_recursive: true, ..BindOptions::default() }),
         ..asked("bind", "/a", "/b")
     };
-    mount_refused(force, &config("bind", "mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive"));
+    mount_refused(
+        force,
+        &config("bind", "mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive"),
+    );
 }
 
 #[test]
 fn tmpfs_options_become_mount_options() {
     let options = TmpfsOptions { size_bytes: 1 << 20, mode: 0o1770, options: vec![vec!["noexec".into()]] };
-    let wanted = mount(&Asked { tmpfs_options: Some(options), read_only: true, ..asked("tmpfs", "", "/t") }).unwrap();
+    let wanted =
+        mount(&Asked { tmpfs_options: Some(options), read_only: true, ..asked("tmpfs", "", "/t") }).unwrap();
     assert_eq!(wanted.mount.options, ["ro", "mode=1770", "size=1048576", "noexec"]);
     let legacy = tmpfs("/run/", "rw,size=64k").unwrap();
     assert_eq!((legacy.destination.as_str(), legacy.options.len()), ("/run", 2));

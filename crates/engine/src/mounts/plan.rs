@@ -43,7 +43,9 @@ fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> PlannedMount 
 fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, Error> {
     let destination = PathBuf::from(&mount.destination);
     let source = match mount.kind {
-        MountKind::Tmpfs => return Ok(PlannedMount::Tmpfs { destination, options: tmpfs_options(&mount.options) }),
+        MountKind::Tmpfs => {
+            return Ok(PlannedMount::Tmpfs { destination, options: tmpfs_options(&mount.options) });
+        }
         MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath),
         MountKind::Image => {
             return Err(Error::Unsupported { what: "a mount of type image".to_owned() });
@@ -104,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_tmpfs_is_locked_down_unless_asked_otherwise() {
-        let asked = |text: &str| tmpfs_options(&text.split(',').map(str::to_owned).collect::<Vec<_>>()).join(",");
+        let asked =
+            |text: &str| tmpfs_options(&text.split(',').map(str::to_owned).collect::<Vec<_>>()).join(",");
         assert_eq!(asked("size=64k"), "noexec,nosuid,nodev,size=64k");
         assert_eq!(asked("exec,mode=700"), "nosuid,nodev,exec,mode=700");
     }

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn an_image_volume_gives_way_to_a_mount_at_its_place() {
-        let config = ContainerConfig { volumes: api_types::set(["/data/", "/log"]), ..ContainerConfig::default() };
+        let config =
+            ContainerConfig { volumes: api_types::set(["/data/", "/log"]), ..ContainerConfig::default() };
         assert_eq!(
             destinations(&config, &host(&["cache:/data"])).unwrap(),
             [("/data".to_owned(), false), ("/log".to_owned(), true)]
@@ -164,7 +165,10 @@ mod tests {
     #[test]
     fn a_place_is_mounted_once() {
         let config = ContainerConfig::default();
-        assert_eq!(destinations(&config, &host(&["a:/d", "b:/d/"])).unwrap_err(), "Duplicate mount point: /d");
+        assert_eq!(
+            destinations(&config, &host(&["a:/d", "b:/d/"])).unwrap_err(),
+            "Duplicate mount point: /d"
+        );
         let mut with_tmpfs = host(&["a:/d"]);
         with_tmpfs.tmpfs.insert("/d".into(), String::new());
         assert_eq!(destinations(&config, &with_tmpfs).unwrap_err(), "Duplicate mount point: /d");

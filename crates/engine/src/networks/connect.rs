@@ -43,7 +43,12 @@ pub async fn connect(
 }
 
 /// Takes a container off a network. With `force` a network or container that is not there is no error.
-pub async fn disconnect(engine: &Arc<Engine>, network: &str, container: &str, force: bool) -> Result<(), Error> {
+pub async fn disconnect(
+    engine: &Arc<Engine>,
+    network: &str,
+    container: &str,
+    force: bool,
+) -> Result<(), Error> {
     let found = engine.containers.find(container);
     let container = match found {
         Err(Error::NoSuchContainer { .. }) if force => return Ok(()),

@@ -5,7 +5,10 @@ use api_types::{IpamConfig, NetworkCreateRequest, NetworkCreateResponse};
 use network::{NewNetwork, NewPool};
 use std::sync::Arc;
 
-pub async fn create(engine: &Arc<Engine>, request: NetworkCreateRequest) -> Result<NetworkCreateResponse, Error> {
+pub async fn create(
+    engine: &Arc<Engine>,
+    request: NetworkCreateRequest,
+) -> Result<NetworkCreateResponse, Error> {
     let engine = engine.clone();
     blocking("create network", move || {
         let created = engine.networks.create(new(request))?;

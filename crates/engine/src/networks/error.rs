@@ -2,13 +2,17 @@
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ModeConflict {
-    #[error("container sharing network namespace with another container or host cannot be connected to any other network")]
+    #[error(
+        "container sharing network namespace with another container or host cannot be connected to any other network"
+    )]
     Shared,
     #[error("cannot connect container to host network - container must be created in host network mode")]
     ConnectToHost,
     #[error("cannot disconnect container from host network - container was created in host network mode")]
     DisconnectFromHost,
-    #[error("container cannot be connected to multiple networks with one of the networks in private (none) mode")]
+    #[error(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+    )]
     WithNone,
 }
 

@@ -75,6 +75,10 @@ fn pool(pool: &Pool) -> IpamConfig {
         subnet: pool.subnet.to_string(),
         ip_range: pool.ip_range.map(|range| range.to_string()).unwrap_or_default(),
         gateway: pool.gateway.to_string(),
-        auxiliary_addresses: pool.aux.iter().map(|(name, address)| (name.clone(), address.to_string())).collect(),
+        auxiliary_addresses: pool
+            .aux
+            .iter()
+            .map(|(name, address)| (name.clone(), address.to_string()))
+            .collect(),
     }
 }

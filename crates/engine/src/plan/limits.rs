@@ -6,8 +6,8 @@ use rustix::process::{Resource, getrlimit};
 use spec::{
     Rlimit,
     oci::{
-        LinuxBlockIo, LinuxBlockIoBuilder, LinuxCpu, LinuxCpuBuilder, LinuxMemory, LinuxMemoryBuilder, LinuxPidsBuilder,
-        LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
+        LinuxBlockIo, LinuxBlockIoBuilder, LinuxCpu, LinuxCpuBuilder, LinuxMemory, LinuxMemoryBuilder,
+        LinuxPidsBuilder, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
     },
 };
 use std::collections::BTreeMap;
@@ -133,7 +133,10 @@ pub(crate) fn clamped(host: &HostConfig) -> Vec<String> {
 /// (proc_pid_oom_score_adj(5)).
 pub(crate) fn oom_score_adj(host: &HostConfig) -> Option<i32> {
     let wanted = i32::try_from(host.oom_score_adj).ok().filter(|score| *score != 0)?;
-    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj")
+        .ok()
+        .and_then(|t| t.trim().parse().ok())
+        .unwrap_or(0);
     Some(wanted.max(own))
 }
 

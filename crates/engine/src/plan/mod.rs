@@ -10,13 +10,7 @@ mod sysctls;
 pub(crate) use environment::{environment, overlay};
 pub(crate) use limits::{clamped, resources};
 
-use crate::{
-    Config, Engine, Error,
-    container::Record,
-    create::Invalid,
-    links::Link,
-    mounts,
-};
+use crate::{Config, Engine, Error, container::Record, create::Invalid, links::Link, mounts};
 use api_types::HostConfig;
 use shim_proto::Cgroup;
 use spec::ContainerPlan;
@@ -69,8 +63,16 @@ pub(crate) fn plan(engine: &Engine, record: &Record, links: &[Link]) -> Result<C
         privileged: host.privileged,
         no_new_privileges: security.no_new_privileges,
         seccomp,
-        masked_paths: if host.privileged { Vec::new() } else { host.masked_paths.clone().unwrap_or_default() },
-        readonly_paths: if host.privileged { Vec::new() } else { host.readonly_paths.clone().unwrap_or_default() },
+        masked_paths: if host.privileged {
+            Vec::new()
+        } else {
+            host.masked_paths.clone().unwrap_or_default()
+        },
+        readonly_paths: if host.privileged {
+            Vec::new()
+        } else {
+            host.readonly_paths.clone().unwrap_or_default()
+        },
         devices: devices(host)?,
         rlimits: limits::rlimits(host, &engine.config)?,
         sysctls: host.sysctls.clone(),
@@ -95,7 +97,11 @@ fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
 fn devices(host: &HostConfig) -> Result<Vec<spec::oci::LinuxDevice>, Error> {
     let mut nodes = Vec::new();
     for device in &host.devices {
-        let inside = if device.path_in_container.is_empty() { &device.path_on_host } else { &device.path_in_container };
+        let inside = if device.path_in_container.is_empty() {
+            &device.path_on_host
+        } else {
+            &device.path_in_container
+        };
         nodes.extend(spec::devices::at(device.path_on_host.as_ref(), inside.as_ref())?);
     }
     Ok(nodes)

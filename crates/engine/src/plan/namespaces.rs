@@ -24,7 +24,9 @@ pub(super) fn plan(engine: &Engine, record: &Record) -> Result<Namespaces, Error
             Mode::Host => Namespace::Host,
             // The namespace itself travels beside the specification, as a descriptor, where the engine made it.
             Mode::Own => Namespace::New,
-            Mode::Container(other) => Namespace::Join(of_process(&running(engine, other, "network")?.1, "ns/net")),
+            Mode::Container(other) => {
+                Namespace::Join(of_process(&running(engine, other, "network")?.1, "ns/net"))
+            }
         },
         cgroup: if host.cgroupns_mode == "host" { Namespace::Host } else { Namespace::New },
     })
@@ -51,7 +53,11 @@ fn ipc(engine: &Engine, record: &Record) -> Result<Ipc, Error> {
 }
 
 /// The other container's record and run.
-fn running(engine: &Engine, reference: &str, what: &'static str) -> Result<(std::sync::Arc<Record>, Run), Error> {
+fn running(
+    engine: &Engine,
+    reference: &str,
+    what: &'static str,
+) -> Result<(std::sync::Arc<Record>, Run), Error> {
     let record = engine.containers.find(reference)?.record();
     match record.state.run().cloned() {
         Some(run) => Ok((record, run)),

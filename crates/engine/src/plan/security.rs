@@ -57,7 +57,9 @@ impl Options {
             (_, Some(("seccomp", profile))) => self.seccomp = Seccomp::Profile(profile.to_owned()),
             (_, Some(("apparmor", "unconfined" | ""))) | (_, Some(("systempaths", "unconfined"))) => {}
             (_, Some(("apparmor", profile))) => {
-                return Err(Error::Unsupported { what: format!("AppArmor profile {profile:?} (rootless engines cannot apply one)") });
+                return Err(Error::Unsupported {
+                    what: format!("AppArmor profile {profile:?} (rootless engines cannot apply one)"),
+                });
             }
             _ => return Err(invalid()),
         }

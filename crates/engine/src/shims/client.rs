@@ -91,7 +91,9 @@ impl<M: DeserializeOwned + Send + 'static> Client<M> {
         let frame = wire::encode(seq, request, fds.len())?;
         let (sender, reply) = oneshot::channel();
         let writing = self.shared.writing.lock().await;
-        self.shared.register(seq, sender).ok_or(ProtoError::Closed { peer: self.shared.peer, expected: name })?;
+        self.shared
+            .register(seq, sender)
+            .ok_or(ProtoError::Closed { peer: self.shared.peer, expected: name })?;
         if let Err(source) = self.shared.write(&frame, fds).await {
             self.shared.forget(seq);
             return Err(ProtoError::Socket { operation: "send", peer: self.shared.peer, source });
@@ -158,7 +160,8 @@ async fn read_all<M: DeserializeOwned>(shared: Arc<Shared<M>>, events: mpsc::Unb
                 break;
             }
         }
-        let read = shared.socket.async_io(Interest::READABLE, || wire::receive(&shared.socket, &mut decoder)).await;
+        let read =
+            shared.socket.async_io(Interest::READABLE, || wire::receive(&shared.socket, &mut decoder)).await;
         match read {
             Ok(0) => break,
             Ok(_) => {}

@@ -26,7 +26,9 @@ impl Error {
             Self::Ask { source, .. } => source.kind(),
             Self::Connect { .. } => ErrorKind::Unavailable,
             Self::NoShim => ErrorKind::Conflict,
-            Self::SocketPair { .. } | Self::StateFile { .. } | Self::StateFileText { .. } => ErrorKind::System,
+            Self::SocketPair { .. } | Self::StateFile { .. } | Self::StateFileText { .. } => {
+                ErrorKind::System
+            }
         }
     }
 
@@ -42,7 +44,9 @@ impl Error {
     pub fn is_disconnect(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::NoShim => true,
-            Self::Ask { source, .. } => matches!(source, ProtoError::Closed { .. } | ProtoError::Socket { .. }),
+            Self::Ask { source, .. } => {
+                matches!(source, ProtoError::Closed { .. } | ProtoError::Socket { .. })
+            }
             _ => false,
         }
     }

@@ -98,7 +98,11 @@ impl Shims {
         }
     }
 
-    async fn ask(&self, request: &ToHolder, fds: &[BorrowedFd<'_>]) -> Result<(FromHolder, Vec<OwnedFd>), Error> {
+    async fn ask(
+        &self,
+        request: &ToHolder,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(FromHolder, Vec<OwnedFd>), Error> {
         let name = request.name();
         let failed = |source| Error::Ask { peer: "holder", request: name, source };
         for attempt in 0.. {
@@ -109,7 +113,9 @@ impl Shims {
             };
             match outcome {
                 // The holder was made anew since the last request; nothing was done, so asking again is safe.
-                Err(ProtoError::Closed { .. } | ProtoError::Socket { .. }) if attempt == 0 => self.forget(&holder),
+                Err(ProtoError::Closed { .. } | ProtoError::Socket { .. }) if attempt == 0 => {
+                    self.forget(&holder)
+                }
                 Ok((FromHolder::Failed(failure), _)) => return Err(failed(ProtoError::Failed(failure))),
                 outcome => return outcome.map_err(failed),
             }

@@ -6,9 +6,7 @@ use super::{
 };
 use model::{ProcessRef, Timestamp};
 use oci_spec::runtime::LinuxResources;
-use shim_proto::{
-    Attach, Create, Exec, FromShim, ProtoError, ShimStatus, Stats, Target, ToShim, WindowSize,
-};
+use shim_proto::{Attach, Create, Exec, FromShim, ProtoError, ShimStatus, Stats, Target, ToShim, WindowSize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::sync::mpsc;
 

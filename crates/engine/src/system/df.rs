@@ -20,7 +20,10 @@ impl DiskUsageParts {
 
 pub async fn disk_usage(engine: &Arc<Engine>, parts: DiskUsageParts) -> Result<DiskUsage, Error> {
     let containers = match parts.containers {
-        true => Some(crate::list::list(engine, &crate::list::Options { all: true, size: true, ..Default::default() }).await?),
+        true => Some(
+            crate::list::list(engine, &crate::list::Options { all: true, size: true, ..Default::default() })
+                .await?,
+        ),
         false => None,
     };
     let engine = engine.clone();

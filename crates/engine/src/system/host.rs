@@ -30,7 +30,8 @@ pub(super) fn go_arch() -> &'static str {
 
 /// `PRETTY_NAME` and `VERSION_ID` of os-release(5); empty when the host has none.
 pub(super) fn distribution() -> (String, String) {
-    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| fs::read_to_string(path).ok());
+    let text =
+        ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| fs::read_to_string(path).ok());
     let text = text.unwrap_or_default();
     (os_release(&text, "PRETTY_NAME"), os_release(&text, "VERSION_ID"))
 }

@@ -11,7 +11,8 @@ pub fn info(engine: &Engine) -> Result<SystemInfo, Error> {
     let kernel = host::kernel();
     let (operating_system, os_version) = host::distribution();
     let config = &engine.config;
-    let environment = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_lowercase())).unwrap_or_default();
+    let environment =
+        |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_lowercase())).unwrap_or_default();
     Ok(SystemInfo {
         id: identity(engine)?,
         containers: counts.all(),
@@ -134,14 +135,18 @@ fn registries(engine: &Engine) -> RegistryConfig {
         secure: true,
         official: true,
     };
-    let (cidrs, hosts): (Vec<_>, Vec<_>) = config.insecure.iter().cloned().partition(|entry| entry.contains('/'));
+    let (cidrs, hosts): (Vec<_>, Vec<_>) =
+        config.insecure.iter().cloned().partition(|entry| entry.contains('/'));
     let insecure = |name: String| {
         let info = IndexInfo { name: name.clone(), mirrors: Vec::new(), secure: false, official: false };
         (name, info)
     };
     RegistryConfig {
         // Loopback is insecure without being told (moby `registry/config.go`).
-        insecure_registry_cidrs: ["::1/128".to_owned(), "127.0.0.0/8".to_owned()].into_iter().chain(cidrs).collect(),
+        insecure_registry_cidrs: ["::1/128".to_owned(), "127.0.0.0/8".to_owned()]
+            .into_iter()
+            .chain(cidrs)
+            .collect(),
         index_configs: hosts.into_iter().map(insecure).chain([("docker.io".to_owned(), hub)]).collect(),
         mirrors: config.mirrors.clone(),
     }
@@ -182,7 +187,16 @@ fn missing_controllers(cgroups: &Cgroups) -> Vec<String> {
         ("memory", &["No memory limit support", "No swap limit support"]),
         ("cpu", &["No cpu cfs quota support", "No cpu cfs period support", "No cpu shares support"]),
         ("cpuset", &["No cpuset support"]),
-        ("io", &["No io.weight support", "No io.max (rbps) support", "No io.max (wbps) support", "No io.max (riops) support", "No io.max (wiops) support"]),
+        (
+            "io",
+            &[
+                "No io.weight support",
+                "No io.max (rbps) support",
+                "No io.max (wbps) support",
+                "No io.max (riops) support",
+                "No io.max (wiops) support",
+            ],
+        ),
         ("pids", &["No pids limit support"]),
     ];
     let missing = consequences.iter().filter(|(controller, _)| !cgroups.has(controller));

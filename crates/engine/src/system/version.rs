@@ -24,11 +24,8 @@ pub fn version(engine: &Engine, max: &str, min: &str) -> Version {
         ]),
     };
     let outward = engine.networks.outward();
-    let outward = ComponentVersion {
-        name: outward.driver.to_owned(),
-        version: outward.version,
-        details: Map::new(),
-    };
+    let outward =
+        ComponentVersion { name: outward.driver.to_owned(), version: outward.version, details: Map::new() };
     Version {
         platform: VersionPlatform { name: "Lichen".to_owned() },
         components: [lichen].into_iter().chain((outward.name != "none").then_some(outward)).collect(),

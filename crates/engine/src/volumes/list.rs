@@ -14,7 +14,8 @@ pub fn list(engine: &Engine, filters: &Filters) -> Result<VolumeList, Error> {
             && filters.labels("label", |key| volume.labels.get(key).map(String::as_str))
             && dangling.is_none_or(|wanted| engine.volumes.holders(&volume.name).is_empty() == wanted)
     };
-    let volumes = engine.volumes.list().into_iter().filter(fits).map(|volume| super::wire(engine, volume)).collect();
+    let volumes =
+        engine.volumes.list().into_iter().filter(fits).map(|volume| super::wire(engine, volume)).collect();
     Ok(VolumeList { volumes, warnings: Vec::new() })
 }
 

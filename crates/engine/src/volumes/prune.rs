@@ -14,7 +14,9 @@ pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<VolumesPru
     let (engine, filters) = (engine.clone(), filters.clone());
     blocking("prune volumes", move || {
         let fits = |volume: &Volume| {
-            volume.options.is_empty() && (all || volume.is_anonymous()) && filters.wanted_labels(&volume.labels)
+            volume.options.is_empty()
+                && (all || volume.is_anonymous())
+                && filters.wanted_labels(&volume.labels)
         };
         let mut report = VolumesPruneReport::default();
         for volume in engine.volumes.list().iter().filter(|volume| fits(volume)) {
