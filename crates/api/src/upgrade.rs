@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     request::Request,
-    response::{self, MULTIPLEXED_STREAM, Response},
+    response::{self, Response},
     server::hangup::Hangup,
     stream,
 };
@@ -30,6 +30,9 @@ pub(crate) struct Joined {
     pub(crate) past: Option<LogStream>,
     /// The shim reads stdin here and writes output already in the client's format.
     pub(crate) container: Option<UnixStream>,
+    /// A terminal's output, which is raw, for a client that expects frames: an exec made with a terminal and started
+    /// without.
+    pub(crate) to_be_framed: bool,
 }
 
 /// What is left of a request when its connection is to be taken over.
@@ -45,12 +48,19 @@ impl Taker {
 
     /// Answers 101, and joins the client to what `open` opens once the client has read that.
     ///
+    /// `framed` says in which form a failure of `open` is told in the stream.
+    ///
     /// Only then, because clients that read the head through a buffer look for the stream in the socket alone
-    /// (docker-py); dockerd, too, starts an exec after its head is out. A failure of `open` is told in the stream.
+    /// (docker-py); dockerd, too, starts an exec after its head is out.
     ///
     /// A client that did not ask for an upgrade, and could not be given one (see `server::hijack`), gets the output as
     /// an ordinary body; it has no way to send input.
-    pub(crate) async fn join<F>(self, content_type: HeaderValue, open: F) -> Result<Response, Error>
+    pub(crate) async fn join<F>(
+        self,
+        content_type: HeaderValue,
+        framed: bool,
+        open: F,
+    ) -> Result<Response, Error>
     where
         F: Future<Output = Result<Joined, engine::Error>> + Send + 'static,
     {
@@ -58,7 +68,6 @@ impl Taker {
             let joined = open.await?;
             return Ok(response_body(joined, content_type));
         };
-        let framed = content_type == MULTIPLEXED_STREAM;
         let hangup = self.hangup;
         tokio::spawn(async move {
             let gone = hangup.token();
@@ -90,7 +99,7 @@ async fn serve(
     framed: bool,
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
-    let Joined { past, container } = match open.await {
+    let Joined { past, container, to_be_framed } = match open.await {
         Ok(joined) => joined,
         Err(error) => {
             log_end("failure", to_client.write_all(&in_stream(&error, framed)).await);
@@ -109,8 +118,11 @@ async fn serve(
         std::future::pending::<()>().await;
     };
     let output = async {
-        let copied = tokio::io::copy(&mut from_container, &mut to_client).await;
-        log_end("output", copied.map(drop));
+        let copied = match to_be_framed {
+            true => copy_framed(&mut from_container, &mut to_client).await,
+            false => tokio::io::copy(&mut from_container, &mut to_client).await.map(drop),
+        };
+        log_end("output", copied);
         log_end("close output", to_client.shutdown().await);
     };
     tokio::select! {
@@ -119,16 +131,30 @@ async fn serve(
     }
 }
 
+async fn copy_framed(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&frame(&buffer[..count])).await?;
+    }
+}
+
+/// Docker's frame of standard output: kind, three zeros, the length (`pkg/stdcopy`).
+fn frame(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    [&[1, 0, 0, 0], length.to_be_bytes().as_slice(), bytes].concat()
+}
+
 /// A failure after the head is out, as a line of standard output (moby `postContainerExecStart`).
 fn in_stream(error: &engine::Error, framed: bool) -> Vec<u8> {
     let text = format!("{error}\r\n");
-    let mut bytes = Vec::new();
-    if framed {
-        bytes.extend_from_slice(&[1, 0, 0, 0]);
-        bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-    }
-    bytes.extend_from_slice(text.as_bytes());
-    bytes
+    if framed { frame(text.as_bytes()) } else { text.into_bytes() }
 }
 
 async fn send_log(mut log: LogStream, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
@@ -157,7 +183,7 @@ fn response_body(joined: Joined, content_type: HeaderValue) -> Response {
 }
 
 async fn send_body(joined: Joined, to: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let Joined { past, container } = joined;
+    let Joined { past, container, to_be_framed } = joined;
     let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     if let Some(mut past) = past {
         while let Some(chunk) = past.next().await {
@@ -174,6 +200,8 @@ async fn send_body(joined: Joined, to: &mpsc::Sender<io::Result<Bytes>>) -> io::
         if count == 0 {
             return Ok(());
         }
-        to.send(Ok(Bytes::copy_from_slice(&buffer[..count]))).await.map_err(gone)?;
+        let chunk = &buffer[..count];
+        let chunk = if to_be_framed { frame(chunk).into() } else { Bytes::copy_from_slice(chunk) };
+        to.send(Ok(chunk)).await.map_err(gone)?;
     }
 }

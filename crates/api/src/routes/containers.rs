@@ -122,8 +122,9 @@ pub(super) async fn attach(engine: &Arc<Engine>, mut request: Request, name: &st
     };
     let attached = attach_verb::attach(engine, name, options).await?;
     let content_type = media_type(attached.tty, &request);
-    let joined = Joined { past: attached.past, container: attached.stream.map(|stream| stream.socket) };
-    Taker::of(&mut request).join(content_type, async { Ok(joined) }).await
+    let container = attached.stream.map(|stream| stream.socket);
+    let joined = Joined { past: attached.past, container, to_be_framed: false };
+    Taker::of(&mut request).join(content_type, !attached.tty, async { Ok(joined) }).await
 }
 
 pub(super) async fn stats(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {

@@ -39,12 +39,14 @@ pub(super) async fn start(engine: &Arc<Engine>, mut request: Request, id: &str) 
     }
     // What can be refused is refused before the connection is taken over.
     exec::check_startable(engine, id)?;
-    let content_type =
-        if !body.tty && request.version >= since(42) { MULTIPLEXED_STREAM } else { RAW_STREAM };
+    // As the start says, whatever the exec was made with (moby `postContainerExecStart`).
+    let framed = !body.tty;
+    let content_type = if framed && request.version >= since(42) { MULTIPLEXED_STREAM } else { RAW_STREAM };
     let (engine, id) = (engine.clone(), id.to_owned());
     let open = async move {
         let stream = exec::start(&engine, &id, body).await?;
-        Ok(Joined { past: None, container: stream.map(|stream| stream.socket) })
+        let to_be_framed = framed && stream.as_ref().is_some_and(|stream| stream.tty);
+        Ok(Joined { past: None, container: stream.map(|stream| stream.socket), to_be_framed })
     };
-    Taker::of(&mut request).join(content_type, open).await
+    Taker::of(&mut request).join(content_type, framed, open).await
 }
