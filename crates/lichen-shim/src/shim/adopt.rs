@@ -7,7 +7,7 @@ use super::record::Record;
 use super::serve::Shim;
 use super::streams::{Ends, Streams};
 use anyhow::{Context, bail};
-use model::{Id, RunLayout};
+use model::{Id, ProcessRef, RunLayout};
 use shim_proto::{Io, Stage, Target};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -49,8 +49,10 @@ pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How a process ended that is not our child: from the holder, which reaped it, or from the kernel.
-pub(super) fn exit_code(run: &RunLayout, pid: u32, pidfd: &OwnedFd) -> Option<i32> {
+/// How a process ended that is not our child: from the holder, which reaped it, or from the kernel. None when it is
+/// not known, or not yet.
+pub(super) fn exit_code(run: &RunLayout, process: ProcessRef, pidfd: &OwnedFd) -> Option<i32> {
+    let pid = process.pid;
     let reaped =
         kept::exit_of(run, pid).inspect_err(|e| eprintln!("lichen-shim: ask the holder for an exit: {e}"));
     if let Ok(Some(exit)) = reaped {
@@ -59,8 +61,21 @@ pub(super) fn exit_code(run: &RunLayout, pid: u32, pidfd: &OwnedFd) -> Option<i3
         }
         return Some(exit.code);
     }
-    // The holder was killed as well, and somebody else did the reaping.
-    sys::pidfd_info::exit(pidfd).ok().flatten().map(sys::pidfd::Exit::code)
+    // The holder was killed as well, and the process went to somebody who has not reaped it yet, or has.
+    zombie_code(process).or_else(|| sys::pidfd_info::exit(pidfd).ok().flatten().map(sys::pidfd::Exit::code))
+}
+
+/// The wait status of a process that has ended and was not reaped: the last field of /proc/PID/stat
+/// (proc_pid_stat(5), `exit_code`).
+fn zombie_code(process: ProcessRef) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let status: i32 = fields.starts_with('Z').then(|| fields.split_whitespace().last()?.parse().ok())??;
+    // The number still means the same process, so what was read was about it.
+    sys::process::is_alive(process).then(|| match status & 0x7f {
+        0 => status >> 8 & 0xff,
+        signal => 128 + signal,
+    })
 }
 
 /// In the order in which they were given to the holder; see [`Streams::copies`].

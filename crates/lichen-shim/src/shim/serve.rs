@@ -303,7 +303,7 @@ impl Shim {
     /// The end of a process that is not our child: known once it has been reaped.
     fn adopted_ended(&mut self, index: usize) {
         let process = &mut self.processes[index];
-        match adopt::exit_code(&self.run, process.process.pid, &process.pidfd) {
+        match adopt::exit_code(&self.run, process.process, &process.pidfd) {
             Some(code) => process.ended(code),
             None if process.unreaped_since.is_none() => process.unreaped_since = Some(Instant::now()),
             None => process.ended(requests::LOST),
