@@ -118,6 +118,10 @@ async fn copy_output(mut reader: impl AsyncRead + Unpin, streams: &Streams) -> R
             Ok(_) => {}
             // A detached or removed container ends the stream this way, too.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
+            // TLS without a farewell; as Go's library, take it for the end unless it comes within a frame.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && demux.at_boundary() => {
+                return Ok(());
+            }
             Err(source) => return Err(Error::Io { operation: "read the container's output", source }),
         }
         if streams.tty {
@@ -155,6 +159,11 @@ pub struct Demux {
 }
 
 impl Demux {
+    /// Whether nothing is begun that would need more data.
+    pub fn at_boundary(&self) -> bool {
+        self.left == 0
+    }
+
     /// Hands out what is complete or begun, and leaves the rest in the buffer.
     pub fn feed(
         &mut self,
