@@ -76,7 +76,7 @@ impl Networks {
             sandboxes.flat_map(|s| s.record.endpoints.iter().map(|e| e.host_interface.as_str())).collect();
         let bridges: BTreeSet<&str> = books.networks.values().map(|n| n.network.bridge.as_str()).collect();
         let stray = |link: &crate::netlink::link::Link| {
-            (link.is_veth && !veths.contains(link.name.as_str()))
+            (link.is_veth && !veths.contains(link.name.as_str()) && !self.stock.holds(&link.name))
                 || (link.is_bridge && !bridges.contains(link.name.as_str()))
         };
         let changes: Vec<_> = links

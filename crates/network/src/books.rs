@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     ipam::{Addresses, Refusal},
     options::BridgeOptions,
+    plumbing::Port,
     record::{Driver, Endpoint, Network, SandboxRecord},
     request::EndpointRequest,
     router::BridgePlan,
@@ -63,6 +64,11 @@ impl Live {
                 .collect(),
             outward: !network.internal && options.masquerade,
         })
+    }
+
+    /// What the network's endpoints are attached to.
+    pub(crate) fn port(&self) -> Port {
+        Port { bridge: self.bridge_index, mtu: self.options.mtu, isolated: !self.options.icc }
     }
 
     pub(crate) fn plan(&self) -> Option<BridgePlan> {

@@ -102,7 +102,7 @@ pub(crate) fn plan(
         driver_options: request.driver_options.clone(),
         gateway_priority: request.gateway_priority,
     };
-    let port = Port { bridge: live.bridge_index, mtu: live.options.mtu, isolated: !live.options.icc };
+    let port = live.port();
     Ok((endpoint, port))
 }
 

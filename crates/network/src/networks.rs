@@ -95,18 +95,9 @@ impl Networks {
         let books = Arc::new(Mutex::new(load(&records, &sandboxes, &router)?));
         let reaper = Reaper::start(Arc::clone(&router), Arc::clone(&books))?;
         let host_ports = HostPortBook::default();
-        Ok(Self {
-            books,
-            records,
-            sandboxes,
-            router,
-            outward,
-            forwarder,
-            host_ports,
-            pools,
-            reaper,
-            stock: Stock::open()?,
-        })
+        let default = lock(&books).find("bridge").ok().map(Live::port);
+        let stock = Stock::open(Arc::clone(&router), default)?;
+        Ok(Self { books, records, sandboxes, router, outward, forwarder, host_ports, pools, reaper, stock })
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {

@@ -23,7 +23,8 @@ pub(crate) struct Namespace {
     pub netlink: Netlink,
 }
 
-/// What the far end of an endpoint's veth pair is attached to.
+/// What the near end of an endpoint's veth pair is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Port {
     pub bridge: u32,
     pub mtu: u32,
@@ -71,33 +72,49 @@ fn ping_group_range() -> String {
     format!("0 {}", last.min(i32::MAX as u64))
 }
 
-/// Makes the pair, and configures its end in the container.
+/// Makes a pair with its far end, `interface`, in the namespace; that end is still down.
+pub(crate) fn make_pair(
+    router: &Router,
+    namespace: &Namespace,
+    host_interface: &str,
+    interface: &str,
+    mac: MacAddr,
+    port: &Port,
+) -> Result<()> {
+    let veth = link::Veth {
+        name: host_interface,
+        bridge: port.bridge,
+        mtu: port.mtu,
+        peer: interface,
+        peer_mac: mac,
+        peer_namespace: namespace.fd.as_fd(),
+    };
+    let mut changes = vec![link::add_veth(&veth)];
+    if port.isolated {
+        changes.push(link::isolate_port(host_interface));
+    }
+    router.netlink(|netlink| netlink.changes(&changes))
+}
+
+/// Makes an endpoint's pair, and configures its end in the container.
 pub(crate) fn plug(
     router: &Router,
     namespace: &mut Namespace,
     endpoint: &Endpoint,
     port: &Port,
 ) -> Result<()> {
-    let veth = link::Veth {
-        name: &endpoint.host_interface,
-        bridge: port.bridge,
-        isolated: port.isolated,
-        mtu: port.mtu,
-        peer: &endpoint.interface,
-        peer_mac: endpoint.mac,
-        peer_namespace: namespace.fd.as_fd(),
-    };
-    let mut changes = vec![link::add_veth(&veth)];
-    if veth.isolated {
-        changes.push(link::isolate_port(veth.name));
-    }
-    router.netlink(|netlink| netlink.changes(&changes))?;
+    make_pair(router, namespace, &endpoint.host_interface, &endpoint.interface, endpoint.mac, port)?;
+    configure(namespace, endpoint)
+}
+
+/// Brings an endpoint's interface up with its addresses.
+pub(crate) fn configure(namespace: &mut Namespace, endpoint: &Endpoint) -> Result<()> {
     if endpoint.ipv6.is_some() {
         let key = format!("ipv6/conf/{}/disable_ipv6", endpoint.interface);
         netns::inside(namespace.fd.as_fd(), || netns::set(&key, "0"))?;
     }
     let index = namespace.netlink.link(&endpoint.interface)?.index;
-    let mut changes = vec![link::set_up(&endpoint.interface)];
+    let mut changes = vec![link::set_up_as(&endpoint.interface, endpoint.mac)];
     changes.extend(addresses(endpoint).into_iter().map(|address| route::add_address(index, address)));
     namespace.netlink.changes(&changes)
 }

@@ -11,6 +11,7 @@ use crate::{
     ports::{Target, listen},
     record::{Endpoint, PublishedPort, SandboxRecord},
     request::{PortRequest, Sandbox, SandboxRequest},
+    stock::INTERFACE,
     undo::Undo,
 };
 use model::Id;
@@ -19,7 +20,8 @@ use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
 impl Networks {
     /// Builds a container's network: all of it, or none of it.
     pub fn start(&self, request: SandboxRequest) -> Result<Sandbox> {
-        let planned = self.plan(&request)?;
+        let mut planned = self.plan(&request)?;
+        let namespace = self.take_namespace(&mut planned);
         let mut undo = Undo::default();
         let endpoints: Vec<Endpoint> = planned.iter().map(|(endpoint, _)| endpoint.clone()).collect();
         let (container, to_release) = (request.container.clone(), endpoints.clone());
@@ -28,9 +30,21 @@ impl Networks {
             self.reaper.take(&container, to_release);
             Ok(())
         });
-        match self.build(&request, &planned, &mut undo) {
+        match namespace.and_then(|namespace| self.build(&request, &planned, namespace, &mut undo)) {
             Ok((netns, ports)) => Ok(Sandbox { netns, endpoints, ports }),
             Err(cause) => Err(undo.roll_back(cause)),
+        }
+    }
+
+    /// A namespace off the shelf, and the endpoint whose interface is in it already.
+    fn take_namespace(&self, planned: &mut [(Endpoint, Port)]) -> Result<(Namespace, Option<usize>)> {
+        let wanted = planned.iter().position(|(e, port)| e.interface == INTERFACE && self.stock.fits(port));
+        match wanted.and_then(|index| self.stock.plugged().map(|plugged| (index, plugged))) {
+            Some((index, plugged)) => {
+                planned[index].0.host_interface = plugged.host_interface;
+                Ok((plugged.namespace, Some(index)))
+            }
+            None => Ok((self.stock.bare()?, None)),
         }
     }
 
@@ -59,11 +73,15 @@ impl Networks {
         &'a self,
         request: &SandboxRequest,
         planned: &[(Endpoint, Port)],
+        (mut namespace, made): (Namespace, Option<usize>),
         undo: &mut Undo<'a>,
     ) -> Result<(OwnedFd, Vec<PublishedPort>)> {
-        let mut namespace = self.stock.take()?;
-        for (endpoint, port) in planned {
-            plumbing::plug(&self.router, &mut namespace, endpoint, port)?;
+        for (index, (endpoint, port)) in planned.iter().enumerate() {
+            if made == Some(index) {
+                plumbing::configure(&mut namespace, endpoint)?;
+            } else {
+                plumbing::plug(&self.router, &mut namespace, endpoint, port)?;
+            }
         }
         let endpoints: Vec<Endpoint> = planned.iter().map(|(endpoint, _)| endpoint.clone()).collect();
         plumbing::set_default_routes(&mut namespace, &[], &endpoints)?;

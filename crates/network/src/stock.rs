@@ -1,33 +1,100 @@
 //! Namespaces made before they are needed.
 //!
-//! Making a network namespace takes the kernel most of a millisecond, and is the same for every container. A thread
-//! keeps a few ready, so that a container's start takes one off the shelf; a burst that empties the shelf makes its own.
+//! Making a network namespace takes the kernel most of a millisecond and a veth pair as much again, and both are the
+//! same for every container. Threads keep a few namespaces ready, bare ones and ones with an interface on the network
+//! `bridge`, so that a container's start takes one off the shelf; a burst that empties the shelf makes its own.
 
 use crate::{
     error::{Error, Result},
-    plumbing::{self, Namespace},
+    plumbing::{self, Namespace, Port},
+    router::Router,
 };
 use std::{
+    collections::BTreeSet,
     sync::{
-        Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, sync_channel},
     },
     thread,
 };
 
-/// How many are kept: each is some hundred kilobytes of kernel memory.
+/// How many of a kind are kept: each is some hundred kilobytes of kernel memory.
 const SHELF: usize = 2;
 
+/// The interface that is made in advance.
+pub(crate) const INTERFACE: &str = "eth0";
+
+/// A namespace with an interface, still down and without addresses, whose near end is on a bridge.
+pub(crate) struct Plugged {
+    pub namespace: Namespace,
+    /// The near end.
+    pub host_interface: String,
+}
+
 pub(crate) struct Stock {
-    ready: Mutex<Receiver<Result<Namespace>>>,
+    bare: Shelf<Namespace>,
+    plugged: Option<(Port, Shelf<Plugged>)>,
+    /// Near ends on the shelf, which no record accounts for.
+    spares: Arc<Mutex<BTreeSet<String>>>,
+}
+
+struct Shelf<T> {
+    ready: Mutex<Receiver<Result<T>>>,
 }
 
 impl Stock {
-    /// Starts the thread; it ends when the stock is dropped.
-    pub(crate) fn open() -> Result<Self> {
+    /// Starts the threads; they end when the stock is dropped. `default` is where most containers go.
+    pub(crate) fn open(router: Arc<Router>, default: Option<Port>) -> Result<Self> {
+        let spares: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let plugged = default.map(|port| {
+            let spares = Arc::clone(&spares);
+            Ok::<_, Error>((port, Shelf::open(move || plug(&router, port, &spares))?))
+        });
+        Ok(Self { bare: Shelf::open(plumbing::new_namespace)?, plugged: plugged.transpose()?, spares })
+    }
+
+    /// A new namespace with nothing but a loopback.
+    pub(crate) fn bare(&self) -> Result<Namespace> {
+        self.bare.take().map_or_else(plumbing::new_namespace, Ok)
+    }
+
+    /// A namespace with an interface on the network `bridge`, where one is ready.
+    pub(crate) fn plugged(&self) -> Option<Plugged> {
+        let (_, shelf) = self.plugged.as_ref()?;
+        let taken = shelf.take()?;
+        lock(&self.spares).remove(&taken.host_interface);
+        Some(taken)
+    }
+
+    /// Whether [`Stock::plugged`] makes what an endpoint at `port` needs.
+    pub(crate) fn fits(&self, port: &Port) -> bool {
+        self.plugged.as_ref().is_some_and(|(made, _)| made == port)
+    }
+
+    /// Whether `interface` is the near end of one on the shelf.
+    pub(crate) fn holds(&self, interface: &str) -> bool {
+        lock(&self.spares).contains(interface)
+    }
+}
+
+fn plug(router: &Router, port: Port, spares: &Mutex<BTreeSet<String>>) -> Result<Plugged> {
+    let namespace = plumbing::new_namespace()?;
+    let host_interface = plumbing::host_interface();
+    // Before it is made, so that it is never taken for a stray.
+    lock(spares).insert(host_interface.clone());
+    plumbing::make_pair(router, &namespace, &host_interface, INTERFACE, crate::MacAddr::random(), &port)?;
+    Ok(Plugged { namespace, host_interface })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Send + 'static> Shelf<T> {
+    fn open(make: impl Fn() -> Result<T> + Send + 'static) -> Result<Self> {
         // The thread itself holds one more, waiting for a place.
-        let (shelve, ready): (SyncSender<Result<Namespace>>, _) = sync_channel(SHELF - 1);
-        let fill = move || while shelve.send(plumbing::new_namespace()).is_ok() {};
+        let (shelve, ready) = sync_channel(SHELF - 1);
+        let fill = move || while shelve.send(make()).is_ok() {};
         thread::Builder::new()
             .name("netns-stock".into())
             .spawn(fill)
@@ -35,10 +102,8 @@ impl Stock {
         Ok(Self { ready: Mutex::new(ready) })
     }
 
-    /// A new namespace.
-    pub(crate) fn take(&self) -> Result<Namespace> {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).try_recv();
-        // One that could not be made in advance (no descriptors were left, say) is tried again now.
-        ready.ok().and_then(Result::ok).map_or_else(plumbing::new_namespace, Ok)
+    /// None when the shelf is empty, or when what was on it could not be made (no descriptors were left, say).
+    fn take(&self) -> Option<T> {
+        lock(&self.ready).try_recv().ok().and_then(Result::ok)
     }
 }

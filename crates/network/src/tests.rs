@@ -146,7 +146,6 @@ fn host_network() -> OwnedFd {
     let veth = link::Veth {
         name: "lan1",
         bridge: lan,
-        isolated: false,
         mtu: 1500,
         peer: "eth0",
         peer_mac: crate::MacAddr::random(),

@@ -25,8 +25,6 @@ pub(crate) struct Veth<'a> {
     /// The end in the router namespace.
     pub name: &'a str,
     pub bridge: u32,
-    /// Whether its port may talk only to the bridge itself (`icc=false`).
-    pub isolated: bool,
     pub mtu: u32,
     /// The end in the container.
     pub peer: &'a str,
@@ -116,6 +114,14 @@ pub(crate) fn set_up(name: &str) -> Change {
     up(&mut message);
     message.attributes = vec![Attribute::IfName(name.to_owned())];
     Change::route(format!("bring {name} up"), &Message::SetLink(message), 0)
+}
+
+/// Brings an interface up with an address of its own.
+pub(crate) fn set_up_as(name: &str, mac: MacAddr) -> Change {
+    let mut message = LinkMessage::default();
+    up(&mut message);
+    message.attributes = vec![Attribute::IfName(name.to_owned()), Attribute::Address(mac.0.to_vec())];
+    Change::route(format!("bring {name} up as {mac}"), &Message::SetLink(message), 0)
 }
 
 /// Deletes an interface; that it is gone already is no error.

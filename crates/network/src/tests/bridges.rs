@@ -174,7 +174,8 @@ fn addresses_come_back_and_nothing_is_left_of_many_starts() {
         eprintln!("start {:?}, stop {:?}", starting / 200, stopping / 200);
         host.networks.reaper.finish();
         let links = host.networks.router.netlink(Netlink::links).unwrap();
-        assert_eq!(links.iter().filter(|l| l.is_veth).count(), 1, "the first container's: {links:?}");
+        let left = links.iter().filter(|l| l.is_veth && !host.networks.stock.holds(&l.name)).count();
+        assert_eq!(left, 1, "the first container's: {links:?}");
         eventually(|| match descriptors() {
             // One socket into the router namespace for each thread that used one at once.
             now if now <= before + 1 => Ok(()),
@@ -182,6 +183,41 @@ fn addresses_come_back_and_nothing_is_left_of_many_starts() {
         });
         let (_, sandbox) = host.container(&["bridge"], &[]);
         assert_eq!(sandbox.endpoints[0].ipv4.unwrap().to_string(), "172.17.0.3/16");
+    });
+}
+
+#[test]
+fn a_namespace_off_the_shelf_is_as_good_as_a_new_one() {
+    testing::in_userns("tests::bridges::a_namespace_off_the_shelf_is_as_good_as_a_new_one", || {
+        let host = Host::new();
+        host.networks.create(user_network("n", |_| {})).unwrap();
+        let interfaces = |sandbox: &Sandbox| {
+            let found = at(&sandbox.netns, || Netlink::route_here().unwrap().links().unwrap());
+            found.into_iter().map(|link| link.name).collect::<Vec<_>>()
+        };
+        for round in 0..6 {
+            // With time to fill the shelf, and without.
+            thread::sleep(Duration::from_millis(if round % 2 == 0 { 200 } else { 0 }));
+            let mut wanted = request(&["n", "bridge"], &[]);
+            wanted.endpoints[1].mac = Some("02:00:00:00:00:07".parse().unwrap());
+            let both = host.networks.start(wanted).unwrap();
+            assert_eq!(interfaces(&both), ["lo", "eth0", "eth1"]);
+            let mut wanted = request(&["bridge"], &[]);
+            let mac = format!("02:00:00:00:01:0{round}");
+            wanted.endpoints[0].mac = Some(mac.parse().unwrap());
+            let one = host.networks.start(wanted).unwrap();
+            assert_eq!(interfaces(&one), ["lo", "eth0"]);
+            let route = at(&one.netns, || std::fs::read_to_string("/proc/thread-self/net/route").unwrap());
+            assert_eq!(route.lines().count(), 3, "its subnet and the default: {route}");
+            let (_, none) = host.container(&[], &[]);
+            assert_eq!(interfaces(&none), ["lo"]);
+            tcp_server(&one.netns, "0.0.0.0:80", tell_peer);
+            let to = format!("{}:80", one.endpoints[0].ipv4.unwrap().addr());
+            assert_eq!(hear(&both.netns, &to).unwrap(), both.endpoints[1].ipv4.unwrap().addr().to_string());
+            let neighbours =
+                at(&both.netns, || std::fs::read_to_string("/proc/thread-self/net/arp").unwrap());
+            assert!(neighbours.contains(&mac), "{neighbours}");
+        }
     });
 }
 
