@@ -64,7 +64,8 @@ engine_start() { # [ARGUMENT...]: to lichen daemon
 }
 venv() { # NAME PACKAGE...: a Python environment that is kept between runs
   local dir="$cache/venv-$1"; shift
-  [[ -x $dir/bin/python ]] || python3 -m venv "$dir" >&2
+  # The distribution's own: another may lie where the test user cannot go.
+  [[ -x $dir/bin/python ]] || /usr/bin/python3 -m venv "$dir" >&2
   "$dir/bin/pip" install --quiet --disable-pip-version-check "$@" >&2
   chmod -R a+rX "$dir"; echo "$dir"
 }
