@@ -8,6 +8,7 @@ pub mod caps;
 pub mod clone;
 mod error;
 pub mod fds;
+pub mod heap;
 pub mod keyring;
 pub mod loopback;
 pub mod memfd;

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use shim_proto::{ExecExit, ExitRecord, FromShim, Stage, Target};
+use shim_proto::{ExecExit, ExitRecord, FromShim, Stage, Target, ToShim};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
@@ -129,8 +129,13 @@ fn settle(shim: &mut Shim) {
     for index in 0..shim.engines.len() {
         while let Some(request) = shim.engines[index].request() {
             let seq = request.seq;
+            // These carry a whole specification or process.
+            let was_large = matches!(request.msg, ToShim::Create(_) | ToShim::Exec(_));
             let reply = requests::carry_out(shim, request).unwrap_or_else(FromShim::Failed);
             shim.engines[index].send(seq, &reply);
+            if was_large {
+                sys::heap::trim();
+            }
         }
     }
     shim.engines.retain(|e| !e.is_gone());
