@@ -15,7 +15,7 @@ use crate::state::{HolderState, Inodes};
 use crate::{Error, Result, enter};
 use model::RunLayout;
 use shim_proto::Connection;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use sys::clone::Fork;
@@ -149,7 +149,6 @@ fn daemonise(run: &RunLayout) -> Result<()> {
     let null = null.map_err(Error::io("open", "/dev/null"))?;
     let log = std::fs::OpenOptions::new().append(true).create(true).open(run.holder_log());
     let log = log.map_err(Error::io("open", run.holder_log()))?;
-    use std::os::fd::AsFd;
     sys::fds::become_stdio([null.as_fd(), null.as_fd(), log.as_fd()])?;
     Ok(())
 }

@@ -63,13 +63,21 @@ pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd) ->
             match server.client(&mut clients[index]) {
                 Next::Serve => {}
                 Next::Hangup => drop(clients.swap_remove(index)),
-                Next::End => return Ok(()),
+                Next::End => return leave(run),
             }
         }
         if ready.accept {
             accept(&listener, own_uid, &mut clients);
         }
     }
+}
+
+/// The namespaces end with this process, and so do the files that lead to them.
+fn leave(run: &RunLayout) -> Result<()> {
+    for path in [run.holder_socket(), run.holder_state()] {
+        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    }
+    Ok(())
 }
 
 fn signals() -> io::Result<SignalFd> {
