@@ -11,8 +11,8 @@ use crate::{
     version::{ApiVersion, since},
 };
 use api_types::{
-    ContainerConfig, ContainerInspect, ContainerSummary, ContainerUpdateRequest, ExecCreateRequest,
-    ExecStartRequest, ImageInspect, ImageSummary, SystemInfo,
+    ContainerConfig, ContainerInspect, ContainerSummary, ContainerUpdateRequest, DiskUsage,
+    ExecCreateRequest, ExecStartRequest, ImageInspect, ImageSummary, SystemInfo,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -129,6 +129,13 @@ pub(crate) fn image_list(list: &mut [ImageSummary], version: ApiVersion) {
         if version < since(51) {
             image.containers = -1;
         }
+    }
+}
+
+/// `GET /system/df`, where containers have always been counted.
+pub(crate) fn disk_usage(usage: &mut DiskUsage, version: ApiVersion) {
+    if version < since(44) {
+        usage.images.iter_mut().flatten().for_each(|image| image.virtual_size = image.size);
     }
 }
 

@@ -2,9 +2,8 @@
 
 use crate::{error::Error, query::Query, server::hangup::Hangup, version::ApiVersion};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{HeaderMap, Method, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, BodyStream};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use serde::de::DeserializeOwned;
 use std::io;
@@ -14,6 +13,8 @@ use tokio_util::io::StreamReader;
 /// The largest JSON body that is read. A container's configuration is a few kilobytes; environment and labels may make
 /// it a few hundred.
 const MAX_JSON: usize = 8 << 20;
+
+const MAX_DISCARD: usize = 256 << 20;
 
 /// A request whose path and query have been taken apart.
 pub(crate) struct Request {
@@ -81,26 +82,31 @@ impl Request {
 
     /// The body as bytes to read, for archives.
     pub(crate) fn into_reader(self) -> impl AsyncRead + Send + Unpin + 'static {
-        let chunks = BodyStream::new(self.body).filter_map(|frame| {
-            let chunk = frame.map(|frame| frame.into_data().ok()).map_err(io::Error::other).transpose();
-            std::future::ready(chunk)
-        });
-        StreamReader::new(chunks)
+        StreamReader::new(futures_util::stream::unfold(self.into_chunks(), |mut chunks| {
+            Box::pin(async move { chunks.recv().await.map(|chunk| (chunk, chunks)) })
+        }))
     }
 
     /// The body in chunks, for a thread that unpacks it.
+    ///
+    /// What nobody wants to read any more is still taken from the client, up to [`MAX_DISCARD`]: a client that is
+    /// writing does not read the refusal, and a connection closed under it loses that (RFC 9112, section 9.6).
     pub(crate) fn into_chunks(self) -> mpsc::Receiver<io::Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(8);
         let mut body = self.body;
         tokio::spawn(async move {
+            let mut discarded = 0;
             while let Some(frame) = body.frame().await {
                 let chunk = match frame {
-                    Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
-                    Err(error) => Err(io::Error::other(error)),
+                    Ok(frame) => frame.into_data().unwrap_or_default(),
+                    Err(error) => return drop(sender.send(Err(io::Error::other(error))).await),
                 };
-                let failed = chunk.is_err();
-                if sender.send(chunk).await.is_err() || failed {
-                    return;
+                let length = chunk.len();
+                if sender.send(Ok(chunk)).await.is_err() {
+                    discarded += length;
+                    if discarded > MAX_DISCARD {
+                        return;
+                    }
                 }
             }
         });

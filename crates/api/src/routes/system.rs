@@ -68,7 +68,7 @@ pub(super) async fn disk_usage(engine: &Arc<Engine>, request: &Request) -> Outco
         }
     }
     let mut usage = system::disk_usage(engine, parts).await?;
-    quirks::image_list(usage.images.as_deref_mut().unwrap_or_default(), request.version);
+    quirks::disk_usage(&mut usage, request.version);
     response::ok(&usage)
 }
 
