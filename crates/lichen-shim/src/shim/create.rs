@@ -147,6 +147,9 @@ pub(super) fn shut_down(shim: &mut Shim) -> Result<FromShim, Failure> {
         kept::drop_kept(&shim.run, shim.id.as_str()).map_err(failed("have the holder drop the streams"))?;
         shim.cgroup.remove().map_err(failed("remove the cgroup"))?;
     }
+    // Before the answer: the container's next shim may use the same directory at once.
+    let dir = shim.run.shim(&shim.id);
+    std::fs::remove_dir_all(&dir).map_err(failed("remove the shim's directory"))?;
     shim.ending = true;
     Ok(FromShim::Done)
 }

@@ -170,10 +170,13 @@ impl Shim {
         }
     }
 
-    /// After `Shutdown`, or with nothing ever made, nothing is left behind; otherwise the exit record stays.
+    /// With nothing ever made, nothing is left behind; `Shutdown` has removed everything; otherwise the exit record stays.
     fn leave(&self) -> anyhow::Result<()> {
+        if self.ending {
+            return Ok(());
+        }
         let dir = self.run.shim(&self.id);
-        let outcome = if self.ending || self.stage == Stage::Empty {
+        let outcome = if self.stage == Stage::Empty {
             std::fs::remove_dir_all(&dir)
         } else {
             std::fs::remove_file(self.run.shim_socket(&self.id))
