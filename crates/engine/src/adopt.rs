@@ -16,7 +16,7 @@
 use crate::{
     Engine, Error, blocking,
     container::{COLLECTION, Container, Failure, Pending, Record, Run, State},
-    create, exec, health,
+    create, exec, health, images,
     live::Tenancy,
     monitor,
     network_plan::Mode,
@@ -36,7 +36,7 @@ const UNKNOWN: i32 = 255;
 /// # Errors
 /// When the store cannot be read. Whatever is wrong with single containers goes to the log and leaves the others be.
 pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
-    let records = load(engine).await?;
+    let (records, all_readable) = load(engine).await?;
     let mut tasks = tokio::task::JoinSet::new();
     for container in records {
         let engine = engine.clone();
@@ -48,16 +48,33 @@ pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
         if let Err(error) = engine.networks.settle() {
             tracing::error!(%error, "settle the networks of adopted containers");
         }
+        if all_readable {
+            collect_garbage(&engine);
+        }
     })
     .await
 }
 
+/// Layers of pulls that were cut short. Left for another time when it is not certain what a container stands on.
+fn collect_garbage(engine: &Engine) {
+    if images::uses(engine).iter().any(|container| container.top_layer.is_none()) {
+        return;
+    }
+    match engine.images.collect_garbage(&|| images::uses(engine)) {
+        Ok(pruned) => tracing::debug!(?pruned, "collected unused layers"),
+        Err(error) => tracing::error!(%error, "collect unused layers"),
+    }
+}
+
 /// Every record becomes a container in the registry; half-made ones are undone, leftovers removed.
-async fn load(engine: &Arc<Engine>) -> Result<Vec<Arc<Container>>, Error> {
+///
+/// Also tells whether every record could be read.
+async fn load(engine: &Arc<Engine>) -> Result<(Vec<Arc<Container>>, bool), Error> {
     let engine = engine.clone();
     blocking("adopt", move || {
         let mut known = BTreeSet::new();
         let mut containers = Vec::new();
+        let mut all_readable = true;
         for (key, record) in engine.store.collection::<Record>(COLLECTION).list_lossy()? {
             match record {
                 Ok(record) if record.pending == Some(Pending::Creating) => {
@@ -72,12 +89,13 @@ async fn load(engine: &Arc<Engine>) -> Result<Vec<Arc<Container>>, Error> {
                 Err(error) => {
                     // Its files stay, for a release that can read the record.
                     known.extend(key.parse::<Id>().ok());
+                    all_readable = false;
                     tracing::error!(container = key, %error, "its record cannot be read: left out");
                 }
             }
         }
         remove_leftovers(&engine, &known);
-        Ok(containers)
+        Ok((containers, all_readable))
     })
     .await?
 }
