@@ -8,14 +8,14 @@ use crate::{
     stream,
 };
 use bytes::Bytes;
-use engine::logs::LogStream;
+use engine::{exec::Session, logs::LogStream};
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, UPGRADE},
 };
 use hyper::{ext::ReasonPhrase, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use std::{future::Future, io};
+use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixStream,
@@ -33,7 +33,13 @@ pub(crate) struct Joined {
     /// A terminal's output, which is raw, for a client that expects frames: an exec made with a terminal and started
     /// without.
     pub(crate) to_be_framed: bool,
+    /// The exec whose process it is: clients ask for its exit code as soon as the stream ends.
+    pub(crate) exec: Option<Arc<Session>>,
 }
+
+/// How long the end of a stream may wait for the exit code to be known. A client that detached leaves a process that
+/// goes on, and is not to notice the wait.
+const EXIT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What is left of a request when its connection is to be taken over.
 pub(crate) struct Taker {
@@ -99,7 +105,7 @@ async fn serve(
     framed: bool,
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
-    let Joined { past, container, to_be_framed } = match open.await {
+    let Joined { past, container, to_be_framed, exec } = match open.await {
         Ok(joined) => joined,
         Err(error) => {
             log_end("failure", to_client.write_all(&in_stream(&error, framed)).await);
@@ -123,6 +129,7 @@ async fn serve(
             false => tokio::io::copy(&mut from_container, &mut to_client).await.map(drop),
         };
         log_end("output", copied);
+        known_end(exec).await;
         log_end("close output", to_client.shutdown().await);
     };
     tokio::select! {
@@ -142,6 +149,13 @@ async fn copy_framed(
             return Ok(());
         }
         to.write_all(&frame(&buffer[..count])).await?;
+    }
+}
+
+async fn known_end(exec: Option<Arc<Session>>) {
+    let Some(exec) = exec else { return };
+    if tokio::time::timeout(EXIT_PATIENCE, exec.exit_code()).await.is_err() {
+        tracing::debug!(exec = %exec.id, "its stream has ended before it");
     }
 }
 
@@ -183,7 +197,7 @@ fn response_body(joined: Joined, content_type: HeaderValue) -> Response {
 }
 
 async fn send_body(joined: Joined, to: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let Joined { past, container, to_be_framed } = joined;
+    let Joined { past, container, to_be_framed, exec } = joined;
     let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     if let Some(mut past) = past {
         while let Some(chunk) = past.next().await {
@@ -198,6 +212,7 @@ async fn send_body(joined: Joined, to: &mpsc::Sender<io::Result<Bytes>>) -> io::
             () = to.closed() => return Ok(()),
         };
         if count == 0 {
+            known_end(exec).await;
             return Ok(());
         }
         let chunk = &buffer[..count];

@@ -123,7 +123,7 @@ pub(super) async fn attach(engine: &Arc<Engine>, mut request: Request, name: &st
     let attached = attach_verb::attach(engine, name, options).await?;
     let content_type = media_type(attached.tty, &request);
     let container = attached.stream.map(|stream| stream.socket);
-    let joined = Joined { past: attached.past, container, to_be_framed: false };
+    let joined = Joined { past: attached.past, container, to_be_framed: false, exec: None };
     Taker::of(&mut request).join(content_type, !attached.tty, async { Ok(joined) }).await
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn start(engine: &Arc<Engine>, mut request: Request, id: &str) 
         return Ok(response::empty(StatusCode::OK));
     }
     // What can be refused is refused before the connection is taken over.
-    exec::check_startable(engine, id)?;
+    let session = exec::check_startable(engine, id)?;
     // As the start says, whatever the exec was made with (moby `postContainerExecStart`).
     let framed = !body.tty;
     let content_type = if framed && request.version >= since(42) { MULTIPLEXED_STREAM } else { RAW_STREAM };
@@ -46,7 +46,12 @@ pub(super) async fn start(engine: &Arc<Engine>, mut request: Request, id: &str) 
     let open = async move {
         let stream = exec::start(&engine, &id, body).await?;
         let to_be_framed = framed && stream.as_ref().is_some_and(|stream| stream.tty);
-        Ok(Joined { past: None, container: stream.map(|stream| stream.socket), to_be_framed })
+        Ok(Joined {
+            past: None,
+            container: stream.map(|stream| stream.socket),
+            to_be_framed,
+            exec: Some(session),
+        })
     };
     Taker::of(&mut request).join(content_type, framed, open).await
 }

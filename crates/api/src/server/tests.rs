@@ -38,7 +38,7 @@ impl Handler for Stub {
                     theirs.read_to_end(&mut input).await.unwrap();
                     theirs.write_all(&input).await.unwrap();
                 });
-                let joined = Joined { past: None, container: Some(ours), to_be_framed: false };
+                let joined = Joined { past: None, container: Some(ours), to_be_framed: false, exec: None };
                 Taker::of(&mut request).join(response::RAW_STREAM, false, async { Ok(joined) }).await
             }
             "containers/gone/attach" => Err(Error::PageNotFound),
