@@ -222,6 +222,7 @@ fn answers_have_the_fields_of_dockerds() {
     let filters = "%7B%22event%22%3A%5B%22start%22%5D%2C%22type%22%3A%5B%22container%22%5D%7D";
     let events = answer(&format!("/events?since=1&until={now}&filters={filters}"));
     assert_eq!(events["Action"], "start");
+    engine.docker(&["rm", "-f", "web"]).ok();
 }
 
 #[test]

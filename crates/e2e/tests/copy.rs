@@ -30,6 +30,7 @@ fn a_path_that_is_swapped_while_copying_never_leads_to_the_host() {
         let _either_way = engine.docker(&["cp", payload.to_str().unwrap(), "racer:/w/d/"]);
         assert_eq!(std::fs::read_to_string(&canary).unwrap(), "host\n");
     }
+    engine.docker(&["rm", "-f", "racer"]).ok();
     assert!(copied > 0, "no copy met the directory: the race was not run");
 }
 
