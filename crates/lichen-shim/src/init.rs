@@ -5,17 +5,15 @@
 //! itself ignores signals it has no handler for (pid_namespaces(7)) and seldom reaps.
 
 use nix::{
+    errno::Errno,
     sys::{
         signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::Pid,
+    unistd::{Pid, execvp, setpgid},
 };
-use std::{
-    io,
-    os::unix::process::CommandExt,
-    process::{Command, ExitCode},
-};
+use std::{ffi::CString, io, process::ExitCode};
+use sys::clone::Fork;
 
 /// The name under which the engine binds it.
 pub(crate) const NAME: &str = "docker-init";
@@ -42,25 +40,34 @@ pub(crate) fn main(command: &[String]) -> ExitCode {
     match run(program, arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{NAME}: exec {program} failed: {error}");
-            ExitCode::from(if error.kind() == io::ErrorKind::PermissionDenied { 126 } else { 127 })
+            eprintln!("{NAME}: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
 fn run(program: &str, arguments: &[String]) -> io::Result<u8> {
-    // Blocked before there is a child, so that none is lost: they are taken by sigwait(3). The child starts with none
-    // blocked: `Command` sees to that.
+    // Blocked before there is a child, so that none is lost: they are taken by sigwait(3).
     let mut signals = SigSet::all();
     OWN[1..].iter().for_each(|signal| signals.remove(*signal));
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&signals), None)?;
-    // A group of its own, so that a terminal's signals reach it once: from the terminal.
-    let child = Command::new(program).args(arguments).process_group(0).spawn()?;
-    let child = Pid::from_raw(child.id().cast_signed());
+    let child = match sys::clone::fork().map_err(|error| io::Error::from(error.errno))? {
+        Fork::Parent(child) => Pid::from_raw(child.pid.as_raw_pid()),
+        Fork::Child { .. } => sys::process::exit(exec(program, arguments)),
+    };
     if rustix::termios::isatty(io::stdin())
         && let Some(group) = rustix::process::Pid::from_raw(child.as_raw())
     {
-        rustix::termios::tcsetpgrp(io::stdin(), group)?;
+        // The child makes its group as well; whoever comes first.
+        match setpgid(child, child) {
+            Ok(()) | Err(Errno::EACCES | Errno::ESRCH) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match rustix::termios::tcsetpgrp(io::stdin(), group) {
+            // It has ended already.
+            Ok(()) | Err(rustix::io::Errno::SRCH | rustix::io::Errno::PERM) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
     loop {
         match signals.wait()? {
@@ -72,10 +79,31 @@ fn run(program: &str, arguments: &[String]) -> io::Result<u8> {
             signal if OWN.contains(&signal) => {}
             // It may have ended, and is not reaped yet.
             signal => match kill(child, signal) {
-                Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+                Ok(()) | Err(Errno::ESRCH) => {}
                 Err(errno) => return Err(errno.into()),
             },
         }
+    }
+}
+
+/// The child: becomes the program, with no signal blocked (`std::process::Command` would pass the mask on) and in a group
+/// of its own, so that a terminal's signals reach it once. Returns the shell's exit code when it cannot.
+fn exec(program: &str, arguments: &[String]) -> i32 {
+    let failed = |errno: Errno| {
+        eprintln!("{NAME}: exec {program} failed: {}", io::Error::from(errno));
+        if errno == Errno::EACCES { 126 } else { 127 }
+    };
+    if let Err(errno) = setpgid(Pid::from_raw(0), Pid::from_raw(0)) {
+        return failed(errno);
+    }
+    sys::signals::reset();
+    let strings = std::iter::once(program).chain(arguments.iter().map(String::as_str)).map(CString::new);
+    match strings.collect::<Result<Vec<_>, _>>() {
+        Ok(argv) => match execvp(&argv[0], &argv) {
+            Ok(never) => match never {},
+            Err(errno) => failed(errno),
+        },
+        Err(_) => failed(Errno::EINVAL),
     }
 }
 
@@ -88,7 +116,7 @@ fn reap(child: Pid) -> io::Result<Option<u8>> {
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
                 code = Some(128 + (signal as i32).to_le_bytes()[0])
             }
-            Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::ECHILD) => return Ok(code),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(code),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 use api_types::{ExecCreateRequest, ExecInspect, ExecProcessConfig, ExecStartRequest};
 use model::Id;
-use shim_proto::{Attach, DetachKeys, Exec, ExecExit, Io, UserRequest, WindowSize};
+use shim_proto::{Attach, DetachKeys, Exec, ExecExit, FailureClass, Io, UserRequest, WindowSize};
 use spec::oci::{Process, ProcessBuilder, UserBuilder};
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
@@ -189,7 +189,9 @@ fn not_started(error: crate::shims::Error) -> Error {
         "OCI runtime exec failed: exec failed: unable to start container process: {}",
         failure.message
     );
-    Error::Start { code: failure.class.exit_code(), message }
+    // A user that does not exist is found out before there is a program to blame (moby `ContainerExecStart`).
+    let code = if failure.class == FailureClass::InvalidParameter { 126 } else { failure.class.exit_code() };
+    Error::Start { code, message }
 }
 
 /// The shim tells that a session's process has ended.

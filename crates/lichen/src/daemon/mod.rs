@@ -28,8 +28,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use supervise::{Supervised, supervise};
 use tracing::{debug, info, warn};
+
+/// How long the launcher waits for shims that were told to end.
+const SHIMS_END: Duration = Duration::from_secs(2);
 
 /// Run `lichen daemon` with these arguments.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
@@ -96,15 +100,28 @@ fn end(config: &Config) {
     if let Err(e) = std::fs::remove_file(&config.pidfile) {
         debug!("remove {}: {e}", config.pidfile.display());
     }
+    let deadline = Instant::now() + SHIMS_END;
+    loop {
+        match end_holder(config) {
+            Ok(()) => return,
+            // Shims that were told to end may take a moment to.
+            Err(_) if !config.live_restore && Instant::now() < deadline => std::thread::sleep(SHIMS_END / 100),
+            Err(why) => return info!("the namespaces stay: {why}"),
+        }
+    }
+}
+
+fn end_holder(config: &Config) -> std::result::Result<(), shim_proto::ProtoError> {
     let mut holder = match Connection::connect(&config.run.holder_socket(), "holder") {
         Ok(holder) => holder,
-        Err(e) => return debug!("the holder is gone: {e}"),
+        Err(e) => {
+            debug!("the holder is gone: {e}");
+            return Ok(());
+        }
     };
-    match holder.ask_holder(&ToHolder::Shutdown, &[]) {
-        Ok((FromHolder::Done, _)) => {}
-        Ok((FromHolder::Failed(why), _)) => info!("the namespaces stay: {why}"),
-        Ok((other, _)) => warn!("{}", other.unexpected("Done")),
-        Err(e) => warn!("end the holder: {e}"),
+    match holder.ask_holder(&ToHolder::Shutdown, &[])? {
+        (FromHolder::Done, _) => Ok(()),
+        (other, _) => Err(other.unexpected("Done")),
     }
 }
 
