@@ -3,7 +3,7 @@
 use e2e::{Engine, wait_until};
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -79,31 +79,6 @@ fn a_published_tcp_port_answers_and_is_freed() {
         .complains("port is already allocated");
     engine.docker(&["rm", "-f", "web", "clash"]).ok();
     assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "the port is free again");
-}
-
-#[test]
-fn a_published_udp_port_answers() {
-    let engine = engine();
-    let port = free_port();
-    engine
-        .docker(&[
-            "run",
-            "-d",
-            "-p",
-            &format!("127.0.0.1:{port}:9/udp"),
-            "busybox",
-            "sh",
-            "-c",
-            "while :; do nc -u -l -p 9 -e cat; done",
-        ])
-        .ok();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    wait_until("the echo", || {
-        socket.send_to(b"echo", ("127.0.0.1", port)).ok()?;
-        let mut buffer = [0; 16];
-        (socket.recv(&mut buffer).ok()? == 4).then_some(())
-    });
 }
 
 #[test]

@@ -81,7 +81,8 @@ mod tests {
     fn only_sha256_in_lower_case_is_a_digest() {
         let good = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(good.parse::<Digest>().unwrap().hex(), "0a".repeat(32));
-        for bad in ["", "sha256:", "sha512:00", &good.to_uppercase(), &good[..70], "sha256:../../etc/passwd"] {
+        for bad in ["", "sha256:", "sha512:00", &good.to_uppercase(), &good[..70], "sha256:../../etc/passwd"]
+        {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

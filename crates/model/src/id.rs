@@ -46,7 +46,10 @@ impl Id {
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char])
+        .collect()
 }
 
 pub(crate) fn is_lower_hex(text: &str) -> bool {
@@ -56,7 +59,11 @@ pub(crate) fn is_lower_hex(text: &str) -> bool {
 impl FromStr for Id {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        if text.len() == 64 && is_lower_hex(text) { Ok(Self(text.to_owned())) } else { Err(InvalidId(text.to_owned())) }
+        if text.len() == 64 && is_lower_hex(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId(text.to_owned()))
+        }
     }
 }
 

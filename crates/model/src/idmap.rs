@@ -31,12 +31,16 @@ pub struct IdMap(pub Vec<IdRange>);
 impl IdMap {
     /// The ID outside that `inside` maps to, or none when it is unmapped (EINVAL from chown(2)).
     pub fn to_outside(&self, inside: u32) -> Option<u32> {
-        self.0.iter().find_map(|r| inside.checked_sub(r.inside).filter(|d| *d < r.count).map(|d| r.outside + d))
+        self.0
+            .iter()
+            .find_map(|r| inside.checked_sub(r.inside).filter(|d| *d < r.count).map(|d| r.outside + d))
     }
 
     /// The ID inside that `outside` appears as, or none (it appears as the overflow ID 65534).
     pub fn to_inside(&self, outside: u32) -> Option<u32> {
-        self.0.iter().find_map(|r| outside.checked_sub(r.outside).filter(|d| *d < r.count).map(|d| r.inside + d))
+        self.0
+            .iter()
+            .find_map(|r| outside.checked_sub(r.outside).filter(|d| *d < r.count).map(|d| r.inside + d))
     }
 
     /// How many IDs exist inside.

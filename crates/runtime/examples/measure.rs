@@ -98,6 +98,7 @@ fn create(spec: &Spec, rootfs: &Path, cache: &Path) -> (runtime::Created, File) 
         bundle: Path::new("/"),
         spec,
         rootfs: root.as_fd().into(),
+        mounts: &[],
         netns: None,
         stdio: Stdio::Fds { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() },
         preserve_fds: 0,

@@ -13,7 +13,7 @@ use oci_spec::runtime::{ContainerState, Hook, Spec, State};
 use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 use sys::clone::Child;
 
@@ -26,6 +26,8 @@ pub struct CreateOptions<'a> {
     /// `root.path` in it is ignored (see `rootfs`); everything else is carried out, refused or warned about.
     pub spec: &'a Spec,
     pub rootfs: RootSource<'a>,
+    /// Detached mounts of directories that stand in for some of the specification's binds.
+    pub mounts: &'a [GivenMount],
     /// The network namespace to join; takes precedence over the specification's path.
     pub netns: Option<BorrowedFd<'a>>,
     pub stdio: Stdio<'a>,
@@ -35,6 +37,14 @@ pub struct CreateOptions<'a> {
     /// Where compiled seccomp filters are kept between containers; a private directory. None: compile every time.
     pub seccomp_cache: Option<&'a Path>,
     pub gate: StartGate<'a>,
+}
+
+/// A detached mount for every bind of `source`, which as a path need not exist: what belongs to another mount namespace
+/// can only be had as a descriptor ([`sys::mount::clone_from`]). It can be attached once.
+#[derive(Debug)]
+pub struct GivenMount {
+    pub source: PathBuf,
+    pub mount: OwnedFd,
 }
 
 /// Where the root file system comes from.

@@ -64,6 +64,11 @@ impl External {
         std::fs::create_dir_all(&rootfs).map_err(Error::path("make directory", &rootfs))?;
         let mut invocation = self.invocation("create", options.cgroup);
         invocation.attach(options.rootfs, &rootfs);
+        for (n, given) in options.mounts.iter().enumerate() {
+            let target = given_path(options, n);
+            std::fs::create_dir_all(&target).map_err(Error::path("make directory", &target))?;
+            invocation.attach_given(&given.mount, target);
+        }
         invocation.arg("--bundle").arg(options.bundle);
         invocation.preserve(options.preserve_fds);
         self.run_for_process(invocation, options.id, options.stdio)
@@ -134,6 +139,11 @@ impl External {
         if let Some(process) = spec.process_mut() {
             process.set_terminal(Some(matches!(options.stdio, Stdio::Terminal { .. })));
         }
+        for mount in spec.mounts_mut().iter_mut().flatten() {
+            if let Some(n) = options.mounts.iter().position(|g| Some(&g.source) == mount.source().as_ref()) {
+                mount.set_source(Some(given_path(options, n)));
+            }
+        }
         let Some(linux) = spec.linux_mut() else { return Ok(spec) };
         if let Some(netns) = options.netns {
             let path = format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd());
@@ -149,6 +159,11 @@ impl External {
         }
         Ok(spec)
     }
+}
+
+/// Where the program finds a mount that was given as a descriptor.
+fn given_path(options: &CreateOptions<'_>, n: usize) -> PathBuf {
+    options.bundle.join(format!("mount-{n}"))
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {

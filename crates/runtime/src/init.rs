@@ -184,7 +184,7 @@ impl<'a> InitPlan<'a> {
     fn mount_all(&self, root: &Root) -> Result<Option<OwnedFd>, Failure> {
         let mut proc = None;
         for plan in &self.mounts {
-            let mount = mounts::carry_out(plan, root)?;
+            let mount = mounts::carry_out(plan, root, self.options.mounts)?;
             if plan.kind == MountKind::Proc && plan.destination == Path::new("/proc") {
                 proc = Some(mount);
             }

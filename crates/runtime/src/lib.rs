@@ -47,7 +47,7 @@ mod sysctl;
 mod warning;
 
 pub use cgroup::Cgroup;
-pub use container::{CreateOptions, Created, Pending, RootSource, StartGate, create};
+pub use container::{CreateOptions, Created, GivenMount, Pending, RootSource, StartGate, create};
 pub use error::{Class, Error, Failure, Result};
 pub use exec::{ExecOptions, Executing, exec};
 pub use external::External;

@@ -89,7 +89,7 @@ pub fn resolve(root: BorrowedFd<'_>, spec: &str, group_add: &[String]) -> Result
     };
     let mut additional: Vec<u32> = match (&entry, group) {
         (Some(entry), None) => {
-            groups.iter().filter(|g| g.members.iter().any(|m| *m == entry.name)).map(|g| g.gid).collect()
+            groups.iter().filter(|g| g.members.contains(&entry.name)).map(|g| g.gid).collect()
         }
         _ => vec![],
     };

@@ -12,7 +12,13 @@ pub enum Error {
     #[error("open database {path}: it was written by a later release (schema {found}, this one knows {known}): upgrade Lichen", path = path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{operation} record {collection}/{key} in {path}: {source}", path = path.display())]
-    Operation { path: PathBuf, operation: &'static str, collection: &'static str, key: String, source: rusqlite::Error },
+    Operation {
+        path: PathBuf,
+        operation: &'static str,
+        collection: &'static str,
+        key: String,
+        source: rusqlite::Error,
+    },
     #[error("read record {collection}/{key} in {path}: {source}", path = path.display())]
     Document { path: PathBuf, collection: &'static str, key: String, source: serde_json::Error },
 }

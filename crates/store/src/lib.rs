@@ -80,7 +80,8 @@ impl Store {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        let version: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         if version > SCHEMA_VERSION {
             return Err(Error::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
         }
@@ -101,7 +102,10 @@ impl Store {
     /// none of it.
     ///
     /// `change` must not use this store's collections directly: the store is locked meanwhile.
-    pub fn batch<R, E: From<Error>>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<R, E>) -> Result<R, E> {
+    pub fn batch<R, E: From<Error>>(
+        &self,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let mut connection = self.lock();
         let failed = |source| Error::operation(&self.path, "change", "*", "*", source);
         let transaction = connection.transaction().map_err(failed)?;
@@ -122,6 +126,9 @@ impl Store {
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+/// A key with its document, or with why that could not be read.
+pub type Lossy<T> = (String, Result<T, Error>);
 
 /// A named set of documents of type `T`.
 pub struct Collection<T> {
@@ -177,7 +184,7 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
     }
 
     /// Every key with its document, or with why it could not be read: for opening a store that must open.
-    pub fn list_lossy(&self) -> Result<Vec<(String, Result<T, Error>)>, Error> {
+    pub fn list_lossy(&self) -> Result<Vec<Lossy<T>>, Error> {
         Ok(self.rows()?.into_iter().map(|(key, json)| (key.clone(), self.decode(&key, &json))).collect())
     }
 
@@ -185,7 +192,9 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         self.store
             .lock()
             .prepare_cached("SELECT key, json FROM documents WHERE collection = ?1 ORDER BY key")
-            .and_then(|mut s| s.query_map(params![self.name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .and_then(|mut s| {
+                s.query_map(params![self.name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
             .map_err(|source| self.failed("list", "*", source))
     }
 
@@ -219,7 +228,12 @@ impl Batch<'_> {
     }
 }
 
-fn encode<T: Serialize>(path: &Path, collection: &'static str, key: &str, document: &T) -> Result<String, Error> {
+fn encode<T: Serialize>(
+    path: &Path,
+    collection: &'static str,
+    key: &str,
+    document: &T,
+) -> Result<String, Error> {
     serde_json::to_string(document).map_err(|source| Error::Document {
         path: path.to_owned(),
         collection,
@@ -228,7 +242,13 @@ fn encode<T: Serialize>(path: &Path, collection: &'static str, key: &str, docume
     })
 }
 
-fn put<T: Serialize>(c: &Connection, path: &Path, set: &'static str, key: &str, document: &T) -> Result<(), Error> {
+fn put<T: Serialize>(
+    c: &Connection,
+    path: &Path,
+    set: &'static str,
+    key: &str,
+    document: &T,
+) -> Result<(), Error> {
     let json = encode(path, set, key, document)?;
     c.prepare_cached("INSERT OR REPLACE INTO documents (collection, key, json) VALUES (?1, ?2, ?3)")
         .and_then(|mut s| s.execute(params![set, key, json]))

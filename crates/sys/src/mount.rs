@@ -3,7 +3,11 @@
 //! A mount is first made detached, given its attributes, and only then attached to a directory that was resolved to a
 //! descriptor: nobody can slip a symbolic link in between, and nobody sees it half-configured.
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    clone::{self, Fork},
+    namespaces::{self, Kind},
+};
 use nix::libc;
 use rustix::{
     fs::{CWD, Mode, OFlags},
@@ -12,7 +16,10 @@ use rustix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
 };
 
@@ -144,6 +151,38 @@ fn with_log(fs: &OwnedFd, call: &'static str, args: String, errno: Errno) -> Err
 pub fn clone_path(path: &Path, recursive: bool) -> Result<OwnedFd> {
     rustix::mount::open_tree(CWD, path, clone_flags(recursive))
         .map_err(Error::of("open_tree", path.to_string_lossy()))
+}
+
+/// The same of a mount of another mount namespace, where `path` is looked up; the kernel clones only what is in the
+/// caller's own (open_tree(2), EINVAL). A child goes there for it, so the caller must be single-threaded. Whoever lives
+/// there decides what is at `path`, but only below its own root.
+pub fn clone_from(namespace: impl AsFd, path: &Path, recursive: bool) -> Result<OwnedFd> {
+    let (ours, theirs) =
+        UnixStream::pair().map_err(|e| Error::of("socketpair", "")(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    match clone::fork()? {
+        Fork::Child { .. } => {
+            let cloned = namespaces::join(namespace, Kind::Mount).and_then(|()| clone_path(path, recursive));
+            let sent = match &cloned {
+                Ok(mount) => crate::fds::send_with_fds(&theirs, &0i32.to_ne_bytes(), &[mount.as_fd()]),
+                Err(e) => crate::fds::send_with_fds(&theirs, &e.errno.raw_os_error().to_ne_bytes(), &[]),
+            };
+            crate::process::exit(i32::from(sent.is_err()))
+        }
+        Fork::Parent(child) => {
+            drop(theirs);
+            let mut code = [0u8; 4];
+            let received = crate::fds::recv_with_fds(&ours, &mut code);
+            crate::pidfd::wait(&child.pidfd)?;
+            let (length, mut fds) = received?;
+            let errno = match (length, i32::from_ne_bytes(code)) {
+                (4, 0) => Errno::BADF,
+                (4, code) => Errno::from_raw_os_error(code),
+                _ => Errno::CHILD,
+            };
+            let describe = || format!("{}, in another mount namespace", path.display());
+            fds.pop().ok_or(errno).map_err(Error::of("open_tree", describe()))
+        }
+    }
 }
 
 /// The same of what is behind a descriptor (O_PATH will do).

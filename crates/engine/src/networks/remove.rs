@@ -28,7 +28,9 @@ fn remove_settled(engine: &Engine, reference: &str) -> Result<Network, NetworkEr
     let deadline = Instant::now() + SETTLING;
     loop {
         match engine.networks.remove(reference) {
-            Err(NetworkError::InUse { .. }) if Instant::now() < deadline && is_settling(engine, reference) => {
+            Err(NetworkError::InUse { .. })
+                if Instant::now() < deadline && is_settling(engine, reference) =>
+            {
                 sleep(Duration::from_millis(5));
             }
             outcome => return outcome,

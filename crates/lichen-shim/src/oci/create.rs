@@ -129,6 +129,7 @@ fn make_in(
         bundle,
         spec,
         rootfs: mount.as_ref().map_or(RootSource::Directory(&rootfs), |m| RootSource::Mount(m.as_fd())),
+        mounts: &[],
         netns: None,
         stdio,
         preserve_fds: flags.preserve_fds,

@@ -105,7 +105,9 @@ fn end(config: &Config) {
         match end_holder(config) {
             Ok(()) => return,
             // Shims that were told to end may take a moment to.
-            Err(_) if !config.live_restore && Instant::now() < deadline => std::thread::sleep(SHIMS_END / 100),
+            Err(_) if !config.live_restore && Instant::now() < deadline => {
+                std::thread::sleep(SHIMS_END / 100)
+            }
             Err(why) => return info!("the namespaces stay: {why}"),
         }
     }

@@ -154,8 +154,7 @@ fn shorts<'a>(
     letters: &str,
     rest: &mut impl Iterator<Item = &'a String>,
 ) -> Result<()> {
-    let mut characters = letters.char_indices();
-    while let Some((at, letter)) = characters.next() {
+    for (at, letter) in letters.char_indices() {
         let option = by_short(letter).ok_or_else(|| Error::UnknownShort(letter, letters.to_owned()))?;
         let tail = &letters[at + letter.len_utf8()..];
         let attached =

@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(seen(&[&front], "www.front"), Some(address));
         assert_eq!(seen(&[&back], "web"), None);
         assert_eq!(seen(&[&front], "web.back"), None);
-        assert_eq!(zones.reverse(std::slice::from_ref(&front), "172.18.0.2".parse().unwrap()), Some("web.front".into()));
+        assert_eq!(
+            zones.reverse(std::slice::from_ref(&front), "172.18.0.2".parse().unwrap()),
+            Some("web.front".into())
+        );
         zones.forget(&web.endpoint);
         assert_eq!(zones.lookup(&[front], "web"), None);
     }

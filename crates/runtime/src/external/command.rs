@@ -31,6 +31,7 @@ pub(super) struct Invocation<'a> {
     command: Command,
     log: PathBuf,
     root: Option<(RootSource<'a>, PathBuf)>,
+    given: Vec<(&'a OwnedFd, PathBuf)>,
     has_cgroup: bool,
 }
 
@@ -43,12 +44,25 @@ impl<'a> Invocation<'a> {
         command.args(without_cgroup(&external.program, cgroup)).arg(verb);
         command.stdin(CommandStdio::null()).stdout(CommandStdio::null()).stderr(CommandStdio::null());
         let has_cgroup = cgroup.dir().is_some();
-        Self { program: external.program.clone(), verb, command, log, root: None, has_cgroup }
+        Self {
+            program: external.program.clone(),
+            verb,
+            command,
+            log,
+            root: None,
+            given: Vec::new(),
+            has_cgroup,
+        }
     }
 
     /// Attaches a root file system for the time that the program runs.
     pub(super) fn attach(&mut self, root: RootSource<'a>, target: &Path) {
         self.root = Some((root, target.to_owned()));
+    }
+
+    /// Likewise another detached mount.
+    pub(super) fn attach_given(&mut self, mount: &'a OwnedFd, target: PathBuf) {
+        self.given.push((mount, target));
     }
 
     pub(super) fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
@@ -125,6 +139,10 @@ impl Invocation<'_> {
             .map_err(step("set propagation of /"))?;
         if !self.has_cgroup {
             show_one_hierarchy().map_err(step("mount cgroup2 at /sys/fs/cgroup"))?;
+        }
+        for (mount, target) in &self.given {
+            let target = sys::mount::open_path(target).map_err(step("open bundle"))?;
+            sys::mount::attach(mount, &target).map_err(step("attach mount"))?;
         }
         let Some((source, target)) = &self.root else { return Ok(()) };
         let mount = match source {

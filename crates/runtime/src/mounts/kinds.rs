@@ -4,15 +4,22 @@
 //! IPC or cgroup namespace the kernel answers EPERM, and the host's own mount is bound instead, which shows the same.
 
 use super::{MountKind, MountPlan, Options};
-use crate::root::Root;
+use crate::{GivenMount, root::Root};
 use rustix::io::Errno;
 use std::{os::fd::OwnedFd, path::Path};
 use sys::mount::{self, Attributes};
 
-pub(super) fn detached(plan: &MountPlan, root: &Root) -> sys::Result<OwnedFd> {
+pub(super) fn detached(plan: &MountPlan, root: &Root, given: &[GivenMount]) -> sys::Result<OwnedFd> {
     let options = &plan.options;
     match &plan.kind {
-        MountKind::Bind { source, recursive } => bind(source, *recursive, options),
+        MountKind::Bind { source, recursive } => {
+            let mount = match given.iter().find(|g| g.source == *source) {
+                Some(given) => rustix::io::fcntl_dupfd_cloexec(&given.mount, 3)
+                    .map_err(sys::Error::of("fcntl", "F_DUPFD_CLOEXEC"))?,
+                None => mount::clone_path(source, *recursive).map_err(|e| explain_bind(e, *recursive))?,
+            };
+            restrict_bind(mount, options)
+        }
         MountKind::Proc => or_bind("proc", "proc", options, Path::new("/proc")),
         MountKind::Sysfs => or_bind("sysfs", "sysfs", options, Path::new("/sys")),
         MountKind::Mqueue => mqueue(options),
@@ -26,8 +33,7 @@ pub(super) fn detached(plan: &MountPlan, root: &Root) -> sys::Result<OwnedFd> {
     }
 }
 
-fn bind(source: &Path, recursive: bool, options: &Options) -> sys::Result<OwnedFd> {
-    let mount = mount::clone_path(source, recursive).map_err(|e| explain_bind(e, recursive))?;
+fn restrict_bind(mount: OwnedFd, options: &Options) -> sys::Result<OwnedFd> {
     let mut change = options.attributes;
     // "rw" is how a bind is anyway, unless the host's mount is read-only, which only its owner may change.
     if change.clear.contains(Attributes::RDONLY) && Attributes::of_mount(&mount)?.contains(Attributes::RDONLY)

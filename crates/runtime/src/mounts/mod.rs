@@ -13,7 +13,7 @@ pub use options::mount_options;
 pub(crate) use options::{Options, propagation};
 
 use crate::{
-    Error, Failure, Result,
+    Error, Failure, GivenMount, Result,
     report::{At, failed},
     root::{self, Root},
 };
@@ -84,9 +84,9 @@ fn plan_one(mount: &Mount) -> Result<MountPlan> {
 }
 
 /// Makes one mount and attaches it. Returns the attached mount.
-pub(crate) fn carry_out(plan: &MountPlan, root: &Root) -> Result<OwnedFd, Failure> {
+pub(crate) fn carry_out(plan: &MountPlan, root: &Root, given: &[GivenMount]) -> Result<OwnedFd, Failure> {
     let at = &plan.destination.display();
-    let mount = kinds::detached(plan, root).at("mount", at)?;
+    let mount = kinds::detached(plan, root, given).at("mount", at)?;
     let target = target(plan, root, &mount)?;
     if plan.options.copy_up {
         copy_up::copy(root, &plan.destination, &mount).at("copy up", at)?;

@@ -59,6 +59,7 @@ fn stay(bench: &Bench, cgroup: &Cgroup, spec: &serde_json::Value) -> runtime::Cr
         bundle: &bench.directory,
         spec: &spec,
         rootfs: root.as_fd().into(),
+        mounts: &[],
         netns: None,
         stdio: io.stdio(),
         preserve_fds: 0,

@@ -37,6 +37,7 @@ fn options<'a>(
         bundle: &bench.directory,
         spec,
         rootfs: root.into(),
+        mounts: &[],
         netns: None,
         stdio,
         preserve_fds: 0,

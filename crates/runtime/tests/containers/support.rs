@@ -61,6 +61,7 @@ impl Bench {
             bundle: &self.directory,
             spec,
             rootfs: root.into(),
+            mounts: &[],
             netns,
             stdio,
             preserve_fds: 0,
