@@ -10,8 +10,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def client():
-    with docker.from_env() as found:
-        yield found
+    found = docker.from_env()
+    yield found
+    found.close()
 
 
 @pytest.fixture
