@@ -44,19 +44,11 @@ pub enum ToHolder {
 /// The holder's answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromHolder {
-    Spawned {
-        process: ProcessRef,
-    },
+    Spawned { process: ProcessRef },
     Taken,
-    Exits {
-        exits: Vec<OrphanExit>,
-    },
+    Exits { exits: Vec<OrphanExit> },
     Namespaces,
-    Pong {
-        process: ProcessRef,
-        kept: usize,
-        children: usize,
-    },
+    Pong { process: ProcessRef, kept: usize, children: usize },
     Done,
     Failed(Failure),
 }

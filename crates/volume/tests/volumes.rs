@@ -155,7 +155,8 @@ fn what_needs_root_says_so() {
     testing::in_userns("what_needs_root_says_so", || {
         let dir = tempfile::tempdir().unwrap();
         let (_store, volumes) = open(dir.path());
-        let options = [("type", "ext4"), ("device", "/dev/null")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let options =
+            [("type", "ext4"), ("device", "/dev/null")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         volumes.create(NewVolume { options, ..named("disk") }, None).unwrap();
         let text = volumes.mount("disk", &Id::random()).unwrap_err().to_string();
         assert!(text.starts_with("failed to mount local volume: mount /dev/null:"), "{text}");
