@@ -201,7 +201,60 @@ fn namespaces_are_shared_as_asked() {
         let host = std::fs::read_link(format!("/proc/self/ns/{ns}")).unwrap();
         assert_eq!(of(&[flag, "host"], ns), host.to_str().unwrap(), "{flag}");
     }
-    engine.docker(&["run", "--rm", "--pid", "container:a1", "busybox", "pgrep", "-f", "sleep 1000"]).ok();
+    engine
+        .docker(&["run", "--rm", "--pid", "container:a1", "busybox", "grep", "sleep", "/proc/1/cmdline"])
+        .ok();
+    engine.docker(&["rm", "-f", "a1"]).ok();
+}
+
+#[test]
+fn ipc_namespaces_are_shared_with_their_dev_shm() {
+    let engine = engine();
+    let mounts = || {
+        let mountinfo = engine.lichen(&["nsenter", "cat", "/proc/self/mountinfo"]).ok();
+        mountinfo.text().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The first container has the engine set up what stays.
+    engine.docker(&["run", "--rm", "busybox", "true"]).ok();
+    let before = mounts();
+    let start = |name: &str, ipc: &str, runtime: &str| {
+        let args = ["run", "-d", "--name", name, "--ipc", ipc, "--runtime", runtime, "--shm-size", "3m"];
+        engine.docker(&[&args[..], &["busybox", "sleep", "1000"]].concat()).ok();
+    };
+    start("donor", "shareable", "lichen");
+    engine.docker(&["exec", "donor", "sh", "-c", "echo of the donor >/dev/shm/donor"]).ok();
+    // A container that has joined is joined in turn; another program makes them just as well.
+    for (name, donor, runtime) in [
+        ("second", "donor", "lichen"),
+        ("third", "second", "lichen"),
+        ("crun", "third", "crun"),
+        ("runc", "crun", "runc"),
+    ] {
+        start(name, &format!("container:{donor}"), runtime);
+        engine.docker(&["exec", name, "cat", "/dev/shm/donor"]).ok().prints("of the donor");
+        engine.docker(&["exec", name, "sh", "-c", &format!("echo of {name} >/dev/shm/{name}")]).ok();
+        engine
+            .docker(&["exec", "donor", "cat", &format!("/dev/shm/{name}")])
+            .ok()
+            .prints(&format!("of {name}"));
+        let flags = engine.docker(&["exec", name, "grep", " /dev/shm ", "/proc/self/mounts"]).ok();
+        for flag in ["nosuid", "nodev", "noexec", "size=3072k"] {
+            assert!(flags.text().contains(flag), "{name}: {flag}: {}", flags.text());
+        }
+    }
+    assert_eq!(mounts(), before, "while they run");
+    // Whoever is left keeps the files.
+    engine.docker(&["rm", "-f", "donor", "second"]).ok();
+    engine.docker(&["exec", "third", "cat", "/dev/shm/donor"]).ok().prints("of the donor");
+    engine.docker(&["rm", "-f", "third", "crun", "runc"]).ok();
+    assert_eq!(mounts(), before, "after they were removed");
+
+    start("own", "private", "lichen");
+    let refused = engine.docker(&["run", "--rm", "--ipc", "container:own", "busybox", "true"]);
+    assert!(
+        refused.stderr.contains("non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
+    );
+    engine.docker(&["rm", "-f", "own"]).ok();
 }
 
 #[test]

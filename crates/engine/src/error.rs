@@ -99,7 +99,7 @@ pub enum Error {
     #[error("join {what} namespace of container {reference}: container is not running")]
     JoinNotRunning { what: &'static str, reference: String },
     #[error(
-        "can't join IPC of container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+        "failed to join IPC namespace: container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
     )]
     NotShareable { reference: String },
     #[error("Cannot link to {reference}, as it does not belong to the default network")]

@@ -87,10 +87,11 @@ fn ipc(ipc: &Ipc) -> Result<Vec<Mount>, Error> {
         }
         Ipc::NoShm => vec![queue()?],
         // The host's message queues belong to a user namespace above ours: they can only be shown, not mounted anew.
-        Ipc::Host => vec![
+        Ipc::Host { has_mqueue: true } => vec![
             mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"])?,
             shm(Path::new("/dev/shm"))?,
         ],
+        Ipc::Host { has_mqueue: false } => vec![shm(Path::new("/dev/shm"))?],
         Ipc::Join { shm: path, .. } => vec![queue()?, shm(path)?],
     })
 }

@@ -77,9 +77,9 @@ pub enum Ipc {
     Private { shm_size: u64 },
     /// A new namespace without /dev/shm (`--ipc none`).
     NoShm,
-    /// The engine's own namespace and /dev/shm.
-    Host,
-    /// Another container's namespace, and its /dev/shm seen from here.
+    /// The engine's own namespace and /dev/shm, and /dev/mqueue where the engine sees one.
+    Host { has_mqueue: bool },
+    /// Another container's namespace, and its /dev/shm as `/proc/PID/root/dev/shm`, which the shim knows how to reach.
     Join { namespace: PathBuf, shm: PathBuf },
 }
 

@@ -68,7 +68,7 @@ fn linux(plan: &ContainerPlan) -> Result<Linux, Error> {
 fn namespaces(plan: &ContainerPlan) -> Result<Vec<LinuxNamespace>, Error> {
     let ipc = match &plan.namespaces.ipc {
         Ipc::Private { .. } | Ipc::NoShm => Namespace::New,
-        Ipc::Host => Namespace::Host,
+        Ipc::Host { .. } => Namespace::Host,
         Ipc::Join { namespace, .. } => Namespace::Join(namespace.clone()),
     };
     let wanted = [

@@ -157,8 +157,8 @@ pub fn clone_path(path: &Path, recursive: bool) -> Result<OwnedFd> {
 /// caller's own (open_tree(2), EINVAL). A child goes there for it, so the caller must be single-threaded. Whoever lives
 /// there decides what is at `path`, but only below its own root.
 pub fn clone_from(namespace: impl AsFd, path: &Path, recursive: bool) -> Result<OwnedFd> {
-    let (ours, theirs) =
-        UnixStream::pair().map_err(|e| Error::of("socketpair", "")(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    let (ours, theirs) = UnixStream::pair()
+        .map_err(|e| Error::of("socketpair", "")(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
     match clone::fork()? {
         Fork::Child { .. } => {
             let cloned = namespaces::join(namespace, Kind::Mount).and_then(|()| clone_path(path, recursive));

@@ -6,7 +6,7 @@ use crate::{
     network_plan::Mode,
 };
 use spec::{Ipc, Namespace, Namespaces};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) fn plan(engine: &Engine, record: &Record) -> Result<Namespaces, Error> {
     let host = &record.host_config;
@@ -36,13 +36,15 @@ fn ipc(engine: &Engine, record: &Record) -> Result<Ipc, Error> {
     let host = &record.host_config;
     let shm_size = u64::try_from(host.shm_size).unwrap_or(engine.config.shm_size);
     match host.ipc_mode.as_str() {
-        "host" => Ok(Ipc::Host),
+        "host" => Ok(Ipc::Host { has_mqueue: Path::new("/dev/mqueue").is_dir() }),
         "none" => Ok(Ipc::NoShm),
         mode => match mode.strip_prefix("container:") {
             None => Ok(Ipc::Private { shm_size }),
             Some(other) => {
                 let (donor, run) = running(engine, other, "IPC")?;
-                if !matches!(donor.host_config.ipc_mode.as_str(), "shareable" | "host") {
+                // One that has joined another shares what it has joined (moby, `ShmPath`).
+                let mode = donor.host_config.ipc_mode.as_str();
+                if !matches!(mode, "shareable" | "host") && !mode.starts_with("container:") {
                     return Err(Error::NotShareable { reference: donor.id.to_string() });
                 }
                 let shm = of_process(&run, "root/dev/shm");

@@ -10,12 +10,13 @@ use super::{failed, kept};
 use logs::{Config, Writer};
 use model::Timestamp;
 use oci_spec::runtime::{Spec, UserBuilder};
-use runtime::{CreateOptions, Created, External, Runtime, StartGate, Stdio};
+use runtime::{CreateOptions, Created, External, GivenMount, Runtime, StartGate, Stdio};
 use shim_proto::{
     Cgroup, Create, Failure, FailureClass, FromShim, Io, LogConfig, RuntimeChoice, Stage, Target, UserRequest,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use sys::namespaces::Kind;
 
 /// Where cgroup v2 is mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -60,6 +61,7 @@ fn make(
         bundle: &shim.run.shim(&shim.id),
         spec: &spec,
         rootfs: rootfs.as_fd().into(),
+        mounts: &joined_shm(&spec)?,
         netns: netns.map(AsFd::as_fd),
         stdio: stdio(pipes.as_ref(), &create.io),
         preserve_fds: 0,
@@ -69,6 +71,22 @@ fn make(
     };
     let created = runtime_of(shim, &create.runtime).create(&options).map_err(from_runtime("create"))?;
     keep(shim, create, &spec, pipes, log, created)
+}
+
+/// Another container's /dev/shm, which the engine writes as `/proc/PID/root/dev/shm`: no path leads this namespace to it.
+fn joined_shm(spec: &Spec) -> Result<Vec<GivenMount>, Failure> {
+    let at_shm = spec.mounts().iter().flatten().filter(|m| m.destination() == Path::new("/dev/shm"));
+    let joined = at_shm.filter_map(|m| {
+        let source = m.source().as_ref()?;
+        let pid = source.to_str()?.strip_prefix("/proc/")?.strip_suffix("/root/dev/shm")?.parse().ok()?;
+        Some((source, pid))
+    });
+    let clone = |(source, pid): (&PathBuf, u32)| {
+        let mount = sys::namespaces::open_of(pid, Kind::Mount)
+            .and_then(|namespace| sys::mount::clone_from(namespace, Path::new("/dev/shm"), true));
+        Ok(GivenMount { source: source.clone(), mount: mount.map_err(failed("join /dev/shm"))? })
+    };
+    joined.map(clone).collect()
 }
 
 /// Note down what was made.

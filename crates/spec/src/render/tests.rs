@@ -59,7 +59,7 @@ fn host_namespaces_show_the_hosts_proc_and_sys() {
     let mut host = plan();
     host.namespaces.pid = Namespace::Host;
     host.namespaces.network = Namespace::Host;
-    host.namespaces.ipc = Ipc::Host;
+    host.namespaces.ipc = Ipc::Host { has_mqueue: true };
     host.namespaces.uts = Namespace::Host;
     let spec = render(&host).unwrap();
     assert!(options(&spec, "/proc").contains(&"rbind".into()));
