@@ -205,6 +205,14 @@ fn namespaces_are_shared_as_asked() {
         .docker(&["run", "--rm", "--pid", "container:a1", "busybox", "grep", "sleep", "/proc/1/cmdline"])
         .ok();
     engine.docker(&["rm", "-f", "a1"]).ok();
+    // What a container has of the host's it passes on.
+    let host = ["--pid", "host", "--ipc", "host", "--network", "host"];
+    engine.docker(&[&["run", "-d", "--name", "a2"], &host[..], &["busybox", "sleep", "1000"]].concat()).ok();
+    for (flag, ns) in [("--pid", "pid"), ("--ipc", "ipc"), ("--network", "net")] {
+        let host = std::fs::read_link(format!("/proc/self/ns/{ns}")).unwrap();
+        assert_eq!(of(&[flag, "container:a2"], ns), host.to_str().unwrap(), "{flag}");
+    }
+    engine.docker(&["rm", "-f", "a2"]).ok();
 }
 
 #[test]

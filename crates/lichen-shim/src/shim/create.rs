@@ -9,7 +9,7 @@ use super::streams::{Ends, Streams};
 use super::{failed, kept};
 use logs::{Config, Writer};
 use model::Timestamp;
-use oci_spec::runtime::{Spec, UserBuilder};
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec, UserBuilder};
 use runtime::{CreateOptions, Created, External, GivenMount, Runtime, StartGate, Stdio};
 use shim_proto::{
     Cgroup, Create, Failure, FailureClass, FromShim, Io, LogConfig, RuntimeChoice, Stage, Target, UserRequest,
@@ -53,6 +53,7 @@ fn make(
     if let Some(process) = spec.process_mut() {
         set_user(process, rootfs.as_fd(), &create.user)?;
     }
+    stay_where_we_are(&mut spec);
     let pipes =
         if create.io.tty { None } else { Some(Pipes::new(&create.io).map_err(failed("make pipes"))?) };
     let seccomp_cache = seccomp_cache(shim)?;
@@ -71,6 +72,30 @@ fn make(
     };
     let created = runtime_of(shim, &create.runtime).create(&options).map_err(from_runtime("create"))?;
     keep(shim, create, &spec, pipes, log, created)
+}
+
+/// Whoever joins a container that has the host's namespace stays in ours: what is the host's cannot be joined from a user
+/// namespace (setns(2), EPERM), only kept. A path that leads nowhere is the runtime's to refuse.
+fn stay_where_we_are(spec: &mut Spec) {
+    let is_ours = |namespace: &LinuxNamespace| {
+        let (Some(path), Some(kind)) = (namespace.path(), kind(namespace.typ())) else { return false };
+        let theirs = path.to_str().and_then(|p| sys::namespaces::open(p).ok());
+        let theirs = theirs.and_then(|t| sys::namespaces::identity(t.as_fd()).ok());
+        theirs.is_some() && theirs == sys::namespaces::identity_of(None, kind).ok()
+    };
+    if let Some(namespaces) = spec.linux_mut().as_mut().and_then(|l| l.namespaces_mut().as_mut()) {
+        namespaces.retain(|n| !is_ours(n));
+    }
+}
+
+/// The kinds that one container may take from another.
+fn kind(typ: LinuxNamespaceType) -> Option<Kind> {
+    match typ {
+        LinuxNamespaceType::Ipc => Some(Kind::Ipc),
+        LinuxNamespaceType::Pid => Some(Kind::Pid),
+        LinuxNamespaceType::Network => Some(Kind::Net),
+        _ => None,
+    }
 }
 
 /// Another container's /dev/shm, which the engine writes as `/proc/PID/root/dev/shm`: no path leads this namespace to it.
