@@ -62,7 +62,7 @@ pub struct VolumeList {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct VolumesPruneReport {
-    #[serde(with = "go::list")]
+    /// `[]` when there are none, unlike the other reports' (moby `VolumesService.Prune`).
     pub volumes_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }

@@ -19,10 +19,20 @@ pub struct Platform {
 
 /// The text names no platform. Worded as containerd's `platforms.Parse`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is an invalid OS component of {0:?}: OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument"
-)]
-pub struct InvalidPlatform(pub String);
+pub enum InvalidPlatform {
+    #[error(
+        "{part:?} is an invalid OS component of {text:?}: OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument"
+    )]
+    Os { part: String, text: String },
+    #[error(
+        "{part:?} is an invalid component of {text:?}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\": invalid argument"
+    )]
+    Component { part: String, text: String },
+    #[error("{0:?}: unknown operating system or architecture: invalid argument")]
+    Unknown(String),
+    #[error("{0:?}: cannot parse platform specifier: invalid argument")]
+    Parts(String),
+}
 
 impl Platform {
     /// What this machine runs.
@@ -90,11 +100,16 @@ impl FromStr for Platform {
     /// `os`, `arch`, `os/arch` or `os/arch/variant`; what is missing is the host's.
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
         let parts: Vec<&str> = text.split('/').collect();
-        let word = |p: &&str| {
-            !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        let word = |part: &str, dot: bool| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || (dot && b == b'.');
+            !part.is_empty() && part.bytes().all(allowed)
         };
-        if !parts.iter().all(word) {
-            return Err(InvalidPlatform(text.to_owned()));
+        let owned = |part: &str| (part.to_owned(), text.to_owned());
+        if let Some((part, text)) = parts.iter().take(1).find(|part| !word(part, false)).map(|p| owned(p)) {
+            return Err(InvalidPlatform::Os { part, text });
+        }
+        if let Some((part, text)) = parts.iter().skip(1).find(|part| !word(part, true)).map(|p| owned(p)) {
+            return Err(InvalidPlatform::Component { part, text });
         }
         let host = Self::host();
         let made = |os: &str, arch: &str, variant: &str| Self {
@@ -110,7 +125,8 @@ impl FromStr for Platform {
             [arch] if is_known_arch(arch) => made(&host.os, arch, ""),
             [os, arch] => made(os, arch, ""),
             [os, arch, variant] => made(os, arch, variant),
-            _ => return Err(InvalidPlatform(text.to_owned())),
+            [_] => return Err(InvalidPlatform::Unknown(text.to_owned())),
+            _ => return Err(InvalidPlatform::Parts(text.to_owned())),
         };
         Ok(platform.normalized())
     }
@@ -151,6 +167,10 @@ mod tests {
         for bad in ["", "/", "linux/", "a/b/c/d", "no such", "nonsense"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
+        // What containerd says, word for word: clients' tests compare it.
+        let said = |text: &str| text.parse::<Platform>().unwrap_err().to_string();
+        assert_eq!(said("foo"), "\"foo\": unknown operating system or architecture: invalid argument");
+        assert_eq!(said("a/b/c/d"), "\"a/b/c/d\": cannot parse platform specifier: invalid argument");
     }
 
     #[test]
