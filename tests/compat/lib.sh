@@ -64,8 +64,11 @@ engine_start() { # [ARGUMENT...]: to lichen daemon
 }
 venv() { # NAME PACKAGE...: a Python environment that is kept between runs
   local dir="$cache/venv-$1"; shift
-  # The distribution's own: another may lie where the test user cannot go.
-  [[ -x $dir/bin/python ]] || /usr/bin/python3 -m venv "$dir" >&2
-  "$dir/bin/pip" install --quiet --disable-pip-version-check "$@" >&2
-  chmod -R a+rX "$dir"; echo "$dir"
+  if [[ $(cat "$dir/packages" 2>/dev/null) != "packages: $*" ]]; then
+    # The distribution's own: another may lie where the test user cannot go.
+    /usr/bin/python3 -m venv --clear "$dir" >&2
+    [[ $# = 0 ]] || "$dir/bin/pip" install --quiet --disable-pip-version-check "$@" >&2
+    echo "packages: $*" > "$dir/packages"; chmod -R a+rX "$dir"
+  fi
+  echo "$dir"
 }
