@@ -1,7 +1,10 @@
 //! `stats`: what a container uses, once or every second. Without a cgroup the numbers of processor and memory are
 //! zero, as in Docker; the network's are the kernel's in any case.
 
-use crate::{Container, Engine, Error, container::Record};
+use crate::{
+    Container, Engine, Error,
+    container::{Record, State},
+};
 use api_types::{
     BlkioStatEntry, BlkioStats, CpuStats, CpuUsage, Map, MemoryStats, NetworkStats, PidsStats, Stats,
     ThrottlingData,
@@ -45,10 +48,10 @@ impl StatsStream {
                 self.before = Some(read(&self.container).await);
                 tokio::time::sleep(INTERVAL).await;
             }
-            (Mode::Stream, true) => tokio::time::sleep(INTERVAL).await,
+            (Mode::Stream, true) if self.removed_within(INTERVAL).await => return None,
             _ => {}
         }
-        if self.container.record().gone {
+        if removed(&self.container.record()) {
             return None;
         }
         self.told = true;
@@ -60,6 +63,18 @@ impl StatsStream {
         self.before = Some(now.clone());
         Some(now)
     }
+
+    /// A stream ends as its container's removal begins, not a second after: clients that wait for the removal close
+    /// down then, and would be left with a stream (moby `StopCollection`, before the container's directory goes).
+    async fn removed_within(&self, time: Duration) -> bool {
+        let mut changes = self.container.watch();
+        let removal = changes.wait_for(|record| removed(record));
+        tokio::time::timeout(time, removal).await.is_ok()
+    }
+}
+
+fn removed(record: &Record) -> bool {
+    record.gone || matches!(record.state, State::Removing { .. })
 }
 
 /// One reading. A container that does not run, or ends meanwhile, reads as nothing.

@@ -105,7 +105,7 @@ impl FromStr for Platform {
             !part.is_empty() && part.bytes().all(allowed)
         };
         let owned = |part: &str| (part.to_owned(), text.to_owned());
-        if let Some((part, text)) = parts.iter().take(1).find(|part| !word(part, false)).map(|p| owned(p)) {
+        if let Some((part, text)) = parts.first().filter(|part| !word(part, false)).map(|p| owned(p)) {
             return Err(InvalidPlatform::Os { part, text });
         }
         if let Some((part, text)) = parts.iter().skip(1).find(|part| !word(part, true)).map(|p| owned(p)) {

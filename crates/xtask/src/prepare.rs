@@ -21,7 +21,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("skopeo", "/usr/bin/skopeo"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("iproute2", "/usr/sbin/ip"),
-    ("python3-venv", "/usr/lib/python3/dist-packages"),
+    ("curl", "/usr/bin/curl"),
+    // Its own file names tell Python's version.
+    ("python3-venv", "/var/lib/dpkg/info/python3-venv.list"),
 ];
 
 /// Installs what is missing and makes the test user.
