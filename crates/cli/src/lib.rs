@@ -1,7 +1,7 @@
 //! The docker-compatible command line client.
 //!
 //! [`main`] finds the command in the tables of [`commands`], parses its words by the rules in [`args`], and runs it.
-//! Commands speak to the engine through [`connect`] and show what they get through [`format`] and [`template`].
+//! Commands speak to the engine through [`connect`] and show what they get through [`mod@format`] and [`template`].
 #![forbid(unsafe_code)]
 
 mod args;

@@ -1,6 +1,6 @@
 //! The crate's face: one value that the engine holds. Every method blocks; call them off the async threads.
 //!
-//! The verbs are in files of their own: [`crate::create`], [`crate::remove`], [`crate::start`], [`crate::stop`],
+//! The verbs are in files of their own: [`crate::create`], `remove`, [`crate::start`], [`crate::stop`],
 //! [`crate::connect`], [`crate::adopt`].
 
 use crate::{

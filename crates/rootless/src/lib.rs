@@ -10,7 +10,7 @@
 //!                                          bind a new network namespace with lo up to `router.net`
 //!            ◀────────────────── Ready ──── holder.json written, listening; serves until told to end
 //! ```
-//! [`ensure`] finds a holder that still runs by its state file ([`state`]), or re-makes a killed one in the namespaces
+//! [`fn@ensure`] finds a holder that still runs by its state file ([`state`]), or re-makes a killed one in the namespaces
 //! of any process that survived it, or makes all of this anew. Joining needs no newuidmap: the owner of a user namespace
 //! may enter it (user_namespaces(7), "Capabilities").
 //!

@@ -13,7 +13,7 @@ pub enum ToHolder {
     /// Descriptors: the program when `program` is set, then as many as `fds` has entries; the child sees them under the
     /// numbers in `fds`. It has no other descriptors but `/dev/null` on 0 and 1 and the holder's log on 2.
     Spawn {
-        /// Arguments after argv[0], which is always `lichen-shim`.
+        /// Arguments after `argv[0]`, which is always `lichen-shim`.
         args: Vec<String>,
         /// The child's whole environment, `NAME=value`.
         env: Vec<String>,

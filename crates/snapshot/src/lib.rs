@@ -6,7 +6,7 @@
 //! * A **staged layer** is one that is being filled. Nobody else sees it, and it disappears unless it is committed.
 //! * A **container's tree** is the writable view on top of one layer (or of nothing), named by the container's ID.
 //! * A [`Rootfs`] is a *plan*: which directories a mount is made of. Drivers never mount what they hand out. The
-//!   process that needs the tree performs the plan in its own mount namespace ([`mount`]), and the mount disappears
+//!   process that needs the tree performs the plan in its own mount namespace, and the mount disappears
 //!   with its last user; there is no mount count to keep and nothing to unmount after a crash.
 //!
 //! # Lifecycle of a layer

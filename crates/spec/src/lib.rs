@@ -1,6 +1,6 @@
 //! Docker's defaults rendered to an OCI runtime specification.
 //!
-//! The engine decides *what* a container may do and writes it down as a [`ContainerPlan`]; [`render`] turns the plan
+//! The engine decides *what* a container may do and writes it down as a [`ContainerPlan`]; [`fn@render`] turns the plan
 //! into the [`oci_spec::runtime::Spec`] that the runtime carries out. Everything that is a fact about Docker's
 //! defaults lives in one of the tables here: [`caps`], [`seccomp`], [`paths`], [`devices`].
 #![forbid(unsafe_code)]

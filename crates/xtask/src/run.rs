@@ -16,10 +16,6 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     command("cargo", args)
 }
 
-pub(crate) fn with_env(name: &str, value: &str, args: &[&str]) -> Result<()> {
-    finish(Command::new("cargo").args(args).env(name, value), "cargo", args)
-}
-
 pub(crate) fn command(program: &str, args: &[&str]) -> Result<()> {
     finish(Command::new(program).args(args), program, args)
 }

@@ -45,7 +45,7 @@ pub struct Overlay2 {
 }
 
 impl Overlay2 {
-    /// Opens the driver below `root`. [`probe`] has said that it works there.
+    /// Opens the driver below `root`. [`fn@probe`] has said that it works there.
     ///
     /// # Errors
     /// Those of opening and reading the directory.
