@@ -116,7 +116,7 @@ fn an_exit_after_its_shim_was_killed_is_recorded() {
 
 #[test]
 fn a_published_port_survives_the_engine() {
-    let engine = engine();
+    let mut engine = engine();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     engine
         .docker(&[
@@ -140,6 +140,7 @@ fn a_published_port_survives_the_engine() {
     let pid = engine.pid();
     kill_9(pid);
     wait_until("the server answers while the engine starts again", answers);
+    engine.wait_ready();
 }
 
 #[test]
