@@ -3,32 +3,29 @@
 //! The mount belongs to no mount namespace until somebody attaches it, and goes away with its last descriptor: the
 //! shim resolves users in it, the engine copies files out of it, and neither leaves anything behind.
 
-use crate::{Error, Result, mount, mount::Attributes};
+use crate::{
+    Error, Result, clone, mount,
+    mount::{Attributes, Propagation},
+    namespaces::{self, Kind, Set},
+};
 use model::Rootfs;
 use rustix::{io::Errno, mount::FsOpenFlags, mount::MountFlags};
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 /// Mounts `rootfs` without attaching it anywhere.
 ///
-/// An overlay needs Linux 5.11 in a user namespace. From 6.8 on its layers are given one by one (`lowerdir+`);
-/// before, all of them must fit into the one page that mount(2) takes, which their common directory prefix is cut off
-/// for.
+/// An overlay needs Linux 5.11 in a user namespace. From 6.8 on its layers are given one by one (`lowerdir+`); before,
+/// all of them must fit into the one page that mount(2) takes.
 pub fn mount_detached(rootfs: &Rootfs) -> Result<OwnedFd> {
     match rootfs {
         Rootfs::Dir { path } => mount::clone_path(path, true),
         // The kernel refuses an overlay of one read-only layer ("at least 2 lowerdir are needed").
         Rootfs::Overlay { lower, upper: None, .. } if lower.len() == 1 => read_only(&lower[0]),
         Rootfs::Overlay { lower, upper, work, options } => {
-            let overlay = Overlay { lower, upper: upper.as_deref(), work: work.as_deref(), options };
-            match overlay.by_descriptor() {
-                Err(e) if e.errno == Errno::INVAL && !overlay.kernel_takes_single_layers() => {
-                    overlay.by_one_page()
-                }
-                other => other,
-            }
+            Overlay { lower, upper: upper.as_deref(), work: work.as_deref(), options }.mount()
         }
     }
 }
@@ -47,6 +44,18 @@ struct Overlay<'a> {
 }
 
 impl Overlay<'_> {
+    /// An unknown option is EINVAL, at once from Linux 6.5 on and when the superblock is made before that; so are many
+    /// other mistakes, of which the newer interface tells more.
+    fn mount(&self) -> Result<OwnedFd> {
+        match self.by_descriptor() {
+            Err(newer) if newer.errno == Errno::INVAL => match self.by_one_page() {
+                Err(older) if older.errno == Errno::INVAL => Err(newer),
+                other => other,
+            },
+            other => other,
+        }
+    }
+
     fn attributes(&self) -> Attributes {
         if self.upper.is_some() { Attributes::NONE } else { Attributes::RDONLY }
     }
@@ -72,92 +81,86 @@ impl Overlay<'_> {
         mount::create(&fs, "overlay", self.attributes())
     }
 
-    /// Asked only after EINVAL, which an unknown option shares with many other mistakes.
-    fn kernel_takes_single_layers(&self) -> bool {
-        let Ok(fs) = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) else { return false };
-        self.lower
-            .first()
-            .is_some_and(|l| rustix::mount::fsconfig_set_string(&fs, "lowerdir+", l.as_path()).is_ok())
-    }
-
-    /// mount(2) over the topmost lower layer, a detached copy of that mount, and the mount removed again.
+    /// mount(2) in a mount namespace of a thread's own, and a detached copy of that mount.
     ///
-    /// The process's working directory is changed for the duration, so the caller must be single-threaded; layers are
-    /// named relative to their common directory to make many of them fit.
+    /// Nobody else sees the mount, and it goes with the thread whatever happens. A mount namespace brings a working
+    /// directory of the thread's own with it (unshare(2), `CLONE_NEWNS`).
     fn by_one_page(&self) -> Result<OwnedFd> {
-        if !crate::clone::is_single_threaded() {
-            return Err(Error::of("mount", "overlay, from a process with several threads")(Errno::NOSYS));
+        let alone = clone::is_single_threaded();
+        let mounted = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("overlay".to_owned());
+            let thread = thread.spawn_scoped(scope, || self.mount_and_copy()).map_err(|e| {
+                Error::of("clone", "thread")(Errno::from_io_error(&e).unwrap_or(Errno::AGAIN))
+            })?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        // A joined thread may still be counted for a moment, in which its process may not fork.
+        while alone && !clone::is_single_threaded() {
+            std::thread::yield_now();
         }
-        let prefix = common_directory(self.lower);
-        let data = self.one_line(&prefix)?;
-        let target =
-            self.lower.first().ok_or(Errno::INVAL).map_err(Error::of("mount", "overlay without layers"))?;
-        let before = mount::open_path(Path::new("."))?;
-        rustix::process::chdir(&prefix).map_err(Error::of("chdir", prefix.to_string_lossy()))?;
-        let flags = if self.upper.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
-        let mounted = mount::mount_old("overlay", target, flags, &data);
-        rustix::process::fchdir(&before).map_err(Error::of("fchdir", "previous directory"))?;
-        mounted?;
-        let detached = mount::clone_path(target, false);
-        mount::detach(target)?;
-        detached
+        mounted
     }
 
-    fn one_line(&self, prefix: &Path) -> Result<String> {
-        let mut layers = Vec::with_capacity(self.lower.len());
-        for layer in self.lower {
-            layers.push(escape(&text(layer.strip_prefix(prefix).unwrap_or(layer))?));
+    fn mount_and_copy(&self) -> Result<OwnedFd> {
+        namespaces::unshare(Set::of(&[Kind::Mount]))?;
+        // What is mounted below a shared mount would appear in the namespace that this one is a copy of.
+        let root = mount::open_path(Path::new("/"))?;
+        mount::set_propagation(&root, Propagation::Private, true)?;
+        let layers = Layers::open(self)?;
+        let data = layers.one_line(self.options)?;
+        // As `7`, a layer takes little of the page, and nothing in its path has to be quoted.
+        let descriptors = Path::new("/proc/thread-self/fd");
+        rustix::process::chdir(descriptors).map_err(Error::of("chdir", descriptors.to_string_lossy()))?;
+        let target = self.lower.first().ok_or(Errno::INVAL);
+        let target = target.map_err(Error::of("mount", "overlay without layers"))?;
+        let flags = if self.upper.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
+        mount::mount_old("overlay", target, flags, &data)?;
+        mount::clone_path(target, false)
+    }
+}
+
+/// The directories of an overlay, opened in the namespace in which it is mounted: the kernel takes no layer from a mount
+/// of another (`clone_private_mount`, EINVAL).
+struct Layers {
+    lower: Vec<OwnedFd>,
+    upper_and_work: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Layers {
+    fn open(overlay: &Overlay<'_>) -> Result<Self> {
+        let lower = overlay.lower.iter().map(|l| mount::open_path(l)).collect::<Result<_>>()?;
+        let upper_and_work = match (overlay.upper, overlay.work) {
+            (Some(upper), Some(work)) => Some((mount::open_path(upper)?, mount::open_path(work)?)),
+            _ => None,
+        };
+        Ok(Self { lower, upper_and_work })
+    }
+
+    /// The options of mount(2), with descriptors' numbers for paths.
+    fn one_line(&self, options: &[String]) -> Result<String> {
+        let numbers: Vec<_> = self.lower.iter().map(|l| l.as_raw_fd().to_string()).collect();
+        let mut line = format!("lowerdir={}", numbers.join(":"));
+        if let Some((upper, work)) = &self.upper_and_work {
+            line += &format!(",upperdir={},workdir={}", upper.as_raw_fd(), work.as_raw_fd());
         }
-        let mut line = format!("lowerdir={}", layers.join(":"));
-        if let (Some(upper), Some(work)) = (self.upper, self.work) {
-            line += &format!(",upperdir={},workdir={}", escape(&text(upper)?), escape(&text(work)?));
-        }
-        for option in self.options {
+        for option in options {
             line += &format!(",{option}");
         }
         // mount(2) copies one page and cuts off the rest without a word.
         if line.len() >= rustix::param::page_size() {
-            return Err(Error::of("mount", format!("overlay of {} layers", layers.len()))(Errno::TOOBIG));
+            return Err(Error::of("mount", format!("overlay of {} layers", numbers.len()))(Errno::TOOBIG));
         }
         Ok(line)
     }
-}
-
-/// `:` separates layers and `,` options; a backslash takes both literally (overlayfs.rst, "Multiple lower layers").
-fn escape(path: &str) -> String {
-    path.replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
 }
 
 fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).ok_or(Errno::ILSEQ).map_err(Error::of("mount", path.to_string_lossy()))
 }
 
-/// The longest directory that all layers are below; never a layer itself.
-fn common_directory(layers: &[PathBuf]) -> PathBuf {
-    let parents: Vec<&Path> = layers.iter().filter_map(|l| l.parent()).collect();
-    let Some((first, rest)) = parents.split_first() else { return PathBuf::from("/") };
-    first.ancestors().find(|a| rest.iter().all(|p| p.starts_with(a))).unwrap_or(Path::new("/")).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn paths(texts: &[&str]) -> Vec<PathBuf> {
-        texts.iter().map(PathBuf::from).collect()
-    }
-
-    #[test]
-    fn layers_are_named_from_their_common_directory() {
-        let check = |layers: &[&str], expected: &str| {
-            assert_eq!(common_directory(&paths(layers)), Path::new(expected))
-        };
-        check(&["/d/l/a", "/d/l/b"], "/d/l");
-        check(&["/d/l/a/diff", "/d/l/b/diff"], "/d/l");
-        check(&["/d/l/a"], "/d/l");
-        check(&["/x/a", "/y/b"], "/");
-        check(&[], "/");
-    }
 
     /// Layers with a file each, below the working directory.
     fn layers(count: usize) -> Vec<PathBuf> {
@@ -177,27 +180,63 @@ mod tests {
         entries.filter(|e| !e.file_name().to_bytes().starts_with(b".")).count()
     }
 
+    /// With threads around, as in the engine; nothing of it is to be seen by them.
     #[test]
     fn an_overlay_is_the_same_however_it_is_mounted() {
         testing::in_userns("overlay::tests::an_overlay_is_the_same_however_it_is_mounted", || {
+            let (lower, here) = (layers(60), std::env::current_dir().unwrap());
+            let (upper, work) = (here.join("upper"), here.join("work"));
+            std::fs::create_dir(&upper).unwrap();
+            std::fs::create_dir(&work).unwrap();
+            let options = ["userxattr".to_owned()];
+            let overlay =
+                Overlay { lower: &lower, upper: Some(&upper), work: Some(&work), options: &options };
+            let namespace = namespaces::identity_of(None, Kind::Mount).unwrap();
+            for mount in [Overlay::by_descriptor, Overlay::by_one_page] {
+                let mount = mount(&overlay).unwrap();
+                assert_eq!(names(&mount), 60);
+                rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+                std::fs::remove_dir(upper.join("new")).unwrap();
+            }
+            assert_eq!(std::env::current_dir().unwrap(), here);
+            assert_eq!(namespaces::identity_of(None, Kind::Mount).unwrap(), namespace);
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+            assert!(!mounts.contains("overlay "), "{mounts}");
+        });
+    }
+
+    #[test]
+    fn who_had_one_thread_has_one_afterwards() {
+        testing::in_userns("overlay::tests::who_had_one_thread_has_one_afterwards", || {
             crate::testing::single_threaded(|| {
-                let (lower, here) = (layers(60), std::env::current_dir().unwrap());
-                let (upper, work) = (here.join("upper"), here.join("work"));
-                std::fs::create_dir(&upper).unwrap();
-                std::fs::create_dir(&work).unwrap();
-                let options = ["userxattr".to_owned()];
-                let overlay =
-                    Overlay { lower: &lower, upper: Some(&upper), work: Some(&work), options: &options };
-                for mount in [Overlay::by_descriptor, Overlay::by_one_page] {
-                    let mount = mount(&overlay).unwrap();
-                    assert_eq!(names(&mount), 60);
-                    rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
-                    std::fs::remove_dir(upper.join("new")).unwrap();
+                let lower = layers(2);
+                let overlay = Overlay { lower: &lower, upper: None, work: None, options: &[] };
+                for _ in 0..50 {
+                    drop(overlay.by_one_page().unwrap());
+                    assert!(clone::is_single_threaded());
                 }
-                assert_eq!(std::env::current_dir().unwrap(), here);
-                let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-                assert!(!mounts.contains("layers"), "{mounts}");
             });
+        });
+    }
+
+    /// More than any image has: the kernel itself takes 500 (`OVL_MAX_STACK`).
+    #[test]
+    fn hundreds_of_layers_fit_into_one_page() {
+        testing::in_userns("overlay::tests::hundreds_of_layers_fit_into_one_page", || {
+            let lower = layers(400);
+            let overlay = Overlay { lower: &lower, upper: None, work: None, options: &[] };
+            assert_eq!(names(&overlay.by_one_page().unwrap()), 400);
+        });
+    }
+
+    #[test]
+    fn what_neither_way_can_mount_is_told_in_the_kernels_words() {
+        testing::in_userns("overlay::tests::what_neither_way_can_mount_is_told_in_the_kernels_words", || {
+            let (lower, options) = (layers(2), ["colour=blue".to_owned()]);
+            let overlay = Overlay { lower: &lower, upper: None, work: None, options: &options };
+            let error = overlay.mount().unwrap_err();
+            assert_eq!(error.errno, Errno::INVAL);
+            assert!(error.to_string().contains("colour"), "{error}");
         });
     }
 
@@ -210,15 +249,5 @@ mod tests {
             let made = rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755));
             assert_eq!(made, Err(Errno::ROFS));
         });
-    }
-
-    #[test]
-    fn one_line_escapes_what_separates_and_refuses_more_than_a_page() {
-        let lower = paths(&["/d/a:b", "/d/c,d"]);
-        let overlay = Overlay { lower: &lower, upper: None, work: None, options: &["userxattr".into()] };
-        assert_eq!(overlay.one_line(Path::new("/d")).unwrap(), r"lowerdir=a\:b:c\,d,userxattr");
-        let many: Vec<PathBuf> = (0..1000).map(|n| format!("/d/layer{n}").into()).collect();
-        let overlay = Overlay { lower: &many, upper: None, work: None, options: &[] };
-        assert_eq!(overlay.one_line(Path::new("/d")).unwrap_err().errno, Errno::TOOBIG);
     }
 }
