@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::outward::Settings;
 use std::{ffi::OsString, path::PathBuf};
 
 /// What the forwarder is started with.
@@ -13,11 +14,15 @@ pub(crate) struct Args {
     pub router: PathBuf,
     /// Clients appear as the gateway: the kernel cannot route replies to transparent sockets.
     pub gateway_sources: bool,
+    /// Lead out as well.
+    pub outward: Option<Settings>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("unknown argument {0:?}: expected --socket, --state, --router or --gateway-sources")]
+    #[error(
+        "unknown argument {0:?}: expected --socket, --state, --router, --gateway-sources, --outward or --host-loopback"
+    )]
     Unknown(OsString),
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -25,7 +30,8 @@ pub(crate) enum Error {
 
 impl Args {
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
-        let (mut socket, mut state, mut router, mut gateway_sources) = (None, None, None, false);
+        let (mut socket, mut state, mut router) = (None, None, None);
+        let (mut gateway_sources, mut outward, mut host_loopback) = (false, false, false);
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             let slot = match arg.to_str() {
@@ -34,6 +40,14 @@ impl Args {
                 Some("--router") => &mut router,
                 Some("--gateway-sources") => {
                     gateway_sources = true;
+                    continue;
+                }
+                Some("--outward") => {
+                    outward = true;
+                    continue;
+                }
+                Some("--host-loopback") => {
+                    host_loopback = true;
                     continue;
                 }
                 _ => return Err(Error::Unknown(arg)),
@@ -45,6 +59,7 @@ impl Args {
             state: state.ok_or(Error::Missing("--state FILE"))?,
             router: router.ok_or(Error::Missing("--router NAMESPACE"))?,
             gateway_sources,
+            outward: outward.then_some(Settings { host_loopback }),
         })
     }
 }
@@ -61,6 +76,9 @@ mod tests {
     fn all_three_paths_are_needed() {
         let args = parse(&["--socket", "s", "--router", "r", "--gateway-sources", "--state", "t"]).unwrap();
         assert_eq!((args.socket, args.router, args.gateway_sources), ("s".into(), "r".into(), true));
+        assert_eq!(args.outward, None);
+        let args = parse(&["--socket", "s", "--router", "r", "--state", "t", "--outward", "--host-loopback"]);
+        assert_eq!(args.unwrap().outward, Some(Settings { host_loopback: true }));
         assert_eq!(parse(&["--socket", "s", "--state", "t"]), Err(Error::Missing("--router NAMESPACE")));
         assert_eq!(parse(&["--socket", "s", "--state"]), Err(Error::Missing("--state FILE")));
         assert_eq!(parse(&["--port", "1"]), Err(Error::Unknown("--port".into())));

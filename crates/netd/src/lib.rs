@@ -1,4 +1,4 @@
-//! The forwarder process: published ports today, all of user-mode networking tomorrow.
+//! The forwarder process: published ports, containers' DNS, and the way out.
 //!
 //! It runs in the engine's user namespace and stays in the host's network namespace. One helper thread joins the
 //! *router* namespace, where the containers' bridges are, and makes sockets there for the event loop. So each
@@ -21,6 +21,7 @@ mod control;
 mod dns;
 pub mod fuzzing;
 mod inward;
+pub mod outward;
 mod pipes;
 mod poll;
 pub mod proto;
@@ -47,7 +48,7 @@ use std::{
 /// The line that tells the engine, on standard output, that ports can be added.
 pub const READY: &str = "ready";
 
-/// `lichen-shim netd --socket PATH --state FILE --router NAMESPACE [--gateway-sources]`.
+/// `lichen-shim netd --socket PATH --state FILE --router NAMESPACE [--gateway-sources] [--outward [--host-loopback]]`.
 ///
 /// `args` are what follows `netd`. Serves until it is killed; what goes wrong is said on standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -64,11 +65,16 @@ fn run(args: &Args) -> io::Result<std::convert::Infallible> {
     raise_descriptor_limit();
     let namespace = fs::File::open(&args.router).map_err(named("open", &args.router))?;
     let router_inode = rustix::fs::fstat(&namespace)?.st_ino;
-    let sockets = router::RouterSockets::start(OwnedFd::from(namespace), !args.gateway_sources)
-        .map_err(named("join", &args.router))?;
+    let transparent = !args.gateway_sources;
+    let (sockets, opened) =
+        router::RouterSockets::start(OwnedFd::from(namespace), transparent, args.outward.is_some())
+            .map_err(named("join", &args.router))?;
     let control = control::listen(&args.socket).map_err(named("listen at", &args.socket))?;
-    let server = Server::new(control, sockets, !args.gateway_sources)?;
-    write_state(&args.state, router_inode).map_err(named("write", &args.state))?;
+    let mut server = Server::new(control, sockets, transparent)?;
+    if let (Some(opened), Some(settings)) = (opened, args.outward) {
+        server.lead_outward(opened, settings)?;
+    }
+    write_state(&args.state, router_inode, args.outward).map_err(named("write", &args.state))?;
     announce()?;
     Err(server.run())
 }
@@ -84,9 +90,9 @@ fn raise_descriptor_limit() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
 }
 
-fn write_state(path: &Path, router_inode: u64) -> io::Result<()> {
+fn write_state(path: &Path, router_inode: u64, outward: Option<outward::Settings>) -> io::Result<()> {
     let process = sys::process::reference(rustix::process::getpid())?;
-    let text = serde_json::to_vec(&state::State { process, router_inode })?;
+    let text = serde_json::to_vec(&state::State { process, router_inode, outward })?;
     let temporary = path.with_extension("new");
     fs::write(&temporary, text)?;
     fs::rename(&temporary, path)

@@ -29,13 +29,26 @@ pub(crate) enum Token {
     QueryStream(Key),
     /// A socket towards an upstream DNS server.
     Answer(Key),
+    /// The tun.
+    Tun,
+    /// A listener that catches containers' connections; the key's index says which.
+    Caught(Key),
+    /// The host's side of a connection on its way out.
+    Dial(Key),
+    /// The container's end of a relay of datagrams, and the host's.
+    RelayInside(Key),
+    RelayOutside(Key),
+    /// A ping socket.
+    Echo(Key),
 }
+
+const NONE: Key = Key { index: 0, generation: 0 };
 
 impl Token {
     /// Kind in 8 bits, generation in 24, index in 32.
     fn pack(self) -> u64 {
         let (kind, key) = match self {
-            Self::Control => (0, Key { index: 0, generation: 0 }),
+            Self::Control => (0, NONE),
             Self::Connection(key) => (1, key),
             Self::Port(key) => (2, key),
             Self::Stream(key) => (3, key),
@@ -43,6 +56,12 @@ impl Token {
             Self::Query(key) => (5, key),
             Self::QueryStream(key) => (6, key),
             Self::Answer(key) => (7, key),
+            Self::Tun => (8, NONE),
+            Self::Caught(key) => (9, key),
+            Self::Dial(key) => (10, key),
+            Self::RelayInside(key) => (11, key),
+            Self::RelayOutside(key) => (12, key),
+            Self::Echo(key) => (13, key),
         };
         (kind << 56) | (u64::from(key.generation) << 32) | u64::from(key.index)
     }
@@ -58,6 +77,12 @@ impl Token {
             5 => Some(Self::Query(key)),
             6 => Some(Self::QueryStream(key)),
             7 => Some(Self::Answer(key)),
+            8 => Some(Self::Tun),
+            9 => Some(Self::Caught(key)),
+            10 => Some(Self::Dial(key)),
+            11 => Some(Self::RelayInside(key)),
+            12 => Some(Self::RelayOutside(key)),
+            13 => Some(Self::Echo(key)),
             _ => None,
         }
     }
@@ -85,11 +110,17 @@ impl Poll {
         self.add(fd, token, epoll::EventFlags::IN)
     }
 
-    /// Tells once of each change in either direction.
+    /// Tells once of each change in either direction. A descriptor that is watched already changes its token, and what
+    /// there is to tell of it is told again.
     pub(crate) fn add_edges(&self, fd: impl AsFd, token: Token) -> Result<(), Errno> {
         let flags =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        self.add(fd, token, flags)
+        match self.add(fd.as_fd(), token, flags) {
+            Err(Errno::EXIST) => {
+                epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token.pack()), flags)
+            }
+            other => other,
+        }
     }
 
     fn add(&self, fd: impl AsFd, token: Token, flags: epoll::EventFlags) -> Result<(), Errno> {
@@ -131,9 +162,15 @@ mod tests {
             Token::Query(key),
             Token::QueryStream(key),
             Token::Answer(key),
+            Token::Tun,
+            Token::Caught(key),
+            Token::Dial(key),
+            Token::RelayInside(key),
+            Token::RelayOutside(key),
+            Token::Echo(key),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
-        assert!(Token::unpack(9 << 56).is_none());
+        assert!(Token::unpack(99 << 56).is_none());
     }
 }

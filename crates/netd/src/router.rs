@@ -5,6 +5,7 @@
 //! switches of thread, so they are made by the batch.
 
 use crate::{
+    outward::{self, Opened},
     proto::Protocol,
     socket::{self, Family},
 };
@@ -38,13 +39,22 @@ pub(crate) struct RouterSockets {
 }
 
 impl RouterSockets {
-    /// Starts the helper thread. `transparent` sockets may take a client's address.
-    pub(crate) fn start(namespace: OwnedFd, transparent: bool) -> io::Result<Self> {
+    /// Starts the helper thread. `transparent` sockets may take a client's address; with `outward` the tun is opened as
+    /// well.
+    pub(crate) fn start(
+        namespace: OwnedFd,
+        transparent: bool,
+        outward: bool,
+    ) -> io::Result<(Self, Option<Opened>)> {
         let (orders, todo) = channel::<Order>();
         let (done, deliveries) = channel();
         let (joined, has_joined) = channel();
         thread::Builder::new().name("router".into()).spawn(move || {
-            let result = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+            let join = || -> io::Result<Option<Opened>> {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                outward.then(outward::open).transpose()
+            };
+            let result = join();
             let failed = result.is_err();
             // The receiver waits for exactly this; that it is gone means that the process ends.
             if joined.send(result).is_err() || failed {
@@ -57,8 +67,8 @@ impl RouterSockets {
                 }
             }
         })?;
-        has_joined.recv().map_err(io::Error::other)??;
-        Ok(Self { orders, deliveries, tcp: [Vec::new(), Vec::new()] })
+        let opened = has_joined.recv().map_err(io::Error::other)??;
+        Ok((Self { orders, deliveries, tcp: [Vec::new(), Vec::new()] }, opened))
     }
 
     /// A socket in the router namespace.

@@ -6,6 +6,7 @@ use crate::{
         resolver::{Pending, Running},
         zone::Zones,
     },
+    outward::Outward,
     pipes::Pipes,
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
@@ -50,6 +51,8 @@ pub(crate) struct Server {
     pub(crate) resolver_of: HashMap<Id, Key>,
     pub(crate) pending: Slab<Pending>,
     pub(crate) router: RouterSockets,
+    /// None when another program leads out.
+    pub(crate) outward: Option<Outward>,
     /// Whether router-side sockets may take the client's address.
     pub(crate) transparent: bool,
     pub(crate) pipes: Pipes,
@@ -78,6 +81,7 @@ impl Server {
             resolver_of: HashMap::new(),
             pending: Slab::default(),
             router,
+            outward: None,
             transparent,
             pipes: Pipes::default(),
             again: VecDeque::new(),
@@ -118,7 +122,8 @@ impl Server {
         if self.pending.len() > 0 {
             return Some(SWEEP_QUERIES);
         }
-        let busy = self.datagrams.len() > 0 || self.streams.len() > 0;
+        let outward = self.outward.as_ref().is_some_and(Outward::is_busy);
+        let busy = self.datagrams.len() > 0 || self.streams.len() > 0 || outward;
         busy.then(|| SWEEP.saturating_sub(last.elapsed()))
     }
 
@@ -131,6 +136,12 @@ impl Server {
             Token::Query(key) => self.take_queries(key),
             Token::QueryStream(key) => self.take_query_stream(key),
             Token::Answer(key) => self.take_answer(key),
+            Token::Tun => self.take_packets(),
+            Token::Caught(key) => self.take_caught(key.index as usize),
+            Token::Dial(key) => self.dialled(key, event.writable),
+            Token::RelayInside(key) => self.relay_out(key),
+            Token::RelayOutside(key) => self.relay_in(key),
+            Token::Echo(key) => self.take_echoes(key),
             Token::Port(key) => match self.ports.get_mut(key).map(|p| p.port.listen.protocol) {
                 Some(Protocol::Tcp) => self.accept(key),
                 Some(Protocol::Udp) => self.receive(key),
@@ -305,6 +316,7 @@ impl Server {
     }
 
     fn sweep(&mut self, now: Instant) {
+        self.sweep_outward(now);
         let idle: Vec<Key> =
             self.datagrams.iter_mut().filter(|(_, f)| f.is_idle(now)).map(|(k, _)| k).collect();
         for key in idle {

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// IP version 4 or 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +63,29 @@ pub(crate) fn towards_container(
         set_stream_options(&socket)?;
     }
     Ok(socket)
+}
+
+/// A socket towards the world, for what containers send out.
+pub(crate) fn outside(protocol: Protocol, family: Family) -> Result<OwnedFd, Errno> {
+    let socket = new(protocol, family)?;
+    if family == Family::V6 {
+        // `::ffff:…` is no way to IPv4 for a container.
+        options::set_ipv6_v6only(&socket, true)?;
+    }
+    if protocol == Protocol::Tcp {
+        set_stream_options(&socket)?;
+    }
+    Ok(socket)
+}
+
+/// Whether a socket that was told to connect is connected by now; `writable` is what epoll(7) says of it.
+///
+/// # Errors
+/// Why it will not be.
+pub(crate) fn connected(socket: &OwnedFd, writable: bool) -> Result<bool, Errno> {
+    options::socket_error(socket)??;
+    // An event of another kind may come first; then nobody is at the other end yet.
+    Ok(writable && matches!(rustix::net::getpeername(socket), Ok(Some(_))))
 }
 
 /// What every stream on either side has: no delay, and keep-alive, which alone ends a flow whose peer vanished.

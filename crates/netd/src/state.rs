@@ -9,4 +9,7 @@ pub struct State {
     pub process: ProcessRef,
     /// Inode number of the namespace; a forwarder of another one is of no use.
     pub router_inode: u64,
+    /// How it leads out, if it does.
+    #[serde(default)]
+    pub outward: Option<crate::outward::Settings>,
 }

@@ -44,7 +44,7 @@ const BUDGET: usize = 16;
 /// How long a flow whose port was removed may go without moving anything.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A flow. Index 0 is the client's socket, 1 the container's.
+/// A flow. Index 0 is the socket of who asked for it, 1 that of who was asked.
 pub(crate) struct Flow {
     sockets: [OwnedFd; 2],
     /// `directions[i]` carries what `sockets[i]` sent to the other.
@@ -86,6 +86,11 @@ impl Flow {
     pub(crate) fn new(client: OwnedFd, container: OwnedFd) -> Self {
         let directions = [Direction::default(), Direction::default()];
         Self { sockets: [client, container], directions, connecting: true, deadline: None }
+    }
+
+    /// A flow both of whose sides are connected.
+    pub(crate) fn joined(client: OwnedFd, server: OwnedFd) -> Self {
+        Self { connecting: false, ..Self::new(client, server) }
     }
 
     pub(crate) fn sockets(&self) -> [&OwnedFd; 2] {
@@ -136,14 +141,11 @@ impl Flow {
 
     /// Whether the container's side is connected; none while it is not known.
     fn connected(&self, writable: bool) -> Option<bool> {
-        match rustix::net::sockopt::socket_error(&self.sockets[1]) {
-            Ok(Ok(())) if !writable => None,
-            Ok(Ok(())) => match rustix::net::getpeername(&self.sockets[1]) {
-                Ok(Some(_)) => Some(true),
-                // The event was the client's.
-                _ => None,
-            },
-            Ok(Err(_)) | Err(_) => Some(false),
+        match socket::connected(&self.sockets[1], writable) {
+            // The event was the client's.
+            Ok(false) => None,
+            Ok(true) => Some(true),
+            Err(_) => Some(false),
         }
     }
 

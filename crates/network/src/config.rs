@@ -89,8 +89,10 @@ impl Default for OutwardConfig {
 /// `--net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutwardChoice {
-    /// The first that works of slirp4netns and pasta, else none with a warning.
+    /// The first that works of Lichen's own, slirp4netns and pasta, else none with a warning.
     Auto,
+    /// The forwarder itself: sockets on both sides.
+    Lichen,
     Slirp4netns,
     Pasta,
     /// Containers reach each other and are reached by published ports, and reach nothing else.
@@ -112,11 +114,18 @@ pub struct Program {
     pub args: Vec<OsString>,
 }
 
+impl OutwardChoice {
+    pub(crate) fn may_be_lichen(self) -> bool {
+        matches!(self, Self::Auto | Self::Lichen)
+    }
+}
+
 impl std::str::FromStr for OutwardChoice {
     type Err = crate::Error;
     fn from_str(text: &str) -> Result<Self, crate::Error> {
         match text {
             "auto" | "" => Ok(Self::Auto),
+            "lichen" => Ok(Self::Lichen),
             "slirp4netns" => Ok(Self::Slirp4netns),
             "pasta" => Ok(Self::Pasta),
             "none" => Ok(Self::None),

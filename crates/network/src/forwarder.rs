@@ -4,6 +4,7 @@ use crate::{
     config::{Config, Program},
     daemon::{self, Daemon},
     error::{Error, Result},
+    lead::Lead,
     names,
     netlink::{Netlink, nft},
     netns,
@@ -19,7 +20,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -39,8 +40,9 @@ pub(crate) struct Forwarder {
 
 struct Shared {
     program: Program,
-    router: PathBuf,
-    router_inode: u64,
+    path: PathBuf,
+    router: Arc<Router>,
+    lead: Option<Lead>,
     /// The kernel cannot route replies back to transparent sockets.
     gateway_sources: bool,
     socket: PathBuf,
@@ -71,11 +73,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Forwarder {
     /// Finds the forwarder of an earlier engine, or starts one.
-    pub(crate) fn open(config: &mut Config, router: &Router) -> Result<Self> {
+    pub(crate) fn open(config: &mut Config, router: &Arc<Router>, lead: Option<Lead>) -> Result<Self> {
         let shared = Arc::new(Shared {
             program: config.netd.clone(),
-            router: config.router.clone(),
-            router_inode: router.inode(),
+            path: config.router.clone(),
+            router: Arc::clone(router),
+            lead,
             gateway_sources: router.without_nft.is_some(),
             socket: config.run.netd_socket(),
             state: config.run.netd_state(),
@@ -182,9 +185,12 @@ impl Shared {
     fn find_or_start(&self) -> Result<OwnedFd> {
         let known = daemon::read_record::<State>(&self.state)?;
         if let Some(found) = known.as_ref().and_then(|state| Daemon::find(state.process).ok()) {
-            let fits = known.is_some_and(|state| state.router_inode == self.router_inode);
+            let outward = self.lead.map(|lead| lead.settings);
+            let fits = known
+                .is_some_and(|state| state.router_inode == self.router.inode() && state.outward == outward);
             if fits && let Ok(client) = Client::connect(&self.socket) {
                 *lock(&self.client) = Some(client);
+                self.raise()?;
                 let handle = found.handle()?;
                 *lock(&self.daemon) = Some(found);
                 return Ok(handle);
@@ -205,8 +211,10 @@ impl Shared {
             .arg("--state")
             .arg(&self.state)
             .arg("--router")
-            .arg(&self.router)
+            .arg(&self.path)
             .args(self.gateway_sources.then_some("--gateway-sources"))
+            .args(self.lead.map(|_| "--outward"))
+            .args(self.lead.filter(|lead| lead.settings.host_loopback).map(|_| "--host-loopback"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -220,10 +228,16 @@ impl Shared {
             daemon.end()?;
             return Err(failed(std::io::Error::other(format!("it did not get ready: {words}"))));
         }
+        self.raise()?;
         *lock(&self.client) = Some(Client::connect(&self.socket)?);
         let handle = daemon.handle()?;
         *lock(&self.daemon) = Some(daemon);
         Ok(handle)
+    }
+
+    /// Leads what leaves the router namespace into the forwarder's tun, which is as old as the forwarder.
+    fn raise(&self) -> Result<()> {
+        self.lead.map_or(Ok(()), |lead| self.router.raise_tun(lead.mtu))
     }
 
     /// Asks over the standing connection, or over a new one when that has broken.
@@ -316,6 +330,12 @@ impl Shared {
         }
         Ok(ports)
     }
+}
+
+/// Ends a forwarder that leads out, for another program is to.
+pub(crate) fn end_leading(state: &Path) -> Result<()> {
+    let known = daemon::read_record::<State>(state)?.filter(|state| state.outward.is_some());
+    known.and_then(|state| Daemon::find(state.process).ok()).map_or(Ok(()), |found| found.end())
 }
 
 /// Starts the forwarder again whenever it ends by itself.

@@ -2,8 +2,9 @@
 //!
 //! # Vocabulary and lifecycle
 //! A *driver* gives the router namespace one interface, [`crate::router::OUTWARD_INTERFACE`], with an address and a
-//! default route. What containers send out leaves by it with its address (masqueraded by the router namespace), or,
-//! with drivers to come, as sockets of the forwarder.
+//! default route. What containers send out leaves by it with its address (masqueraded by the router namespace). Lichen's
+//! own way out is none of them: the forwarder leads out itself (`netd::outward`), supervised as the forwarder is, and
+//! there is nothing to start here.
 //!
 //! As RootlessKit's drivers do, each has two halves. The *parent* half runs in the host's network namespace: the
 //! program that turns packets into sockets. The *child* half is what is set up inside the router namespace: the
@@ -26,9 +27,12 @@ use crate::{
     config::{OutwardChoice, OutwardConfig},
     daemon::{self, Daemon},
     error::{Error, OutwardError, Result},
+    forwarder,
+    lead::Lead,
     router::Router,
 };
 use model::{ProcessRef, RunLayout};
+use netd::outward::Settings;
 use serde::{Deserialize, Serialize};
 use std::{
     net::IpAddr,
@@ -74,6 +78,9 @@ pub(crate) trait Driver: Send + Sync {
 type AnyDriver = Box<dyn Driver>;
 type Probe = fn() -> Result<AnyDriver, OutwardError>;
 
+/// As `--net` names the forwarder's own way.
+const LICHEN: &str = "lichen";
+
 const DRIVERS: [(OutwardChoice, &str, Probe); 2] = [
     (OutwardChoice::Slirp4netns, slirp4netns::NAME, slirp4netns::probe),
     (OutwardChoice::Pasta, pasta::NAME, pasta::probe),
@@ -98,6 +105,7 @@ struct Shared {
     state: PathBuf,
     log: PathBuf,
     driver: Option<AnyDriver>,
+    by_forwarder: Option<Settings>,
     warnings: Mutex<Vec<String>>,
     phase: Mutex<Phase>,
     settled: Condvar,
@@ -122,7 +130,7 @@ impl Outward {
     /// # Errors
     /// [`Error::Outward`] when a driver that was asked for by name cannot be used.
     pub(crate) fn open(router: Arc<Router>, config: OutwardConfig, run: &RunLayout) -> Result<Self> {
-        let (driver, mut warnings) = choose(config.driver)?;
+        let Choice { by_forwarder, driver, mut warnings } = choose(&config, &router)?;
         if let (Some(driver), Some(reason)) = (&driver, &router.without_nft) {
             warnings.push(format!(
                 "containers cannot reach the network through {}: the kernel refuses address translation ({reason}); \
@@ -138,12 +146,17 @@ impl Outward {
             log: run.root().join("outward.log"),
             phase: Mutex::new(if driver.is_some() { Phase::Starting } else { Phase::Settled }),
             driver,
+            by_forwarder,
             warnings: Mutex::new(warnings),
             settled: Condvar::new(),
             daemon: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         shared.end_foreign()?;
+        if shared.by_forwarder.is_none() {
+            // Two default routes would be one too many.
+            forwarder::end_leading(&run.netd_state())?;
+        }
         if shared.driver.is_some() {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
@@ -155,15 +168,25 @@ impl Outward {
     }
 
     pub(crate) fn name(&self) -> &'static str {
-        self.shared.driver.as_ref().map_or("none", |d| d.name())
+        let other = self.shared.driver.as_ref().map_or("none", |d| d.name());
+        if self.shared.by_forwarder.is_some() { LICHEN } else { other }
     }
 
     pub(crate) fn version(&self) -> String {
-        self.shared.driver.as_ref().map(|d| d.version().to_owned()).unwrap_or_default()
+        let other = self.shared.driver.as_ref().map(|d| d.version().to_owned()).unwrap_or_default();
+        if self.shared.by_forwarder.is_some() { env!("CARGO_PKG_VERSION").to_owned() } else { other }
+    }
+
+    /// How the forwarder is to lead out, if it is what does.
+    pub(crate) fn by_forwarder(&self) -> Option<Lead> {
+        self.shared.by_forwarder.map(|settings| Lead { settings, mtu: self.shared.config.mtu })
     }
 
     pub(crate) fn resolver(&self) -> Option<IpAddr> {
-        self.shared.driver.as_ref().map(|d| d.resolver())
+        match self.shared.by_forwarder {
+            Some(_) => Some(netd::outward::RESOLVER_V4.into()),
+            None => self.shared.driver.as_ref().map(|d| d.resolver()),
+        }
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {
@@ -192,16 +215,44 @@ impl Drop for Outward {
     }
 }
 
-/// The driver asked for, or the first that can be used, and what to tell the user.
-fn choose(choice: OutwardChoice) -> Result<(Option<AnyDriver>, Vec<String>)> {
+/// Who leads out, and what to tell the user about it.
+#[derive(Default)]
+struct Choice {
+    by_forwarder: Option<Settings>,
+    driver: Option<AnyDriver>,
+    warnings: Vec<String>,
+}
+
+/// The driver asked for, or the first that can be used.
+fn choose(config: &OutwardConfig, router: &Router) -> Result<Choice> {
+    let choice = config.driver;
     if choice == OutwardChoice::None {
-        return Ok((None, Vec::new()));
+        return Ok(Choice::default());
     }
     let mut reasons = Vec::new();
+    if choice.may_be_lichen() {
+        match &router.cannot_catch {
+            None => {
+                let settings = Settings { host_loopback: !config.disable_host_loopback };
+                return Ok(Choice { by_forwarder: Some(settings), ..Choice::default() });
+            }
+            Some(reason) if choice == OutwardChoice::Lichen => {
+                let reason = OutwardError::Kernel { reason: reason.clone() };
+                return Err(Error::Outward { driver: LICHEN, reason });
+            }
+            Some(reason) => reasons.push(format!("{LICHEN}: {reason}")),
+        }
+    }
     for (known, name, probe) in DRIVERS {
         match probe() {
             _ if choice != OutwardChoice::Auto && choice != known => {}
-            Ok(driver) => return Ok((Some(driver), Vec::new())),
+            Ok(driver) => {
+                let slower = |reason: &String| {
+                    format!("{} leads out, more slowly than Lichen can: {reason}", driver.name())
+                };
+                let warnings = reasons.first().map(slower).into_iter().collect();
+                return Ok(Choice { driver: Some(driver), warnings, by_forwarder: None });
+            }
             Err(reason) if choice == known => return Err(Error::Outward { driver: name, reason }),
             Err(reason) => reasons.push(format!("{name}: {reason}")),
         }
@@ -211,7 +262,7 @@ fn choose(choice: OutwardChoice) -> Result<(Option<AnyDriver>, Vec<String>)> {
          driver can be used ({})",
         reasons.join("; ")
     );
-    Ok((None, vec![warning]))
+    Ok(Choice { warnings: vec![warning], ..Choice::default() })
 }
 
 impl Shared {

@@ -1,7 +1,8 @@
 //! The few nf_tables messages that are needed, written out: netlink attributes of `linux/netfilter/nf_tables.h`, byte
 //! order big-endian throughout (`NLA_BE32`).
 //!
-//! One table of ours in the router namespace, made anew at each start of the engine in one transaction:
+//! One table of ours in the router namespace, made anew at each start of the engine in one transaction; this one when
+//! another program leads out, that of [`catch`] when the forwarder does:
 //!
 //! ```text
 //! table inet lichen {
@@ -21,6 +22,8 @@
 //!     ip daddr 127.0.0.11 tcp dport 53 tcp dport set Q    ip saddr 127.0.0.11 tcp sport Q tcp sport set 53 }
 //! }
 //! ```
+
+pub(crate) mod catch;
 
 use super::{Change, Netlink};
 use crate::error::Result;
@@ -173,17 +176,21 @@ fn returning(mark: u32) -> Change {
         a.number(1, NFT_SOCKET_TRANSPARENT);
         a.number(2, NFT_REG32_00);
     });
+    let mut expressions = vec![("socket", socket), compare(NFT_REG32_00, &[1])];
+    expressions.extend(set_mark(mark));
+    rule("returning", expressions)
+}
+
+fn set_mark(mark: u32) -> [(&'static str, Attributes); 2] {
     let immediate = attributes(|a| {
         a.number(1, NFT_REG32_00);
         value(a, 2, &mark.to_ne_bytes());
     });
-    let set_mark = attributes(|a| {
+    let set = attributes(|a| {
         a.number(2, NFT_META_MARK);
         a.number(3, NFT_REG32_00);
     });
-    let expressions =
-        vec![("socket", socket), compare(NFT_REG32_00, &[1]), ("immediate", immediate), ("meta", set_mark)];
-    rule("returning", expressions)
+    [("immediate", immediate), ("meta", set)]
 }
 
 /// What leaves by `interface` takes its address.

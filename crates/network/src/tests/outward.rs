@@ -14,7 +14,7 @@ fn check(outward: OutwardChoice) {
     assert_eq!(hear(&sandbox.netns, &server.to_string()).unwrap(), HOST);
     udp_server(&host.client, "198.51.100.7:7001");
     assert_eq!(ask_udp(&sandbox.netns, "0.0.0.0:0", "198.51.100.7:7001", "q").unwrap(), format!("{HOST} q"));
-    if outward == OutwardChoice::Slirp4netns {
+    if outward != OutwardChoice::Pasta {
         // pasta of 2023 leaves the container waiting.
         let refused = connect(&sandbox.netns, "198.51.100.7:7002").unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -28,15 +28,20 @@ fn check(outward: OutwardChoice) {
     host.networks.create(user_network("inside", |n| n.internal = true)).unwrap();
     let (_, inside) = host.container(&["inside"], &[]);
     assert!(connect(&inside.netns, "198.51.100.7:7000").is_err());
-    kill_and_reach_again(&host, &sandbox);
+    kill_and_reach_again(&host, &sandbox, outward);
 }
 
-fn kill_and_reach_again(host: &Host, sandbox: &Sandbox) {
+fn kill_and_reach_again(host: &Host, sandbox: &Sandbox, outward: OutwardChoice) {
     #[derive(serde::Deserialize)]
     struct Record {
         process: model::ProcessRef,
     }
-    let record: Record = crate::daemon::read_record(&host.run.root().join("outward.json")).unwrap().unwrap();
+    let file = if outward == OutwardChoice::Lichen {
+        host.run.netd_state()
+    } else {
+        host.run.root().join("outward.json")
+    };
+    let record: Record = crate::daemon::read_record(&file).unwrap().unwrap();
     let pid = rustix::process::Pid::from_raw(record.process.pid as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let to: SocketAddr = "198.51.100.7:7000".parse().unwrap();
@@ -44,6 +49,11 @@ fn kill_and_reach_again(host: &Host, sandbox: &Sandbox) {
         at(&sandbox.netns, || TcpStream::connect_timeout(&to, Duration::from_millis(500)))
             .map_err(|e| format!("after the driver was killed: {e}"))
     });
+}
+
+#[test]
+fn lichen_leads_out() {
+    testing::in_userns("tests::outward::lichen_leads_out", || check(OutwardChoice::Lichen));
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! Echo requests (ping): a ping socket for each asker and what it asks.
+//!
+//! Ping sockets need no privilege but membership in a group that `net.ipv4.ping_group_range` of the host names (icmp(7)).
+//! The kernel gives each an identifier of its own, so the container's is put back into the replies.
+
+use super::{Outward, reason};
+use crate::{poll::Token, server::Server, slab::Key};
+use netstack::{Echo, Packet, Reason, answer, packet};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, send},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+const MAX_ECHOES: usize = 256;
+const IDLE: Duration = Duration::from_secs(30);
+/// Type, code, checksum, identifier and sequence number (RFC 792, RFC 4443).
+const HEADER: usize = 8;
+
+/// Who asks whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Asker {
+    inside: IpAddr,
+    outside: IpAddr,
+    identifier: u16,
+}
+
+/// One asker's socket.
+pub(crate) struct EchoFlow {
+    asker: Asker,
+    socket: OwnedFd,
+    last: Instant,
+    /// Of the last request, which an error is about.
+    sequence: u16,
+}
+
+impl EchoFlow {
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        now.duration_since(self.last) >= IDLE
+    }
+}
+
+impl Outward {
+    pub(crate) fn end_echo(&mut self, key: Key) {
+        if let Some(flow) = self.echoes.remove(key) {
+            self.echo_of.remove(&flow.asker);
+        }
+    }
+
+    /// Says once why nobody can ping, and what to do.
+    fn explain_ping(&mut self) {
+        if !std::mem::replace(&mut self.told_about_ping, true) {
+            eprintln!("netd: {PING_HINT}");
+        }
+    }
+}
+
+/// What to do when ping sockets are refused.
+pub const PING_HINT: &str = "containers cannot ping hosts: add 'net.ipv4.ping_group_range = 0 2147483647' to \
+                             /etc/sysctl.conf or /etc/sysctl.d and run `sudo sysctl --system`";
+
+/// A ping socket in the calling thread's network namespace, if this user may have one.
+pub fn ping_socket(v4: bool) -> Result<OwnedFd, Errno> {
+    let (family, protocol) =
+        if v4 { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))
+}
+
+impl Server {
+    pub(crate) fn echo(&mut self, packet: &Packet<'_>, echo: &Echo<'_>) {
+        let asker = Asker { inside: packet.source, outside: packet.destination, identifier: echo.identifier };
+        match self.echo_flow(asker).and_then(|key| self.send_echo(key, asker, echo)) {
+            Ok(()) => {}
+            Err(errno) => {
+                if let (Some(outward), Some(reason)) = (&mut self.outward, reason(errno)) {
+                    outward.refuse(packet, reason);
+                }
+            }
+        }
+    }
+
+    fn echo_flow(&mut self, asker: Asker) -> Result<Key, Errno> {
+        let outward = self.outward.as_mut().ok_or(Errno::NETUNREACH)?;
+        if let Some(known) = outward.echo_of.get(&asker) {
+            return Ok(*known);
+        }
+        // Port 1 is no service: the addresses that stand for the host's own services do not answer.
+        let target = match outward.target(SocketAddr::new(asker.outside, 1)) {
+            Ok(target) => SocketAddr::new(target.ip(), 0),
+            Err(Reason::Port) => return Err(Errno::CONNREFUSED),
+            Err(_) => return Err(Errno::PERM),
+        };
+        let socket = match ping_socket(target.is_ipv4()) {
+            Err(errno @ Errno::ACCESS) => {
+                outward.explain_ping();
+                return Err(errno);
+            }
+            other => other?,
+        };
+        rustix::net::connect(&socket, &target)?;
+        if outward.echoes.len() >= MAX_ECHOES {
+            let oldest = outward.echoes.iter_mut().min_by_key(|(_, flow)| flow.last).map(|(key, _)| key);
+            oldest.into_iter().for_each(|key| outward.end_echo(key));
+        }
+        let key = outward.echoes.insert(EchoFlow { asker, socket, last: Instant::now(), sequence: 0 });
+        outward.echo_of.insert(asker, key);
+        let flow = outward.echoes.get_mut(key).expect("just inserted");
+        match self.poll.add_input(&flow.socket, Token::Echo(key)) {
+            Ok(()) => Ok(key),
+            Err(errno) => {
+                outward.end_echo(key);
+                Err(errno)
+            }
+        }
+    }
+
+    fn send_echo(&mut self, key: Key, asker: Asker, echo: &Echo<'_>) -> Result<(), Errno> {
+        let Some(flow) = self.outward.as_mut().and_then(|outward| outward.echoes.get_mut(key)) else {
+            return Ok(());
+        };
+        flow.last = Instant::now();
+        flow.sequence = echo.sequence;
+        let request = answer::echo_request(asker.inside, asker.outside, echo);
+        let header = if asker.inside.is_ipv4() { 20 } else { 40 };
+        send(&flow.socket, &request[header..], SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// Replies for a container.
+    pub(crate) fn take_echoes(&mut self, key: Key) {
+        let Some(outward) = &mut self.outward else { return };
+        for _ in Self::turn() {
+            let Some(flow) = outward.echoes.get_mut(key) else { return };
+            let received = recv(&flow.socket, &mut self.scratch[..], RecvFlags::empty());
+            let Asker { inside, outside, identifier } = flow.asker;
+            let echo = |sequence, data| Echo { identifier, sequence, data };
+            match received {
+                Ok((_, length)) if length >= HEADER => {
+                    let bytes = &self.scratch[..length];
+                    let sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
+                    let reply = answer::echo_reply(inside, outside, &echo(sequence, &bytes[HEADER..]));
+                    outward.inject(&reply);
+                }
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(errno) => {
+                    let request = answer::echo_request(inside, outside, &echo(flow.sequence, &[]));
+                    if let (Some(reason), Ok(packet)) = (reason(errno), packet::parse(&request)) {
+                        outward.refuse(&packet, reason);
+                    }
+                }
+            }
+        }
+    }
+}
