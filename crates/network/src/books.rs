@@ -4,9 +4,10 @@
 use crate::{
     error::{Error, Result},
     ipam::{Addresses, Refusal},
+    lan,
     options::BridgeOptions,
     plumbing::Port,
-    record::{Driver, Endpoint, Network, SandboxRecord},
+    record::{Driver, Endpoint, Network, Pool, SandboxRecord},
     request::EndpointRequest,
     router::BridgePlan,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Books {
 pub(crate) struct Live {
     pub network: Network,
     pub options: BridgeOptions,
+    /// For macvlan and ipvlan only.
+    pub lan: Option<lan::Options>,
     /// One for each of the network's pools.
     addresses: Vec<Addresses>,
     /// Index of the bridge in the router namespace; 0 for `host` and `none`.
@@ -48,31 +51,54 @@ pub(crate) struct LiveSandbox {
 impl Live {
     pub(crate) fn new(network: Network, bridge_index: u32) -> Result<Self> {
         let options = BridgeOptions::parse(&network.options)?;
+        let lan = lan::Options::parse(network.driver, &network.options)?;
         let addresses = network.pools.iter().map(Addresses::new).collect();
-        Ok(Self { network, options, addresses, bridge_index, users: BTreeSet::new() })
+        Ok(Self { network, options, lan, addresses, bridge_index, users: BTreeSet::new() })
     }
 
-    /// The bridge that the network is to have; none for `host` and `none`.
-    pub(crate) fn bridge_plan(network: &Network, options: &BridgeOptions) -> Option<BridgePlan> {
+    /// The bridge that the network is to have; none for `host`, `none`, and networks on a parent that is there anyway.
+    pub(crate) fn plan(&self) -> Option<BridgePlan> {
+        let (network, options) = (&self.network, &self.options);
+        if let Some(lan) = &self.lan {
+            return lan::parent_plan(network, lan);
+        }
+        let isolated = |gateway: &IpAddr| match gateway {
+            IpAddr::V4(_) => options.isolated.v4,
+            IpAddr::V6(_) => options.isolated.v6,
+        };
+        let address = |pool: &Pool| {
+            let gateway = pool.gateway.filter(|gateway| !isolated(gateway))?;
+            IpNet::new(gateway, pool.subnet.prefix_len()).ok()
+        };
         (network.driver == Driver::Bridge).then(|| BridgePlan {
             name: network.bridge.clone(),
             mtu: options.mtu,
-            addresses: network
-                .pools
-                .iter()
-                .filter_map(|pool| IpNet::new(pool.gateway, pool.subnet.prefix_len()).ok())
-                .collect(),
+            addresses: network.pools.iter().filter_map(address).collect(),
+            subnets: network.pools.iter().map(|pool| pool.subnet).collect(),
             outward: !network.internal && options.masquerade,
+            is_parent: false,
         })
     }
 
     /// What the network's endpoints are attached to.
     pub(crate) fn port(&self) -> Port {
-        Port { bridge: self.bridge_index, mtu: self.options.mtu, isolated: !self.options.icc }
+        match &self.lan {
+            Some(lan) => Port::Lan { parent: self.network.bridge.clone(), kind: lan.kind },
+            None => {
+                Port::Bridge { index: self.bridge_index, mtu: self.options.mtu, isolated: !self.options.icc }
+            }
+        }
     }
 
-    pub(crate) fn plan(&self) -> Option<BridgePlan> {
-        Self::bridge_plan(&self.network, &self.options)
+    /// Whether endpoints have a way out of the network.
+    pub(crate) fn leads_out(&self) -> bool {
+        !self.network.internal && self.lan.as_ref().is_none_or(|lan| lan.parent.is_some())
+    }
+
+    /// The gateway of the subnet that `address` is in.
+    pub(crate) fn gateway(&self, address: IpAddr) -> Option<IpAddr> {
+        let pool = self.network.pools.iter().find(|pool| pool.subnet.contains(&address))?;
+        pool.gateway.filter(|_| self.leads_out())
     }
 
     fn take(&mut self, pool: usize, wanted: Option<IpAddr>) -> Result<IpAddr> {
@@ -94,26 +120,39 @@ impl Live {
         &mut self,
         request: &EndpointRequest,
     ) -> Result<(Option<Ipv4Net>, Option<Ipv6Net>)> {
-        let v4 = self.network.pool_v4().map(|(i, pool)| (i, pool.subnet.prefix_len()));
-        let v6 = self.network.pool_v6().map(|(i, pool)| (i, pool.subnet.prefix_len()));
-        let four = v4.map(|(i, _)| self.take(i, request.ipv4.map(IpAddr::V4))).transpose()?;
-        let six = match v6.map(|(i, _)| self.take(i, request.ipv6.map(IpAddr::V6))).transpose() {
+        let four = self.take_of(false, request.ipv4.map(IpAddr::V4))?;
+        let six = match self.take_of(true, request.ipv6.map(IpAddr::V6)) {
             Ok(six) => six,
             Err(error) => {
-                four.into_iter().for_each(|address| self.release_address(address));
+                four.into_iter().for_each(|net| self.release_address(net.addr()));
                 return Err(error);
             }
         };
-        Ok((
-            four.zip(v4).and_then(|(ip, (_, prefix))| match ip {
-                IpAddr::V4(ip) => Ipv4Net::new(ip, prefix).ok(),
-                IpAddr::V6(_) => None,
-            }),
-            six.zip(v6).and_then(|(ip, (_, prefix))| match ip {
-                IpAddr::V6(ip) => Ipv6Net::new(ip, prefix).ok(),
-                IpAddr::V4(_) => None,
-            }),
-        ))
+        let v4 = four.and_then(|net| if let IpNet::V4(net) = net { Some(net) } else { None });
+        let v6 = six.and_then(|net| if let IpNet::V6(net) = net { Some(net) } else { None });
+        Ok((v4, v6))
+    }
+
+    /// An address of one family: from the subnet that has the wanted one, or from the first that has any left. None
+    /// when the network has no subnet of that family.
+    fn take_of(&mut self, v6: bool, wanted: Option<IpAddr>) -> Result<Option<IpNet>> {
+        let pools = self.network.pools.iter().enumerate();
+        let family: Vec<(usize, IpNet)> =
+            pools.map(|(i, p)| (i, p.subnet)).filter(|(_, net)| net.addr().is_ipv6() == v6).collect();
+        let holds = |(_, net): &&(usize, IpNet)| wanted.is_none_or(|address| net.contains(&address));
+        let mut fitting: Vec<(usize, IpNet)> = family.iter().filter(holds).copied().collect();
+        if fitting.is_empty() {
+            // The first one says why it cannot be had.
+            fitting.extend(family.first());
+        }
+        let mut refusal = None;
+        for (index, net) in fitting {
+            match self.take(index, wanted) {
+                Ok(address) => return Ok(IpNet::new(address, net.prefix_len()).ok()),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        refusal.map_or(Ok(None), Err)
     }
 
     /// Takes the addresses that an endpoint has had all along.

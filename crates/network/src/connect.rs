@@ -19,8 +19,11 @@ impl Networks {
         let mut undo = Undo::default();
         let taken = endpoint.clone();
         undo.push("connect", move || {
+            // Also where it was not made: deleting what is not there is no error.
+            let removed =
+                self.hold(container).and_then(|mut n| plumbing::unplug(&self.router, &mut n, &taken));
             self.reaper.take(container, vec![taken]);
-            Ok(())
+            removed
         });
         let mut after = before.clone();
         after.endpoints.push(endpoint.clone());
@@ -71,7 +74,7 @@ impl Networks {
         let mut after = before.clone();
         after.endpoints.retain(|e| e.id != endpoint.id);
         let mut namespace = self.hold(container)?;
-        plumbing::unplug(&self.router, &endpoint)?;
+        plumbing::unplug(&self.router, &mut namespace, &endpoint)?;
         endpoint::release(&mut self.books(), container, &endpoint);
         let rerouted = self.reroute(&mut namespace, &before, &mut after);
         let silenced = self.silence(std::slice::from_ref(&endpoint));

@@ -3,8 +3,10 @@
 use crate::{
     books::Live,
     error::{Error, Result},
+    lan,
     networks::{Created, Networks},
-    record::Network,
+    options,
+    record::{Driver, Network},
     request::NewNetwork,
     undo::Undo,
     validate::{self, Taken},
@@ -25,11 +27,18 @@ impl Networks {
             names: &|name| books.networks.values().any(|live| live.network.name == name),
             subnets: &subnets,
             bridges: &|bridge| books.networks.values().any(|live| live.network.bridge == bridge),
+            parents: &|parent| {
+                let mut ipvlan = books.networks.values().filter(|live| live.network.driver == Driver::Ipvlan);
+                ipvlan.find(|live| live.network.bridge == parent).map(|live| live.network.name.clone())
+            },
         };
         let network = validate::network(request, &taken, &self.pools)?;
         let id = network.id.clone();
         let mut live = Live::new(network, 0)?;
-        let warning = unknown_options(&live.options.unknown);
+        if live.lan.as_ref().is_some_and(|lan| lan.parent.is_some()) {
+            self.router.parent(&live.network.bridge)?;
+        }
+        let warning = unknown_options(&live);
         let mut undo = Undo::default();
         if let Some(plan) = live.plan() {
             live.bridge_index = self.router.add_bridge(&plan)?;
@@ -93,9 +102,18 @@ impl Networks {
 }
 
 /// Docker keeps options it does not know; whoever gave one should hear that it does nothing.
-fn unknown_options(unknown: &[String]) -> String {
-    match unknown {
+fn unknown_options(live: &Live) -> String {
+    let lan_only = |key: &&String| !lan::KEYS.contains(&key.as_str()) && *key != options::PREFIX;
+    let unknown: Vec<&str> = match &live.lan {
+        Some(_) => live.network.options.keys().filter(lan_only).map(String::as_str).collect(),
+        None => live.options.unknown.iter().map(String::as_str).collect(),
+    };
+    match unknown.as_slice() {
         [] => String::new(),
-        keys => format!("the driver bridge does not know and does not use: {}", keys.join(", ")),
+        keys => format!(
+            "the driver {} does not know and does not use: {}",
+            live.network.driver.as_str(),
+            keys.join(", ")
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! From a wish to be on a network to an endpoint with addresses, and back.
 
 use crate::{
-    books::Books,
+    books::{Books, Live},
     error::{Error, Result},
     names, options,
     plumbing::{self, Port},
@@ -9,7 +9,10 @@ use crate::{
     request::EndpointRequest,
 };
 use model::Id;
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Whose endpoint it is.
 pub(crate) struct Owner<'a> {
@@ -20,7 +23,8 @@ pub(crate) struct Owner<'a> {
 /// Checks what can be checked without taking anything.
 pub(crate) fn check(network: &Network, request: &EndpointRequest) -> Result<()> {
     match network.driver {
-        Driver::Bridge => {}
+        Driver::Ipvlan if request.mac.is_some() => return Err(Error::IpvlanMac),
+        Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => {}
         Driver::Host => {
             return Err(Error::ModeConflict { operation: "connecting to a network", mode: "host" });
         }
@@ -38,19 +42,14 @@ pub(crate) fn check(network: &Network, request: &EndpointRequest) -> Result<()> 
     let outside = |what: &str| {
         Err(Error::InvalidEndpoint(format!("no configured subnet or ip-range contain the IP address {what}")))
     };
-    if let Some(address) = request.ipv4
-        && network.pool_v4().is_none_or(|(_, pool)| !pool.subnet.contains(&std::net::IpAddr::V4(address)))
-    {
-        return outside(&address.to_string());
-    }
-    if let Some(address) = request.ipv6
-        && network.pool_v6().is_none_or(|(_, pool)| !pool.subnet.contains(&std::net::IpAddr::V6(address)))
-    {
+    let wanted = request.ipv4.map(IpAddr::V4).into_iter().chain(request.ipv6.map(IpAddr::V6));
+    if let Some(address) = wanted.into_iter().find(|address| !network.contains(*address)) {
         return outside(&address.to_string());
     }
     if let Some(mac) = request.mac.filter(|mac| mac.is_multicast()) {
         return Err(Error::InvalidEndpoint(format!("the MAC address {mac} is a multicast address")));
     }
+    options::endpoint_sysctls(&request.driver_options)?;
     options::endpoint_interface(&request.driver_options).map(drop)
 }
 
@@ -76,34 +75,42 @@ pub(crate) fn plan(
     let (ipv4, ipv6) = live.allocate(request)?;
     live.users.insert(owner.container.clone());
     interfaces.insert(interface.clone());
-    let gateway = |pool: Option<(usize, &crate::record::Pool)>| {
-        pool.filter(|_| !live.network.internal).map(|(_, pool)| pool.gateway)
-    };
+    let is_ipvlan = live.network.driver == Driver::Ipvlan;
+    let on_link = live.leads_out() && live.lan.as_ref().is_some_and(|lan| lan.routes_on_link());
+    let port = live.port();
     let endpoint = Endpoint {
         id: Id::random(),
         network: id,
         network_name: live.network.name.clone(),
         interface,
-        host_interface: plumbing::host_interface(),
-        mac: plumbing::mac(request.mac),
+        host_interface: plumbing::host_interface(&port),
+        mac: (!is_ipvlan).then(|| plumbing::mac(request.mac)),
         ipv4,
         ipv6,
-        gateway_v4: gateway(live.network.pool_v4()).and_then(|ip| match ip {
-            std::net::IpAddr::V4(ip) => Some(ip),
-            std::net::IpAddr::V6(_) => None,
-        }),
-        gateway_v6: gateway(live.network.pool_v6()).and_then(|ip| match ip {
-            std::net::IpAddr::V6(ip) => Some(ip),
-            std::net::IpAddr::V4(_) => None,
-        }),
+        on_link,
+        gateway_v4: ipv4.filter(|_| !on_link).and_then(|net| gateway_v4(live, net.addr())),
+        gateway_v6: ipv6.filter(|_| !on_link).and_then(|net| gateway_v6(live, net.addr())),
         aliases: request.aliases.clone(),
         links: request.links.clone(),
         dns_names: dns_names(owner, &live.network, request),
         driver_options: request.driver_options.clone(),
         gateway_priority: request.gateway_priority,
     };
-    let port = live.port();
     Ok((endpoint, port))
+}
+
+fn gateway_v4(live: &Live, address: Ipv4Addr) -> Option<Ipv4Addr> {
+    match live.gateway(address.into())? {
+        IpAddr::V4(gateway) => Some(gateway),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn gateway_v6(live: &Live, address: Ipv6Addr) -> Option<Ipv6Addr> {
+    match live.gateway(address.into())? {
+        IpAddr::V6(gateway) => Some(gateway),
+        IpAddr::V4(_) => None,
+    }
 }
 
 /// Gives back what [`plan`] took.

@@ -44,8 +44,26 @@ pub enum Error {
     InvalidIpam(String),
     #[error("invalid option {key}={value}: {expected}")]
     InvalidOption { key: String, value: String, expected: &'static str },
-    #[error("unknown endpoint option {key}")]
-    UnknownOption { key: String },
+    #[error("requested {what} '{value}' is not valid, {default} driver default")]
+    InvalidLanOption { what: &'static str, value: String, default: &'static str },
+    #[error("loopback interface is not a valid {driver} parent link")]
+    LoopbackParent { driver: &'static str },
+    #[error(
+        "the requested parent interface {parent} was not found in the engine's network namespace (it has {there}); the host's own interfaces are out of an unprivileged user's reach"
+    )]
+    NoParent { parent: String, there: String },
+    #[error("network {network} is already using parent interface {parent}")]
+    ParentInUse { network: String, parent: String },
+    #[error("ipvlan interfaces do not support custom MAC address assignment")]
+    IpvlanMac,
+    #[error(
+        "the kernel has no {driver} interfaces: load the module {driver}, or choose another network driver"
+    )]
+    NoKernelDriver { driver: &'static str },
+    #[error("bridge driver doesn't support multiple subnets")]
+    MultipleSubnets,
+    #[error("gateway mode 'isolated' can only be used for an internal network")]
+    IsolatedNotInternal,
     #[error("invalid pool request: Pool overlaps with other one on this address space")]
     Overlap { subnet: IpNet, with: String },
     #[error("all predefined address pools have been fully subnetted")]
@@ -74,7 +92,7 @@ pub enum Error {
     Ports { name: String, endpoint: String, source: Box<PortError> },
 
     // The host.
-    #[error("unknown network driver {name:?}: choose auto, slirp4netns, pasta or none")]
+    #[error("unknown network driver {name:?}: choose auto, lichen, slirp4netns, pasta or none")]
     UnknownOutward { name: String },
     #[error("invalid value {value:?}: expected true, false or auto")]
     InvalidToggle { value: String },
@@ -136,6 +154,8 @@ pub enum OutwardError {
         "cannot open /dev/net/tun: {source}: it must be readable and writable by you: `sudo chmod 0666 /dev/net/tun` (and `sudo modprobe tun` where it is missing)"
     )]
     Tun { source: io::Error },
+    #[error("{reason}, or choose another driver with --net")]
+    Kernel { reason: String },
     #[error("it stopped while starting: {output}")]
     Died { output: String },
     #[error("it was not ready within {seconds} s: {output}")]
@@ -160,7 +180,11 @@ impl Error {
             | Self::InvalidName { .. }
             | Self::InvalidIpam(_)
             | Self::InvalidOption { .. }
-            | Self::UnknownOption { .. }
+            | Self::InvalidLanOption { .. }
+            | Self::LoopbackParent { .. }
+            | Self::NoParent { .. }
+            | Self::IpvlanMac
+            | Self::IsolatedNotInternal
             | Self::InvalidEndpoint(_)
             | Self::StaticOnDefault
             | Self::AliasesOnDefault
@@ -173,9 +197,11 @@ impl Error {
             | Self::InUse { .. }
             | Self::AlreadyConnected { .. }
             | Self::Single { .. }
+            | Self::ParentInUse { .. }
+            | Self::MultipleSubnets
             | Self::Overlap { .. } => K::Forbidden,
             Self::UnknownDriver { .. } | Self::UnknownIpamDriver { .. } => K::NotFound,
-            Self::Unsupported { .. } => K::NotImplemented,
+            Self::Unsupported { .. } | Self::NoKernelDriver { .. } => K::NotImplemented,
             Self::NotSwarm | Self::Outward { .. } => K::Unavailable,
             // moby answers 500 for these, and clients match on the text.
             Self::PoolsExhausted

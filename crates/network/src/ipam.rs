@@ -35,7 +35,7 @@ impl Addresses {
         let range = pool.ip_range.unwrap_or(pool.subnet);
         let (low, high) = usable(pool.subnet);
         let mut used: BTreeSet<u128> = pool.aux.values().copied().map(number).collect();
-        used.insert(number(pool.gateway));
+        used.extend(pool.gateway.map(number));
         Self {
             subnet: pool.subnet,
             first: low.max(number(range.network())),
@@ -128,7 +128,7 @@ mod tests {
         Pool {
             subnet: subnet.parse().unwrap(),
             ip_range: range.map(|r| r.parse().unwrap()),
-            gateway: gateway.parse().unwrap(),
+            gateway: Some(gateway.parse().unwrap()),
             aux: aux.iter().map(|a| (a.to_string(), a.parse().unwrap())).collect::<BTreeMap<_, _>>(),
         }
     }
@@ -188,7 +188,7 @@ mod tests {
                     _ => match addresses.take(None) {
                         Ok(address) => {
                             prop_assert!(!out.contains(&address));
-                            prop_assert!(pool.subnet.contains(&address) && address != pool.gateway);
+                            prop_assert!(pool.subnet.contains(&address) && Some(address) != pool.gateway);
                             out.push(address);
                         }
                         Err(refusal) => {

@@ -11,6 +11,8 @@ mod endpoint;
 pub mod error;
 mod forwarder;
 mod ipam;
+mod lan;
+mod lead;
 pub mod mac;
 pub mod names;
 mod naming;

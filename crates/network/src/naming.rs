@@ -77,7 +77,7 @@ fn resolver(record: &SandboxRecord, found_by: &[Names], outward: Option<IpAddr>)
 /// Whom to ask about the world: nobody, for a container whose networks are all internal (what it asks would leave
 /// them: CVE-2024-29018); the servers it was given; or the host's, asked as the host asks them.
 fn upstream(record: &SandboxRecord, host: &ResolvConf, outward: Option<IpAddr>) -> Vec<Upstream> {
-    let leads_out = |e: &Endpoint| e.gateway_v4.is_some() || e.gateway_v6.is_some();
+    let leads_out = |e: &Endpoint| e.leads_out_v4() || e.leads_out_v6();
     if !record.endpoints.iter().any(leads_out) {
         return Vec::new();
     }

@@ -59,7 +59,7 @@ pub struct Attached {
 /// What `docker info` says about the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutwardStatus {
-    /// `slirp4netns`, `pasta` or `none`.
+    /// `lichen`, `slirp4netns`, `pasta` or `none`.
     pub driver: &'static str,
     /// As the program reports it; empty for `none`.
     pub version: String,
@@ -80,9 +80,9 @@ impl Networks {
 
     /// As [`Networks::open`] on a kernel with or without nf_tables.
     pub(crate) fn open_on(mut config: Config, store: &Store, nft: bool) -> Result<Self> {
-        let router = Arc::new(Router::open(&config.router, config.outward.ipv6, nft)?);
+        let router = Arc::new(Router::open(&config.router, &config.outward, nft)?);
         let outward = Outward::open(Arc::clone(&router), config.outward.clone(), &config.run)?;
-        let forwarder = Forwarder::open(&mut config, &router)?;
+        let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder())?;
         let mut pools = config.address_pools;
         if pools.is_empty() {
             pools = pools::docker_defaults();

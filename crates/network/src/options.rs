@@ -9,10 +9,10 @@ pub(crate) const ICC: &str = "com.docker.network.bridge.enable_icc";
 pub(crate) const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 pub(crate) const HOST_IP: &str = "com.docker.network.bridge.host_binding_ipv4";
 pub(crate) const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
-const PREFIX: &str = "com.docker.network.container_iface_prefix";
+pub(crate) const PREFIX: &str = "com.docker.network.container_iface_prefix";
 const INHIBIT: &str = "com.docker.network.bridge.inhibit_ipv4";
-const GATEWAY_MODES: [&str; 2] =
-    ["com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6"];
+const GATEWAY_MODE_V4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+const GATEWAY_MODE_V6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 /// Replaced long ago by fields of the request, and still sent by some clients.
 const IPV6: &str = "com.docker.network.enable_ipv6";
 const INTERNAL: &str = "com.docker.network.internal";
@@ -35,16 +35,25 @@ pub struct BridgeOptions {
     pub host_ip: Option<IpAddr>,
     /// `eth` unless asked otherwise.
     pub interface_prefix: String,
+    /// The bridge has no address of IPv4, or of IPv6: not even the router is reached (gateway mode `isolated`).
+    pub isolated: Isolated,
     /// Keys that mean nothing to this driver. Docker keeps them too; whoever asked is told.
     pub unknown: Vec<String>,
+}
+
+/// The families in which a bridge has no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Isolated {
+    pub v4: bool,
+    pub v6: bool,
 }
 
 impl BridgeOptions {
     /// Reads the options of a request or a record.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`], and [`Error::Unsupported`] for gateway modes other than `nat`: routing from the host to
-    /// a container needs privileges there.
+    /// [`Error::InvalidOption`], and [`Error::Unsupported`] for gateway modes that have the host route to containers:
+    /// that needs privileges there.
     pub fn parse(options: &BTreeMap<String, String>) -> Result<Self> {
         let mut parsed = Self {
             bridge: None,
@@ -53,6 +62,7 @@ impl BridgeOptions {
             masquerade: true,
             host_ip: None,
             interface_prefix: "eth".into(),
+            isolated: Isolated::default(),
             unknown: Vec::new(),
         };
         for (key, value) in options {
@@ -65,9 +75,9 @@ impl BridgeOptions {
                 PREFIX => parsed.interface_prefix = interface_name(key, value)?,
                 DEFAULT_BRIDGE | IPV6 | INTERNAL => drop(boolean(key, value)?),
                 INHIBIT if !boolean(key, value)? => {}
-                mode if GATEWAY_MODES.contains(&mode) && matches!(value.as_str(), "nat" | "") => {}
                 INHIBIT => return Err(unsupported(key, value)),
-                mode if GATEWAY_MODES.contains(&mode) => return Err(unsupported(key, value)),
+                GATEWAY_MODE_V4 => parsed.isolated.v4 = is_isolated(key, value)?,
+                GATEWAY_MODE_V6 => parsed.isolated.v6 = is_isolated(key, value)?,
                 unknown => parsed.unknown.push(unknown.to_owned()),
             }
         }
@@ -75,23 +85,79 @@ impl BridgeOptions {
     }
 }
 
-/// The interface name that an endpoint's options ask for.
+/// The interface name that an endpoint's options ask for. Options that no driver knows are kept and mean nothing, as in
+/// Docker.
 pub(crate) fn endpoint_interface(options: &BTreeMap<String, String>) -> Result<Option<String>> {
-    let mut name = None;
-    for (key, value) in options {
-        match key.as_str() {
-            ENDPOINT_IFNAME => name = Some(interface_name(key, value)?),
-            ENDPOINT_SYSCTLS => return Err(unsupported(key, value)),
-            _ => return Err(Error::UnknownOption { key: key.clone() }),
-        }
+    options.get(ENDPOINT_IFNAME).map(|value| interface_name(ENDPOINT_IFNAME, value)).transpose()
+}
+
+/// A setting of an endpoint's interface: `conf.IFNAME.forwarding=1` of `ipv4`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sysctl {
+    family: String,
+    directory: String,
+    setting: String,
+    pub value: String,
+}
+
+impl Sysctl {
+    /// Where it is below `/proc/sys/net`.
+    pub(crate) fn key(&self, interface: &str) -> String {
+        format!("{}/{}/{interface}/{}", self.family, self.directory, self.setting)
     }
-    Ok(name)
+
+    /// From `net.ipv4.conf.IFNAME.forwarding=1`; moby's rule (`daemon/container_operations.go`), and no component can
+    /// lead out of its directory.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, value) = text.split_once('=')?;
+        let mut parts = name.splitn(5, '.');
+        let mut next = || parts.next();
+        let (net, family, directory, interface, setting) = (next()?, next()?, next()?, next()?, next()?);
+        let plain = |word: &str| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        let fits = net == "net"
+            && matches!(family, "ipv4" | "ipv6" | "mpls")
+            && matches!(interface, "IFNAME" | "ifname")
+            && plain(directory)
+            && plain(setting);
+        fits.then(|| Self {
+            family: family.to_owned(),
+            directory: directory.to_owned(),
+            setting: setting.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// The settings that an endpoint's options ask for.
+pub(crate) fn endpoint_sysctls(options: &BTreeMap<String, String>) -> Result<Vec<Sysctl>> {
+    let list = options.get(ENDPOINT_SYSCTLS).map_or("", String::as_str);
+    let parse = |text: &str| {
+        Sysctl::parse(text).ok_or_else(|| {
+            Error::InvalidEndpoint(format!(
+                "unrecognised network interface sysctl '{text}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', \
+                 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+            ))
+        })
+    };
+    list.split(',').filter(|text| !text.is_empty()).map(parse).collect()
+}
+
+/// Whether a gateway mode is `isolated`; `nat` is the other one there is.
+fn is_isolated(key: &str, value: &str) -> Result<bool> {
+    match value {
+        "" | "nat" => Ok(false),
+        "isolated" => Ok(true),
+        "routed" | "nat-unprotected" => Err(unsupported(key, value)),
+        _ => Err(invalid(key, value, "expected nat or isolated")),
+    }
 }
 
 fn unsupported(key: &str, value: &str) -> Error {
     Error::Unsupported {
         what: format!("network option {key}={value}"),
-        why: "the router namespace is Lichen's own",
+        why: "the host has no routes to containers, and an unprivileged user cannot add them",
     }
 }
 
@@ -160,10 +226,33 @@ mod tests {
             (MTU, "many"),
             (ICC, "yes"),
             (HOST_IP, "localhost"),
-            (GATEWAY_MODES[0], "routed"),
+            (GATEWAY_MODE_V4, "routed"),
+            (GATEWAY_MODE_V6, "open"),
             (INHIBIT, "true"),
         ] {
             assert!(parse(&[(key, value)]).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn settings_of_an_interface_name_it_ifname() {
+        let of =
+            |text: &str| endpoint_sysctls(&BTreeMap::from([(ENDPOINT_SYSCTLS.to_owned(), text.to_owned())]));
+        let two = of("net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.neigh.ifname.gc_stale_time=30").unwrap();
+        assert_eq!(two[0].key("eth0"), "ipv4/conf/eth0/log_martians");
+        assert_eq!(
+            (two[1].key("eth1").as_str(), two[1].value.as_str()),
+            ("ipv6/neigh/eth1/gc_stale_time", "30")
+        );
+        for bad in [
+            "net.ipv4.conf.eth0.forwarding=1",
+            "net.ipv4.conf.IFNAME.forwarding",
+            "net.core.conf.IFNAME.x=1",
+            "net.ipv4.conf.IFNAME.../../kernel/x=1",
+            "net.ipv4...IFNAME.x=1",
+        ] {
+            let error = of(bad).unwrap_err().to_string();
+            assert!(error.contains("unrecognised network interface sysctl"), "{error}");
         }
     }
 }

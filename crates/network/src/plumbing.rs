@@ -1,20 +1,22 @@
 //! A container's network namespace: made, given interfaces, addresses and routes.
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    lan,
     mac::MacAddr,
     netlink::{
         Change, Netlink, link,
         route::{self, MAIN, Via},
     },
-    netns,
+    netns, options,
     record::Endpoint,
     router::Router,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustix::io::Errno;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// A namespace with a netlink socket inside it.
@@ -23,12 +25,18 @@ pub(crate) struct Namespace {
     pub netlink: Netlink,
 }
 
-/// What the near end of an endpoint's veth pair is attached to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Port {
-    pub bridge: u32,
-    pub mtu: u32,
-    pub isolated: bool,
+/// What an endpoint is attached to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The near end of its veth pair, to a bridge.
+    Bridge {
+        index: u32,
+        mtu: u32,
+        /// From the bridge's other isolated ports.
+        isolated: bool,
+    },
+    /// Itself, to a parent interface of the router namespace.
+    Lan { parent: String, kind: lan::Kind },
 }
 
 /// A new namespace with its loopback up and Docker's settings.
@@ -72,8 +80,8 @@ fn ping_group_range() -> String {
     format!("0 {}", last.min(i32::MAX as u64))
 }
 
-/// Makes a pair with its far end, `interface`, in the namespace; that end is still down.
-pub(crate) fn make_pair(
+/// Makes an interface in the namespace, still down: the far end of a pair, or one on a parent.
+pub(crate) fn make_interface(
     router: &Router,
     namespace: &Namespace,
     host_interface: &str,
@@ -81,29 +89,56 @@ pub(crate) fn make_pair(
     mac: MacAddr,
     port: &Port,
 ) -> Result<()> {
-    let veth = link::Veth {
-        name: host_interface,
-        bridge: port.bridge,
-        mtu: port.mtu,
-        peer: interface,
-        peer_mac: mac,
-        peer_namespace: namespace.fd.as_fd(),
-    };
-    let mut changes = vec![link::add_veth(&veth)];
-    if port.isolated {
-        changes.push(link::isolate_port(host_interface));
+    match port {
+        Port::Bridge { index, mtu, isolated } => {
+            let veth = link::Veth {
+                name: host_interface,
+                bridge: *index,
+                mtu: *mtu,
+                peer: interface,
+                peer_mac: mac,
+                peer_namespace: namespace.fd.as_fd(),
+            };
+            let mut changes = vec![link::add_veth(&veth)];
+            if *isolated {
+                changes.push(link::isolate_port(host_interface));
+            }
+            router.netlink(|netlink| netlink.changes(&changes))
+        }
+        Port::Lan { parent, kind } => {
+            let parent = router.parent(parent)?;
+            let namespace = namespace.fd.as_fd();
+            let added = router.netlink(|netlink| {
+                netlink.change(link::add_lan(&link::Lan { interface, parent, kind: *kind, namespace }))
+            });
+            added.map_err(|error| lacking(error, *kind))
+        }
     }
-    router.netlink(|netlink| netlink.changes(&changes))
 }
 
-/// Makes an endpoint's pair, and configures its end in the container.
+/// The kernel says "not supported" about kinds of interfaces that it has no module for (rtnetlink.c, `__rtnl_newlink`).
+fn lacking(error: Error, kind: lan::Kind) -> Error {
+    match error {
+        Error::Netlink { source, .. } if source.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+            let driver = match kind {
+                lan::Kind::Macvlan(_) => "macvlan",
+                lan::Kind::Ipvlan(..) => "ipvlan",
+            };
+            Error::NoKernelDriver { driver }
+        }
+        other => other,
+    }
+}
+
+/// Makes an endpoint's interface, and configures it in the container.
 pub(crate) fn plug(
     router: &Router,
     namespace: &mut Namespace,
     endpoint: &Endpoint,
     port: &Port,
 ) -> Result<()> {
-    make_pair(router, namespace, &endpoint.host_interface, &endpoint.interface, endpoint.mac, port)?;
+    let mac = endpoint.mac.unwrap_or_else(MacAddr::random);
+    make_interface(router, namespace, &endpoint.host_interface, &endpoint.interface, mac, port)?;
     configure(namespace, endpoint)
 }
 
@@ -113,20 +148,47 @@ pub(crate) fn configure(namespace: &mut Namespace, endpoint: &Endpoint) -> Resul
         let key = format!("ipv6/conf/{}/disable_ipv6", endpoint.interface);
         netns::inside(namespace.fd.as_fd(), || netns::set(&key, "0"))?;
     }
+    for sysctl in options::endpoint_sysctls(&endpoint.driver_options)? {
+        let key = sysctl.key(&endpoint.interface);
+        netns::inside(namespace.fd.as_fd(), || netns::set(&key, &sysctl.value))?;
+    }
     let index = namespace.netlink.link(&endpoint.interface)?.index;
-    let mut changes = vec![link::set_up_as(&endpoint.interface, endpoint.mac)];
+    let up = match endpoint.mac {
+        Some(mac) => link::set_up_as(&endpoint.interface, mac),
+        None => link::set_up(&endpoint.interface),
+    };
+    let mut changes = vec![up];
     changes.extend(addresses(endpoint).into_iter().map(|address| route::add_address(index, address)));
     namespace.netlink.changes(&changes)
 }
 
-/// Deletes the pair.
-pub(crate) fn unplug(router: &Router, endpoint: &Endpoint) -> Result<()> {
-    router.netlink(|netlink| netlink.change(link::delete(&endpoint.host_interface)))
+/// Deletes an endpoint's interface.
+pub(crate) fn unplug(router: &Router, namespace: &mut Namespace, endpoint: &Endpoint) -> Result<()> {
+    if endpoint.is_bridged() {
+        router.netlink(|netlink| netlink.change(link::delete(&endpoint.host_interface)))
+    } else {
+        namespace.netlink.change(link::delete(&endpoint.interface))
+    }
+}
+
+/// Deletes the interfaces that are on a parent. They would go with their namespace, but that goes when it pleases, and
+/// ipvlan refuses an address that another interface still has (`ipvlan_addr_busy`).
+pub(crate) fn unplug_from_parents(netns: BorrowedFd<'_>, endpoints: &[Endpoint]) -> Result<()> {
+    let mut ours = endpoints.iter().filter(|e| !e.is_bridged()).peekable();
+    if ours.peek().is_none() {
+        return Ok(());
+    }
+    let changes: Vec<Change> = ours.map(|e| link::delete(&e.interface)).collect();
+    netns::inside(netns, || Netlink::route_here()?.changes(&changes))
 }
 
 /// Deletes many pairs at once: put into a group, they are unregistered together, with one grace period for all.
 pub(crate) fn unplug_all<'a>(router: &Router, endpoints: impl Iterator<Item = &'a Endpoint>) -> Result<()> {
-    let mut changes: Vec<Change> = endpoints.map(|e| link::set_group(&e.host_interface, DYING)).collect();
+    let bridged = endpoints.filter(|e| e.is_bridged());
+    let mut changes: Vec<Change> = bridged.map(|e| link::set_group(&e.host_interface, DYING)).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
     changes.push(link::delete_group(DYING));
     router.netlink(|netlink| netlink.changes(&changes))
 }
@@ -146,7 +208,7 @@ pub(crate) fn gateways(endpoints: &[Endpoint]) -> (Option<&Endpoint>, Option<&En
             (-a.gateway_priority, &a.network_name).cmp(&(-b.gateway_priority, &b.network_name))
         })
     };
-    (best(|e| e.gateway_v4.is_some()), best(|e| e.gateway_v6.is_some()))
+    (best(Endpoint::leads_out_v4), best(Endpoint::leads_out_v6))
 }
 
 /// Replaces the default routes by those that `endpoints` ask for.
@@ -157,40 +219,57 @@ pub(crate) fn set_default_routes(
 ) -> Result<()> {
     let (old, new) = (default_routes(before), default_routes(endpoints));
     let mut changes: Vec<Change> = Vec::new();
-    for (interface, gateway) in old.iter().filter(|r| !new.contains(r)) {
+    for route in old.iter().filter(|r| !new.contains(r)) {
         // Its interface may be gone already, and the route with it.
-        if let Ok(found) = namespace.netlink.link(interface) {
-            changes.push(route::delete_route(MAIN, everywhere(*gateway), &via(*gateway, found.index)));
+        if let Ok(found) = namespace.netlink.link(&route.interface) {
+            changes.push(route::delete_route(MAIN, everywhere(route.v6), &route.via(found.index)));
         }
     }
-    for (interface, gateway) in new.iter().filter(|r| !old.contains(r)) {
-        let index = namespace.netlink.link(interface)?.index;
-        changes.push(route::add_route(MAIN, everywhere(*gateway), &via(*gateway, index)));
+    for route in new.iter().filter(|r| !old.contains(r)) {
+        let index = namespace.netlink.link(&route.interface)?.index;
+        changes.push(route::add_route(MAIN, everywhere(route.v6), &route.via(index)));
     }
     namespace.netlink.changes(&changes)
 }
 
-fn default_routes(endpoints: &[Endpoint]) -> Vec<(String, IpAddr)> {
-    let (v4, v6) = gateways(endpoints);
-    let v4 = v4.and_then(|e| Some((e.interface.clone(), IpAddr::V4(e.gateway_v4?))));
-    let v6 = v6.and_then(|e| Some((e.interface.clone(), IpAddr::V6(e.gateway_v6?))));
-    v4.into_iter().chain(v6).collect()
+/// A default route; without a gateway everything is on the link.
+#[derive(PartialEq, Eq)]
+struct DefaultRoute {
+    interface: String,
+    v6: bool,
+    gateway: Option<IpAddr>,
 }
 
-fn via(address: IpAddr, interface: u32) -> Via {
-    Via::Gateway { address, interface }
-}
-
-fn everywhere(like: IpAddr) -> IpNet {
-    match like {
-        IpAddr::V4(_) => Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 0).expect("0 is a prefix length").into(),
-        IpAddr::V6(_) => Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0).expect("0 is a prefix length").into(),
+impl DefaultRoute {
+    fn via(&self, interface: u32) -> Via {
+        match self.gateway {
+            Some(address) => Via::Gateway { address, interface },
+            None => Via::Link { interface },
+        }
     }
 }
 
-/// A name for the near end of a pair: `veth` and seven hexadecimal digits, as Docker's are.
-pub(crate) fn host_interface() -> String {
-    format!("veth{:07x}", rand::random::<u32>() & 0x0fff_ffff)
+fn default_routes(endpoints: &[Endpoint]) -> Vec<DefaultRoute> {
+    let (v4, v6) = gateways(endpoints);
+    let route = |e: &Endpoint, v6, gateway| DefaultRoute { interface: e.interface.clone(), v6, gateway };
+    let v4 = v4.map(|e| route(e, false, e.gateway_v4.map(IpAddr::V4)));
+    let v6 = v6.map(|e| route(e, true, e.gateway_v6.map(IpAddr::V6)));
+    v4.into_iter().chain(v6).collect()
+}
+
+fn everywhere(v6: bool) -> IpNet {
+    match v6 {
+        false => Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 0).expect("0 is a prefix length").into(),
+        true => Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0).expect("0 is a prefix length").into(),
+    }
+}
+
+/// A name for the near end of a pair: `veth` and seven hexadecimal digits, as Docker's are. None where there is no pair.
+pub(crate) fn host_interface(port: &Port) -> String {
+    match port {
+        Port::Bridge { .. } => format!("veth{:07x}", rand::random::<u32>() & 0x0fff_ffff),
+        Port::Lan { .. } => String::new(),
+    }
 }
 
 /// The address that a container of this MAC asked for, or a random one.

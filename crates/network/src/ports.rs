@@ -49,6 +49,8 @@ impl Target {
     /// From the endpoints that hold the default routes.
     pub(crate) fn of(container: &Id, endpoints: &[Endpoint]) -> Self {
         let (v4, v6) = crate::plumbing::gateways(endpoints);
+        // Those of macvlan and ipvlan are not behind the router, and publish nothing, as in Docker.
+        let (v4, v6) = (v4.filter(|e| e.is_bridged()), v6.filter(|e| e.is_bridged()));
         let subnets = endpoints
             .iter()
             .flat_map(|e| e.ipv4.map(IpNet::V4).into_iter().chain(e.ipv6.map(IpNet::V6)))

@@ -115,7 +115,7 @@ fn default_pool(
             why: "the bridge itself is the only way out of the router namespace",
         });
     }
-    Ok(Pool { subnet, ip_range, gateway, aux: BTreeMap::new() })
+    Ok(Pool { subnet, ip_range, gateway: Some(gateway), aux: BTreeMap::new() })
 }
 
 /// The engine's own prefix of unique local addresses, made once.

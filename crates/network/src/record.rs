@@ -27,7 +27,8 @@ pub struct Network {
     /// As given, for `inspect`; what they mean is in [`crate::options::BridgeOptions`].
     pub options: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
-    /// Name of the bridge in the router namespace; empty for `host` and `none`.
+    /// Name of the bridge in the router namespace, or of the parent interface of a macvlan or ipvlan network; empty for
+    /// `host` and `none`.
     pub bridge: String,
 }
 
@@ -39,15 +40,12 @@ impl Network {
 
     /// Containers of a user-defined network find each other by name; those of the network `bridge` do not.
     pub fn is_user_defined(&self) -> bool {
-        self.driver == Driver::Bridge && !self.is_predefined()
+        self.driver.has_endpoints() && !self.is_predefined()
     }
 
-    pub(crate) fn pool_v4(&self) -> Option<(usize, &Pool)> {
-        self.pools.iter().enumerate().find(|(_, p)| p.subnet.addr().is_ipv4())
-    }
-
-    pub(crate) fn pool_v6(&self) -> Option<(usize, &Pool)> {
-        self.pools.iter().enumerate().find(|(_, p)| p.subnet.addr().is_ipv6())
+    /// Whether one of the subnets has `address`.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.pools.iter().any(|pool| pool.subnet.contains(&address))
     }
 }
 
@@ -56,6 +54,8 @@ impl Network {
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     Bridge,
+    Macvlan,
+    Ipvlan,
     Host,
     Null,
 }
@@ -64,8 +64,18 @@ impl Driver {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
             Self::Host => "host",
             Self::Null => "null",
+        }
+    }
+
+    /// Whether containers have interfaces of their own on such a network.
+    pub fn has_endpoints(self) -> bool {
+        match self {
+            Self::Bridge | Self::Macvlan | Self::Ipvlan => true,
+            Self::Host | Self::Null => false,
         }
     }
 }
@@ -77,7 +87,8 @@ pub struct Pool {
     pub subnet: IpNet,
     /// Where addresses are taken from when none is asked for; within `subnet`.
     pub ip_range: Option<IpNet>,
-    pub gateway: IpAddr,
+    /// Always there on a bridge, whose own address it is; on macvlan and ipvlan only where one was asked for.
+    pub gateway: Option<IpAddr>,
     /// Addresses that are never given out, by the name the user gave them.
     pub aux: BTreeMap<String, IpAddr>,
 }
@@ -90,11 +101,15 @@ pub struct Endpoint {
     pub network_name: String,
     /// The interface inside the container, `eth0` and so on.
     pub interface: String,
-    /// Its peer in the router namespace.
+    /// Its peer in the router namespace; empty for macvlan and ipvlan, whose interfaces have none.
     pub host_interface: String,
-    pub mac: MacAddr,
+    /// None on ipvlan, where all have the parent's.
+    pub mac: Option<MacAddr>,
     pub ipv4: Option<Ipv4Net>,
     pub ipv6: Option<Ipv6Net>,
+    /// The default routes lead out of the interface without a gateway (ipvlan in its layer 3 modes).
+    #[serde(default)]
+    pub on_link: bool,
     /// None on an internal network.
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: Option<Ipv6Addr>,
@@ -106,6 +121,23 @@ pub struct Endpoint {
     pub dns_names: Vec<String>,
     pub driver_options: BTreeMap<String, String>,
     pub gateway_priority: i64,
+}
+
+impl Endpoint {
+    /// Whether the interface is one end of a veth pair with the other on a bridge.
+    pub fn is_bridged(&self) -> bool {
+        !self.host_interface.is_empty()
+    }
+
+    /// Whether the default route for IPv4 can be this endpoint's.
+    pub(crate) fn leads_out_v4(&self) -> bool {
+        self.gateway_v4.is_some() || (self.on_link && self.ipv4.is_some())
+    }
+
+    /// Whether the default route for IPv6 can be this endpoint's.
+    pub(crate) fn leads_out_v6(&self) -> bool {
+        self.gateway_v6.is_some() || (self.on_link && self.ipv6.is_some())
+    }
 }
 
 /// One published port as it came out: `0.0.0.0:49153` leads to the container's port 80.

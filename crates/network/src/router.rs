@@ -4,7 +4,8 @@
 //!   containers            router namespace                       host's namespace
 //!   eth0 ── veth… ─┐
 //!   eth0 ── veth… ─┴─ docker0 ──┐
-//!                               ├── routing ── tap0 ──────────── slirp4netns, pasta
+//!                               ├── routing ── lichen0 ───────── netd: the first packet of each flow
+//!                               │         or ─ tap0 ──────────── slirp4netns, pasta
 //!   eth0 ── veth… ─── br-… ─────┘      └────── sockets made by netd ─── netd's listeners
 //! ```
 //!
@@ -12,16 +13,20 @@
 //! * 0 `local`, the kernel's own: the gateways' addresses.
 //! * 100 `fwmark 1 lookup 100`: packets of the forwarder's transparent sockets, whatever they are addressed to, are
 //!   delivered here (table 100 is `local default dev lo`). The mark is set by [`crate::netlink::nft`].
+//! * 150, 160 `iif lichen0 lookup main suppress_prefixlength 0`, then `blackhole`: what the forwarder writes into its
+//!   tun goes to a bridge or nowhere, and not round.
 //! * 200 `iif BRIDGE lookup 200`: what comes from a bridge does not get to another bridge's subnet; table 200 holds a
 //!   `prohibit` for each. Locally made packets, such as netd's, have no input bridge.
 //! * 210 `iif BRIDGE prohibit`: nothing else leaves an internal network either.
 //! * 32766 `main`: the bridges' subnets, and the default route that the outward driver makes.
 
 use crate::{
-    error::Result,
+    config::OutwardConfig,
+    error::{Error, Result},
+    lead::{self, Filtering},
     mac::MacAddr,
     netlink::{
-        Change, Netlink, link, nft,
+        Change, Netlink, link,
         route::{self, Family, Rule, Then, Via},
     },
     netns,
@@ -34,10 +39,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The link to the outside, by whichever driver.
+/// The link to the outside of the drivers that are programs of their own.
 pub(crate) const OUTWARD_INTERFACE: &str = "tap0";
 
-const RETURNING_MARK: u32 = 1;
+pub(crate) const RETURNING_MARK: u32 = 1;
 const TABLE_RETURNING: u32 = 100;
 const TABLE_BRIDGES: u32 = 200;
 
@@ -51,7 +56,11 @@ pub(crate) struct BridgePlan {
     pub mtu: u32,
     /// Gateway addresses with the prefix of their subnets.
     pub addresses: Vec<IpNet>,
+    /// What is behind it, also where it has no address itself.
+    pub subnets: Vec<IpNet>,
     pub outward: bool,
+    /// It has no ports and is only a parent of macvlan or ipvlan interfaces.
+    pub is_parent: bool,
 }
 
 /// The router namespace and ways to change it.
@@ -64,42 +73,43 @@ pub(crate) struct Router {
     idle: Mutex<Vec<Netlink>>,
     /// Why source addresses cannot be kept and nothing goes out, where the kernel lacks nf_tables.
     pub(crate) without_nft: Option<String>,
+    /// Why the forwarder cannot lead out, where it cannot.
+    pub(crate) cannot_catch: Option<String>,
 }
 
-fn everywhere() -> [IpNet; 2] {
+pub(crate) fn everywhere() -> [IpNet; 2] {
     let v4 = Ipv4Net::new(Ipv4Addr::UNSPECIFIED, 0).expect("0 is a prefix length");
     let v6 = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0).expect("0 is a prefix length");
     [v4.into(), v6.into()]
 }
 
-fn family_of(net: &IpNet) -> Family {
+pub(crate) fn family_of(net: &IpNet) -> Family {
     Family::of(net.addr())
 }
 
 impl Router {
     /// Joins the namespace at `path` and makes it forward. What an earlier engine did there is kept.
     ///
-    /// `ipv6_outward` says whether the link to the outside is to have IPv6; without `nft` the kernel is taken to lack
-    /// nf_tables.
-    pub(crate) fn open(path: &Path, ipv6_outward: bool, nft: bool) -> Result<Self> {
+    /// Without `nft` the kernel is taken to lack nf_tables.
+    pub(crate) fn open(path: &Path, outward: &OutwardConfig, nft: bool) -> Result<Self> {
         let namespace = netns::open(path)?;
         let inode = netns::inode(&namespace)?;
-        let (netlink, without_nft) = netns::inside(namespace.as_fd(), || {
+        let (netlink, filtering) = netns::inside(namespace.as_fd(), || {
             set_forwarding()?;
             // A bridge port needs no address, nor the multicast that announces one.
-            netns::set_if_present("ipv6/conf/default/disable_ipv6", if ipv6_outward { "0" } else { "1" })?;
+            netns::set_if_present("ipv6/conf/default/disable_ipv6", if outward.ipv6 { "0" } else { "1" })?;
             let mut netlink = Netlink::route_here()?;
             netlink.change(link::set_up("lo"))?;
             netlink.changes(&returning_route(LOOPBACK_INDEX))?;
-            let install =
-                |mut netfilter: Netlink| nft::install(&mut netfilter, RETURNING_MARK, OUTWARD_INTERFACE);
-            let refused = match nft {
-                true => Netlink::netfilter_here().and_then(install).err().map(|error| error.to_string()),
-                false => Some("not asked".to_owned()),
+            let filtering = match nft {
+                true => lead::install_filter(outward),
+                false => Ok(Filtering::none("not asked")),
             };
-            Ok((netlink, refused))
+            Ok((netlink, filtering.unwrap_or_else(|error| Filtering::none(&error.to_string()))))
         })?;
-        Ok(Self { path: path.to_owned(), namespace, inode, idle: Mutex::new(vec![netlink]), without_nft })
+        let Filtering { without_nft, cannot_catch } = filtering;
+        let idle = Mutex::new(vec![netlink]);
+        Ok(Self { path: path.to_owned(), namespace, inode, idle, without_nft, cannot_catch })
     }
 
     pub(crate) fn inode(&self) -> u64 {
@@ -125,7 +135,11 @@ impl Router {
     /// Makes a bridge, or takes over one of that name; returns its index.
     pub(crate) fn add_bridge(&self, plan: &BridgePlan) -> Result<u32> {
         let index = self.netlink(|netlink| {
-            let bridge = link::Bridge { name: &plan.name, mac: MacAddr::random(), mtu: plan.mtu };
+            let bridge = link::Bridge {
+                name: &plan.name,
+                mac: (!plan.is_parent).then(MacAddr::random),
+                mtu: plan.mtu,
+            };
             netlink.change(link::add_bridge(&bridge).tolerating(rustix::io::Errno::EXIST))?;
             let index = netlink.link(&plan.name)?.index;
             if plan.addresses.iter().any(|address| address.addr().is_ipv6()) {
@@ -134,9 +148,8 @@ impl Router {
             }
             let mut changes: Vec<Change> =
                 plan.addresses.iter().map(|address| route::add_address(index, *address)).collect();
-            changes.extend(
-                plan.addresses.iter().map(|a| route::add_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)),
-            );
+            changes
+                .extend(plan.subnets.iter().map(|net| route::add_route(TABLE_BRIDGES, *net, &Via::Prohibit)));
             changes.extend(rules(plan).iter().map(Rule::add));
             netlink.changes(&changes).map(|()| index)
         });
@@ -153,11 +166,22 @@ impl Router {
         self.netlink(|netlink| {
             let mut changes: Vec<Change> = rules(plan).iter().map(Rule::delete).collect();
             changes.extend(
-                plan.addresses.iter().map(|a| route::delete_route(TABLE_BRIDGES, a.trunc(), &Via::Prohibit)),
+                plan.subnets.iter().map(|net| route::delete_route(TABLE_BRIDGES, *net, &Via::Prohibit)),
             );
             changes.push(link::delete(&plan.name));
             netlink.changes(&changes)
         })
+    }
+
+    /// The index of the interface that a macvlan or ipvlan network is on.
+    pub(crate) fn parent(&self, name: &str) -> Result<u32> {
+        let links = self.netlink(Netlink::links)?;
+        if let Some(found) = links.iter().find(|link| link.name == name) {
+            return Ok(found.index);
+        }
+        let usable = links.iter().filter(|link| !link.is_veth && link.name != "lo");
+        let there = usable.map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
+        Err(Error::NoParent { parent: name.to_owned(), there })
     }
 
     /// Whether the outward driver's link and its default route are there.
@@ -168,7 +192,7 @@ impl Router {
 
 fn rules(plan: &BridgePlan) -> Vec<Rule> {
     let mut families: Vec<Family> = Vec::new();
-    for family in plan.addresses.iter().map(family_of) {
+    for family in plan.subnets.iter().map(family_of) {
         if !families.contains(&family) {
             families.push(family);
         }

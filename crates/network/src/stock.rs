@@ -48,7 +48,8 @@ impl Stock {
         let spares: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let plugged = default.map(|port| {
             let spares = Arc::clone(&spares);
-            Ok::<_, Error>((port, Shelf::open(move || plug(&router, port, &spares))?))
+            let made = port.clone();
+            Ok::<_, Error>((made, Shelf::open(move || plug(&router, port.clone(), &spares))?))
         });
         Ok(Self { bare: Shelf::open(plumbing::new_namespace)?, plugged: plugged.transpose()?, spares })
     }
@@ -79,10 +80,17 @@ impl Stock {
 
 fn plug(router: &Router, port: Port, spares: &Mutex<BTreeSet<String>>) -> Result<Plugged> {
     let namespace = plumbing::new_namespace()?;
-    let host_interface = plumbing::host_interface();
+    let host_interface = plumbing::host_interface(&port);
     // Before it is made, so that it is never taken for a stray.
     lock(spares).insert(host_interface.clone());
-    plumbing::make_pair(router, &namespace, &host_interface, INTERFACE, crate::MacAddr::random(), &port)?;
+    plumbing::make_interface(
+        router,
+        &namespace,
+        &host_interface,
+        INTERFACE,
+        crate::MacAddr::random(),
+        &port,
+    )?;
     Ok(Plugged { namespace, host_interface })
 }
 

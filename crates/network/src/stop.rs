@@ -4,9 +4,10 @@ use crate::{
     error::{Error, Result},
     names,
     networks::Networks,
+    plumbing,
 };
 use model::Id;
-use std::sync::Arc;
+use std::{os::fd::AsFd, sync::Arc};
 
 impl Networks {
     /// Takes a container's network down. Ports are free again when it returns, addresses shortly after; the
@@ -17,6 +18,7 @@ impl Networks {
         let mut errors = Vec::new();
         errors.extend(self.withdraw(&record.ports).err());
         errors.extend(self.deafen(&record).err());
+        errors.extend(plumbing::unplug_from_parents(sandbox.netns.as_fd(), &record.endpoints).err());
         self.reaper.take(container, record.endpoints);
         errors.extend(self.sandboxes.delete(container.as_str()).err().map(Error::from));
         match errors.len() {

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bridges;
+mod lan;
 mod naming;
 mod outward;
 mod ports;
@@ -140,7 +141,7 @@ fn user_network(name: &str, change: impl FnOnce(&mut NewNetwork)) -> NewNetwork 
 fn host_network() -> OwnedFd {
     let (client, mut there) = netns::create(Netlink::route_here).unwrap();
     let mut here = Netlink::route_here().unwrap();
-    let bridge = link::Bridge { name: "lan", mac: crate::MacAddr::random(), mtu: 1500 };
+    let bridge = link::Bridge { name: "lan", mac: Some(crate::MacAddr::random()), mtu: 1500 };
     here.changes(&[link::set_up("lo"), link::add_bridge(&bridge)]).unwrap();
     let lan = here.link("lan").unwrap().index;
     let veth = link::Veth {

@@ -3,26 +3,28 @@
 use crate::{
     config::AddressPool,
     error::{Error, Result},
-    ipam, options,
+    lan, options,
     options::BridgeOptions,
-    pools,
-    record::{Driver, Network, Pool},
-    request::{NewNetwork, NewPool},
+    record::{Driver, Network},
+    request::NewNetwork,
 };
 use ipnet::IpNet;
 use model::{Id, Timestamp};
-use std::{collections::BTreeMap, net::IpAddr};
+
+mod addresses;
 
 /// What other networks have, so that the new one does not.
 pub(crate) struct Taken<'a> {
     pub names: &'a dyn Fn(&str) -> bool,
     pub subnets: &'a [(IpNet, String)],
     pub bridges: &'a dyn Fn(&str) -> bool,
+    /// The network that has ipvlan interfaces on a parent: a parent has one ipvlan mode.
+    pub parents: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// Checks the whole request and chooses what it leaves open.
 pub(crate) fn network(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPool]) -> Result<Network> {
-    check_kind(&request)?;
+    let driver = driver(&request)?;
     check_name(&request.name)?;
     if (taken.names)(&request.name) {
         return Err(Error::Exists { name: request.name });
@@ -31,22 +33,27 @@ pub(crate) fn network(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPo
     if !v4 && !v6 {
         return Err(Error::InvalidIpam("IPv4 and IPv6 cannot both be disabled".into()));
     }
-    let bridge_options = BridgeOptions::parse(&request.options)?;
     let id = Id::random();
-    let bridge = bridge_options.bridge.unwrap_or_else(|| format!("br-{}", id.short()));
-    if (taken.bridges)(&bridge) {
-        return Err(Error::InvalidOption {
-            key: options::NAME.into(),
-            value: bridge,
-            expected: "another network has a bridge of that name",
-        });
+    let lan = lan::Options::parse(driver, &request.options)?;
+    let bridge = match &lan {
+        Some(lan) => lan.parent.clone().unwrap_or_else(|| lan::own_parent(&id)),
+        None => bridge(&request, &id, taken)?,
+    };
+    if driver == Driver::Ipvlan
+        && let Some(network) = (taken.parents)(&bridge)
+    {
+        return Err(Error::ParentInUse { network, parent: bridge });
     }
-    let pools = addresses(&request.pools, v4, v6, taken.subnets, pools)?;
+    let wanted = addresses::Wanted { v4, v6, gateways: lan.is_none() };
+    let pools = addresses::addresses(&request.pools, &wanted, taken.subnets, pools)?;
+    if lan.is_none() {
+        one_of_each_family(&pools)?;
+    }
     Ok(Network {
         id,
         name: request.name,
         created: Timestamp::now(),
-        driver: Driver::Bridge,
+        driver,
         internal: request.internal,
         attachable: request.attachable,
         ipv4: v4,
@@ -59,32 +66,51 @@ pub(crate) fn network(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPo
     })
 }
 
-fn check_kind(request: &NewNetwork) -> Result<()> {
-    let unsupported = |what: &str, why| Err(Error::Unsupported { what: what.to_owned(), why });
-    match request.driver.as_str() {
-        "" | "bridge" | "default" => {}
+/// The bridge's name, and that nothing contradicts it.
+fn bridge(request: &NewNetwork, id: &Id, taken: &Taken<'_>) -> Result<String> {
+    let options = BridgeOptions::parse(&request.options)?;
+    if (options.isolated.v4 || options.isolated.v6) && !request.internal {
+        return Err(Error::IsolatedNotInternal);
+    }
+    let bridge = options.bridge.unwrap_or_else(|| format!("br-{}", id.short()));
+    if (taken.bridges)(&bridge) {
+        return Err(Error::InvalidOption {
+            key: options::NAME.into(),
+            value: bridge,
+            expected: "another network has a bridge of that name",
+        });
+    }
+    Ok(bridge)
+}
+
+/// A bridge has one gateway of each family.
+fn one_of_each_family(pools: &[crate::record::Pool]) -> Result<()> {
+    let count = |six| pools.iter().filter(|pool| pool.subnet.addr().is_ipv6() == six).count();
+    if count(false) > 1 || count(true) > 1 { Err(Error::MultipleSubnets) } else { Ok(()) }
+}
+
+/// Which driver is asked for; that nothing is asked for that no driver here has.
+fn driver(request: &NewNetwork) -> Result<Driver> {
+    let driver = match request.driver.as_str() {
+        "" | "bridge" | "default" => Driver::Bridge,
+        "macvlan" => Driver::Macvlan,
+        "ipvlan" => Driver::Ipvlan,
         "overlay" => return Err(Error::NotSwarm),
         "host" => return Err(Error::Single { driver: "host" }),
         "null" | "none" => return Err(Error::Single { driver: "null" }),
-        "macvlan" | "ipvlan" => {
-            return unsupported(
-                &format!("network driver {}", request.driver),
-                "an unprivileged user has no access to the host's interfaces",
-            );
-        }
         other => return Err(Error::UnknownDriver { driver: other.to_owned() }),
-    }
+    };
     if request.ingress || !matches!(request.scope.as_str(), "" | "local") {
         return Err(Error::NotSwarm);
     }
     if request.config_only || request.config_from.as_ref().is_some_and(|c| !c.is_empty()) {
-        return unsupported(
-            "a network configuration (config-only, config-from)",
-            "it serves swarm's networks only",
-        );
+        return Err(Error::Unsupported {
+            what: "a network configuration (config-only, config-from)".into(),
+            why: "it serves swarm's networks only",
+        });
     }
     match request.ipam_driver.as_str() {
-        "" | "default" => Ok(()),
+        "" | "default" => Ok(driver),
         other => Err(Error::UnknownIpamDriver { driver: other.to_owned() }),
     }
 }
@@ -104,167 +130,18 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::InvalidName { name: name.to_owned(), reason })
 }
 
-/// Validates the pools asked for and adds one of each family that is wanted and has none.
-fn addresses(
-    requested: &[NewPool],
-    v4: bool,
-    v6: bool,
-    taken: &[(IpNet, String)],
-    pools: &[AddressPool],
-) -> Result<Vec<Pool>> {
-    let mut found: Vec<Pool> = Vec::new();
-    let mut complaints = Vec::new();
-    for request in requested {
-        match pool(request, v4, v6, taken, &found, pools) {
-            Ok(Some(pool)) => found.push(pool),
-            Ok(None) => {}
-            Err(Complaint::Texts(texts)) => complaints.extend(texts),
-            Err(Complaint::Error(error)) => return Err(error),
-        }
-    }
-    if !complaints.is_empty() {
-        return Err(Error::InvalidIpam(complaints.join("\n")));
-    }
-    for (wanted, six) in [(v4, false), (v6, true)] {
-        if wanted && !found.iter().any(|p| p.subnet.addr().is_ipv6() == six) {
-            found.push(default_pool(six, taken, &found, pools)?);
-        }
-    }
-    for (index, pool) in found.iter().enumerate() {
-        if found[..index].iter().any(|p| p.subnet.addr().is_ipv6() == pool.subnet.addr().is_ipv6()) {
-            return Err(Error::Unsupported {
-                what: "more than one subnet of a family in one network".into(),
-                why: "a bridge has one gateway of each",
-            });
-        }
-    }
-    found.sort_by_key(|p| p.subnet.addr().is_ipv6());
-    Ok(found)
-}
-
-enum Complaint {
-    Texts(Vec<String>),
-    Error(Error),
-}
-
-fn pool(
-    request: &NewPool,
-    v4: bool,
-    v6: bool,
-    taken: &[(IpNet, String)],
-    found: &[Pool],
-    pools: &[AddressPool],
-) -> Result<Option<Pool>, Complaint> {
-    let mut texts = Vec::new();
-    let subnet = if request.subnet.is_empty() {
-        if !request.ip_range.is_empty() {
-            return Err(Complaint::Texts(vec![format!(
-                "invalid ip-range {}: no subnet is given",
-                request.ip_range
-            )]));
-        }
-        let six = request.gateway.contains(':');
-        default_pool(six, taken, found, pools).map_err(Complaint::Error)?.subnet
-    } else {
-        parse_net("subnet", &request.subnet).map_err(|text| Complaint::Texts(vec![text]))?
-    };
-    // A pool of a family that is turned off is dropped, as moby does.
-    if !(if subnet.addr().is_ipv4() { v4 } else { v6 }) {
-        return Ok(None);
-    }
-    let ip_range = collect(&mut texts, range(&request.ip_range, subnet));
-    let gateway = collect(&mut texts, member("gateway", &request.gateway, subnet));
-    let mut aux = BTreeMap::new();
-    for (name, address) in &request.aux {
-        if let Some(address) = collect(&mut texts, member("auxiliary address", address, subnet)) {
-            aux.insert(name.clone(), address);
-        }
-    }
-    if !texts.is_empty() {
-        return Err(Complaint::Texts(texts));
-    }
-    if let Some((_, with)) = taken.iter().find(|(other, _)| pools::overlap(other, &subnet)) {
-        return Err(Complaint::Error(Error::Overlap { subnet, with: with.clone() }));
-    }
-    if found.iter().any(|other| pools::overlap(&other.subnet, &subnet)) {
-        return Err(Complaint::Error(Error::Overlap { subnet, with: "itself".into() }));
-    }
-    let gateway = gateway.or_else(|| ipam::default_gateway(subnet, ip_range)).ok_or_else(|| {
-        Complaint::Texts(vec![format!("invalid subnet {subnet}: it has no room for a gateway")])
-    })?;
-    Ok(Some(Pool { subnet, ip_range, gateway, aux }))
-}
-
-fn collect<T>(texts: &mut Vec<String>, result: Result<Option<T>, String>) -> Option<T> {
-    result.unwrap_or_else(|text| {
-        texts.push(text);
-        None
-    })
-}
-
-fn parse_net(what: &str, text: &str) -> Result<IpNet, String> {
-    let net: IpNet =
-        text.parse().map_err(|_| format!("invalid {what} {text}: invalid CIDR block notation"))?;
-    if net.trunc() == net {
-        Ok(net)
-    } else {
-        Err(format!("invalid {what} {net}: it should be {}", net.trunc()))
-    }
-}
-
-fn range(text: &str, subnet: IpNet) -> Result<Option<IpNet>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let range = parse_net("ip-range", text)?;
-    same_family("ip-range", text, range.addr(), subnet)?;
-    if range.prefix_len() < subnet.prefix_len() {
-        return Err(format!(
-            "invalid ip-range {range}: CIDR block is bigger than its parent subnet {subnet}"
-        ));
-    }
-    if !subnet.contains(&range) {
-        return Err(format!("invalid ip-range {range}: parent subnet {subnet} doesn't contain ip-range"));
-    }
-    Ok(Some(range))
-}
-
-fn member(what: &str, text: &str, subnet: IpNet) -> Result<Option<IpAddr>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let address: IpAddr = text.parse().map_err(|_| format!("invalid {what} {text}: invalid address"))?;
-    same_family(what, text, address, subnet)?;
-    if !subnet.contains(&address) {
-        return Err(format!("invalid {what} {text}: parent subnet {subnet} doesn't contain this address"));
-    }
-    Ok(Some(address))
-}
-
-fn same_family(what: &str, text: &str, address: IpAddr, subnet: IpNet) -> Result<(), String> {
-    if address.is_ipv4() == subnet.addr().is_ipv4() {
-        return Ok(());
-    }
-    let version = if subnet.addr().is_ipv4() { 4 } else { 6 };
-    Err(format!("invalid {what} {text}: parent subnet is an IPv{version} block"))
-}
-
-fn default_pool(v6: bool, taken: &[(IpNet, String)], found: &[Pool], pools: &[AddressPool]) -> Result<Pool> {
-    let taken: Vec<IpNet> = taken.iter().map(|(net, _)| *net).chain(found.iter().map(|p| p.subnet)).collect();
-    let subnet = pools::choose(pools, v6, &taken)?;
-    let gateway = ipam::default_gateway(subnet, None).ok_or(Error::PoolsExhausted)?;
-    Ok(Pool { subnet, ip_range: None, gateway, aux: BTreeMap::new() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{pools, record::Pool, request::NewPool};
+    use std::{collections::BTreeMap, net::IpAddr};
 
     fn check(request: NewNetwork) -> Result<Network> {
         let taken = Taken {
             names: &|name| name == "there",
             subnets: &[("172.17.0.0/16".parse().unwrap(), "bridge".into())],
             bridges: &|name| name == "docker0",
+            parents: &|name| (name == "tap0").then(|| "there".into()),
         };
         let mut pools = pools::docker_defaults();
         pools.push(pools::unique_local([1, 2, 3, 4, 5]));
@@ -286,7 +163,7 @@ mod tests {
         let made = check(NewNetwork { name: "n".into(), ..Default::default() }).unwrap();
         assert_eq!(made.pools.len(), 1);
         assert_eq!(made.pools[0].subnet, "172.18.0.0/16".parse().unwrap());
-        assert_eq!(made.pools[0].gateway, "172.18.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(made.pools[0].gateway, Some("172.18.0.1".parse::<IpAddr>().unwrap()));
         assert_eq!(made.bridge, format!("br-{}", made.id.short()));
     }
 
@@ -340,6 +217,43 @@ mod tests {
         };
         assert!(matches!(driver("overlay"), Err(Error::NotSwarm)));
         assert!(matches!(driver("weave"), Err(Error::UnknownDriver { .. })));
-        assert!(matches!(driver("macvlan"), Err(Error::Unsupported { .. })));
+    }
+
+    fn with_two(driver: &str) -> NewNetwork {
+        let mut request = with_pool("10.8.0.0/24", "", "10.8.0.9");
+        request.driver = driver.into();
+        request.pools.push(NewPool { subnet: "10.9.0.0/24".into(), ..Default::default() });
+        request
+    }
+
+    #[test]
+    fn a_bridge_has_one_subnet_of_a_family_and_macvlan_any_number() {
+        let refused = check(with_two("bridge")).unwrap_err();
+        assert_eq!(refused.to_string(), "bridge driver doesn't support multiple subnets");
+        assert_eq!(refused.kind(), model::ErrorKind::Forbidden);
+        let made = check(with_two("macvlan")).unwrap();
+        let gateways: Vec<_> = made.pools.iter().map(|pool: &Pool| pool.gateway).collect();
+        assert_eq!(gateways, [Some("10.8.0.9".parse::<IpAddr>().unwrap()), None], "no gateway is made up");
+        assert_eq!(made.bridge, format!("dm-{}", made.id.short()));
+    }
+
+    #[test]
+    fn a_parent_has_one_ipvlan_network_and_isolation_is_for_internal_ones() {
+        let with = |driver: &str, key: &str, value: &str, internal| {
+            let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            check(NewNetwork {
+                name: "n".into(),
+                driver: driver.into(),
+                internal,
+                options,
+                ..Default::default()
+            })
+        };
+        assert!(matches!(with("ipvlan", "parent", "tap0", false), Err(Error::ParentInUse { .. })));
+        assert_eq!(with("macvlan", "parent", "tap0", false).unwrap().bridge, "tap0");
+        let mode = "com.docker.network.bridge.gateway_mode_ipv4";
+        assert!(matches!(with("bridge", mode, "isolated", false), Err(Error::IsolatedNotInternal)));
+        assert!(with("bridge", mode, "isolated", true).is_ok());
+        assert!(matches!(with("bridge", mode, "routed", true), Err(Error::Unsupported { .. })));
     }
 }

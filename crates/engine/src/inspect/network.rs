@@ -61,7 +61,7 @@ fn endpoints_of(engine: &Engine, record: &Record, sandbox: Option<&SandboxRecord
 fn fill(settings: &mut EndpointSettings, endpoint: &Endpoint) {
     let text = |address: Option<String>| address.unwrap_or_default();
     settings.endpoint_id = endpoint.id.to_string();
-    settings.mac_address = endpoint.mac.to_string();
+    settings.mac_address = text(endpoint.mac.map(|mac| mac.to_string()));
     settings.gateway = text(endpoint.gateway_v4.map(|a| a.to_string()));
     settings.ip_address = text(endpoint.ipv4.map(|a| a.addr().to_string()));
     settings.ip_prefix_len = endpoint.ipv4.map_or(0, |a| i64::from(a.prefix_len()));

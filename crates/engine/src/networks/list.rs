@@ -40,13 +40,13 @@ pub fn inspect(engine: &Engine, reference: &str) -> Result<Wire, Error> {
 }
 
 fn wire(network: Network, attached: &[Attached]) -> Wire {
-    let cidr = |address: Option<String>| address.unwrap_or_default();
+    let text = |address: Option<String>| address.unwrap_or_default();
     let resource = |attached: &Attached| EndpointResource {
         name: attached.container_name.clone(),
         endpoint_id: attached.endpoint.id.to_string(),
-        mac_address: attached.endpoint.mac.to_string(),
-        ipv4_address: cidr(attached.endpoint.ipv4.map(|a| a.to_string())),
-        ipv6_address: cidr(attached.endpoint.ipv6.map(|a| a.to_string())),
+        mac_address: text(attached.endpoint.mac.map(|mac| mac.to_string())),
+        ipv4_address: text(attached.endpoint.ipv4.map(|a| a.to_string())),
+        ipv6_address: text(attached.endpoint.ipv6.map(|a| a.to_string())),
     };
     Wire {
         name: network.name,
@@ -74,7 +74,7 @@ fn pool(pool: &Pool) -> IpamConfig {
     IpamConfig {
         subnet: pool.subnet.to_string(),
         ip_range: pool.ip_range.map(|range| range.to_string()).unwrap_or_default(),
-        gateway: pool.gateway.to_string(),
+        gateway: pool.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
         auxiliary_addresses: pool
             .aux
             .iter()

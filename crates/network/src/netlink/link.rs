@@ -1,13 +1,14 @@
 //! Interfaces: bridges, veth pairs, and what is set on them.
 
 use super::{Change, Netlink};
-use crate::{error::Result, mac::MacAddr};
+use crate::{error::Result, lan, mac::MacAddr};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     RouteNetlinkMessage as Message,
     link::{
-        BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth,
-        LinkAttribute as Attribute, LinkFlags, LinkInfo, LinkMessage,
+        BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoIpVlan, InfoKind, InfoMacVlan,
+        InfoPortData, InfoPortKind, InfoVeth, IpVlanFlags, IpVlanMode, LinkAttribute as Attribute, LinkFlags,
+        LinkInfo, LinkMessage, MacVlanMode,
     },
 };
 use rustix::io::Errno;
@@ -16,7 +17,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// A bridge to be made.
 pub(crate) struct Bridge<'a> {
     pub name: &'a str,
-    pub mac: MacAddr,
+    /// None: one that the kernel chooses and keeps until a port is added. A bridge without ports has a carrier, which
+    /// interfaces on it need, only while its address is not set (net/bridge/br_stp.c, `br_port_state_selection`).
+    pub mac: Option<MacAddr>,
     pub mtu: u32,
 }
 
@@ -30,6 +33,15 @@ pub(crate) struct Veth<'a> {
     pub peer: &'a str,
     pub peer_mac: MacAddr,
     pub peer_namespace: BorrowedFd<'a>,
+}
+
+/// An interface on a parent of this namespace, to be made in a container's.
+pub(crate) struct Lan<'a> {
+    /// Its name there.
+    pub interface: &'a str,
+    pub parent: u32,
+    pub kind: lan::Kind,
+    pub namespace: BorrowedFd<'a>,
 }
 
 /// What is read of an interface.
@@ -52,8 +64,6 @@ pub(crate) fn add_bridge(bridge: &Bridge<'_>) -> Change {
     up(&mut message);
     message.attributes = vec![
         Attribute::IfName(bridge.name.to_owned()),
-        // Fixed, because a bridge without an address of its own takes its ports' lowest and changes with them.
-        Attribute::Address(bridge.mac.0.to_vec()),
         Attribute::Mtu(bridge.mtu),
         Attribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Bridge),
@@ -65,6 +75,8 @@ pub(crate) fn add_bridge(bridge: &Bridge<'_>) -> Change {
             ])),
         ]),
     ];
+    // Fixed, because a bridge without an address of its own takes its ports' lowest and changes with them.
+    message.attributes.extend(bridge.mac.map(|mac| Attribute::Address(mac.0.to_vec())));
     Change::route(
         format!("make bridge {}", bridge.name),
         &Message::NewLink(message),
@@ -96,6 +108,43 @@ pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
     Change::route(operation, &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
+/// The interface, still down. It has its parent's MTU, and on ipvlan its address.
+pub(crate) fn add_lan(wanted: &Lan<'_>) -> Change {
+    let (kind, data) = match wanted.kind {
+        lan::Kind::Macvlan(mode) => {
+            let mode = match mode {
+                lan::MacvlanMode::Bridge => MacVlanMode::Bridge,
+                lan::MacvlanMode::Private => MacVlanMode::Private,
+                lan::MacvlanMode::Vepa => MacVlanMode::Vepa,
+                lan::MacvlanMode::Passthru => MacVlanMode::Passthrough,
+            };
+            (InfoKind::MacVlan, InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)]))
+        }
+        lan::Kind::Ipvlan(mode, flag) => {
+            let mode = match mode {
+                lan::IpvlanMode::L2 => IpVlanMode::L2,
+                lan::IpvlanMode::L3 => IpVlanMode::L3,
+                lan::IpvlanMode::L3s => IpVlanMode::L3S,
+            };
+            let flags = match flag {
+                lan::IpvlanFlag::Bridge => IpVlanFlags::empty(),
+                lan::IpvlanFlag::Private => IpVlanFlags::Private,
+                lan::IpvlanFlag::Vepa => IpVlanFlags::Vepa,
+            };
+            (InfoKind::IpVlan, InfoData::IpVlan(vec![InfoIpVlan::Mode(mode), InfoIpVlan::Flags(flags)]))
+        }
+    };
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        Attribute::IfName(wanted.interface.to_owned()),
+        Attribute::Link(wanted.parent),
+        Attribute::NetNsFd(wanted.namespace.as_raw_fd()),
+        Attribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]),
+    ];
+    let operation = format!("make interface {} on interface {}", wanted.interface, wanted.parent);
+    Change::route(operation, &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
 /// Forbids a bridge port to talk to other isolated ports (`bridge link set … isolated on`, since Linux 4.18).
 pub(crate) fn isolate_port(name: &str) -> Change {
     let mut message = LinkMessage::default();
@@ -114,6 +163,15 @@ pub(crate) fn set_up(name: &str) -> Change {
     up(&mut message);
     message.attributes = vec![Attribute::IfName(name.to_owned())];
     Change::route(format!("bring {name} up"), &Message::SetLink(message), 0)
+}
+
+/// Brings a link to the outside up, with room for as many packets as may have to wait.
+pub(crate) fn set_up_with(name: &str, mtu: u32, queue: u32) -> Change {
+    let mut message = LinkMessage::default();
+    up(&mut message);
+    message.attributes =
+        vec![Attribute::IfName(name.to_owned()), Attribute::Mtu(mtu), Attribute::TxQueueLen(queue)];
+    Change::route(format!("bring {name} up with an MTU of {mtu}"), &Message::SetLink(message), 0)
 }
 
 /// Brings an interface up with an address of its own.

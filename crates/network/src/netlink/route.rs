@@ -63,6 +63,10 @@ pub(crate) enum Via {
         address: IpAddr,
         interface: u32,
     },
+    /// To neighbours on the link.
+    Link {
+        interface: u32,
+    },
     /// Delivered here, whatever the address (table 100 of [`crate::router`]).
     Local {
         interface: u32,
@@ -85,6 +89,11 @@ fn route(table: u32, to: IpNet, via: &Via) -> RouteMessage {
         Via::Gateway { address, interface } => {
             message.header.kind = RouteType::Unicast;
             message.attributes.push(RouteAttribute::Gateway((*address).into()));
+            message.attributes.push(RouteAttribute::Oif(*interface));
+        }
+        Via::Link { interface } => {
+            message.header.kind = RouteType::Unicast;
+            message.header.scope = RouteScope::Link;
             message.attributes.push(RouteAttribute::Oif(*interface));
         }
         Via::Local { interface } => {
@@ -122,7 +131,10 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     Lookup(u32),
+    /// Look up, and take no default route for an answer.
+    LookupSpecific(u32),
     Prohibit,
+    Blackhole,
 }
 
 impl Rule {
@@ -137,7 +149,13 @@ impl Rule {
                 message.header.action = RuleAction::ToTable;
                 message.attributes.push(RuleAttribute::Table(table));
             }
+            Then::LookupSpecific(table) => {
+                message.header.action = RuleAction::ToTable;
+                message.attributes.push(RuleAttribute::Table(table));
+                message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
+            }
             Then::Prohibit => message.header.action = RuleAction::Prohibit,
+            Then::Blackhole => message.header.action = RuleAction::Blackhole,
         }
         message
     }

@@ -236,3 +236,65 @@ fn ping_and_low_ports_need_no_privilege_inside() {
         assert!(last >= 65_535, "{range}");
     });
 }
+
+#[test]
+fn settings_of_an_interface_are_set_and_foreign_options_are_kept() {
+    testing::in_userns(
+        "tests::bridges::settings_of_an_interface_are_set_and_foreign_options_are_kept",
+        || {
+            let host = Host::new();
+            let mut wanted = request(&["bridge"], &[]);
+            let options = &mut wanted.endpoints[0].driver_options;
+            let sysctls = "net.ipv4.conf.IFNAME.forwarding=1,net.ipv4.neigh.IFNAME.gc_stale_time=77";
+            options.insert("com.docker.network.endpoint.sysctls".into(), sysctls.into());
+            options.insert("com.example.colour".into(), "green".into());
+            let sandbox = host.networks.start(wanted).unwrap();
+            let read = |key: &str| {
+                let path = format!("/proc/sys/net/ipv4/{key}");
+                at(&sandbox.netns, || std::fs::read_to_string(path).unwrap())
+            };
+            assert_eq!(read("conf/eth0/forwarding").trim(), "1");
+            assert_eq!(read("neigh/eth0/gc_stale_time").trim(), "77");
+            assert_eq!(sandbox.endpoints[0].driver_options.len(), 2);
+            let mut bad = request(&["bridge"], &[]);
+            let wrong = "net.ipv4.conf.eth0.forwarding=1".to_owned();
+            bad.endpoints[0].driver_options.insert("com.docker.network.endpoint.sysctls".into(), wrong);
+            let error = host.networks.start(bad).unwrap_err().to_string();
+            assert!(error.contains("unrecognised network interface sysctl"), "{error}");
+        },
+    );
+}
+
+#[test]
+fn an_isolated_bridge_has_no_address_and_routes_nothing() {
+    testing::in_userns("tests::bridges::an_isolated_bridge_has_no_address_and_routes_nothing", || {
+        let host = Host::new();
+        let isolated = |n: &mut NewNetwork| {
+            n.internal = true;
+            n.options.insert("com.docker.network.bridge.gateway_mode_ipv4".into(), "isolated".into());
+        };
+        host.networks.create(user_network("alone", isolated)).unwrap();
+        let (_, other) = host.container(&["bridge"], &[]);
+        let (_, a) = host.container(&["alone"], &[]);
+        let (_, b) = host.container(&["alone"], &[]);
+        tcp_server(&other.netns, "0.0.0.0:80", tell_peer);
+        tcp_server(&a.netns, "0.0.0.0:80", tell_peer);
+        let to = |sandbox: &Sandbox| format!("{}:80", sandbox.endpoints[0].ipv4.unwrap().addr());
+        assert!(hear(&b.netns, &to(&a)).is_ok());
+        // A container that takes the bridge for a router all the same gets nowhere.
+        let bridge = host.networks.get("alone").unwrap().bridge;
+        let mac = host.networks.router.netlink(|netlink| netlink.link(&bridge)).unwrap();
+        assert!(mac.is_bridge);
+        at(&b.netns, || {
+            let mut netlink = Netlink::route_here().unwrap();
+            let interface = netlink.link("eth0").unwrap().index;
+            netlink
+                .change(route::add_route(route::MAIN, net("0.0.0.0", 0), &route::Via::Link { interface }))
+                .unwrap();
+        });
+        let reached = at(&b.netns, || {
+            TcpStream::connect_timeout(&to(&other).parse().unwrap(), Duration::from_millis(500))
+        });
+        assert!(reached.is_err(), "{reached:?}");
+    });
+}
