@@ -40,6 +40,7 @@ use crate::{
 };
 use dial::Dial;
 use echo::EchoFlow;
+pub use echo::{PING_HINT, ping_socket};
 use netstack::{Content, Packet, Reason, answer, destination, packet};
 use nix::sys::socket::{setsockopt, sockopt};
 use quota::Quota;

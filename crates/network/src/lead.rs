@@ -80,6 +80,10 @@ impl Router {
             // What this namespace itself sends out comes back by the tun with its own address.
             netns::set(&format!("ipv4/conf/{INTERFACE}/accept_local"), "1")?;
             netns::set_if_present(&format!("ipv6/conf/{INTERFACE}/disable_ipv6"), "0")?;
+            // A SYN whose addresses a socket in TIME_WAIT has is never forwarded: early demultiplexing ties it to that
+            // socket, and ip_forward() drops packets that are tied to any. Old segments, which that state is for, do not
+            // turn up late on a bridge; a last acknowledgement that was lost is made up for by a reset.
+            netns::set_if_present("ipv4/tcp_max_tw_buckets", "0")?;
             Ok(std::path::Path::new("/proc/sys/net/ipv6").exists())
         })?;
         self.netlink(|netlink| {

@@ -4,6 +4,7 @@
 mod adoption;
 mod bridges;
 mod lan;
+mod lead;
 mod naming;
 mod outward;
 mod ports;
@@ -75,12 +76,18 @@ impl Host {
     }
 
     fn with(outward: OutwardChoice) -> Self {
+        Self::configured(outward, |_| {})
+    }
+
+    fn configured(outward: OutwardChoice, change: impl FnOnce(&mut OutwardConfig)) -> Self {
         let client = host_network();
         let (router, ()) = netns::create(|| Ok(())).unwrap();
         let run_dir = short_directory();
         let run = RunLayout::new(run_dir.path());
         let store = Store::in_memory().unwrap();
-        let networks = Networks::open(config(&run, &router, outward), &store).unwrap();
+        let mut config = config(&run, &router, outward);
+        change(&mut config.outward);
+        let networks = Networks::open(config, &store).unwrap();
         networks.settle().unwrap();
         Self { networks, store, router, client, _run: run_dir, run }
     }
@@ -119,6 +126,7 @@ fn request(networks: &[&str], ports: &[PortRequest]) -> SandboxRequest {
         endpoints: networks.iter().map(endpoint).collect(),
         ports: ports.to_vec(),
         dns_servers: Vec::new(),
+        ndots_chosen: false,
     }
 }
 

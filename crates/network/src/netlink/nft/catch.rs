@@ -5,14 +5,12 @@
 //!   chain returning { type filter hook prerouting priority mangle;
 //!     iifname "lichen0" tcp flags & (fin|syn|rst|ack) == syn  nfproto ipv4  tproxy to 127.0.0.1:9  meta mark set 1  accept
 //!     …the same for ipv6 and [::1]:9
-//!     tcp flags & (fin|syn|rst|ack) == syn  accept
 //!     socket transparent 1  meta mark set 1 }
 //! }
 //! ```
 //!
-//! A SYN from a bridge is left to routing, which leads it into the tun, even where a transparent socket in TIME_WAIT has
-//! its addresses: written back by the forwarder, it takes that socket's place (`nf_tproxy_handle_time_wait4`). `tproxy`
-//! also has fragments put together before anything is looked at (`nf_defrag_ipv4_enable`), without connection tracking.
+//! A SYN that comes from a bridge is nobody's and is led into the tun by routing. `tproxy` also has fragments put together
+//! before anything is looked at (`nf_defrag_ipv4_enable`), without connection tracking.
 
 use super::{
     Attributes, IFNAMSIZ, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFT_META_L4PROTO, NFT_META_NFPROTO,
@@ -48,13 +46,10 @@ pub(crate) fn install(netlink: &mut Netlink, mark: u32, interface: &str, port: u
         expressions.push(accept());
         rule("returning", expressions)
     };
-    let mut left_to_routing = opens_connection();
-    left_to_routing.push(accept());
     let content = [
         base_chain("returning", "filter", NF_INET_PRE_ROUTING, PRIORITY_MANGLE),
         to_listener(Ipv4Addr::LOCALHOST.into()),
         to_listener(Ipv6Addr::LOCALHOST.into()),
-        rule("returning", left_to_routing),
         returning(mark),
     ];
     replace(netlink, content)
