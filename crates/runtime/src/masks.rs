@@ -20,16 +20,22 @@ pub(crate) fn cover(paths: &[String], root: &Root) -> Result<(), Failure> {
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             other => other.at(step, path)?,
         };
-        let cover = if root::is_directory(&target).at(step, path)? {
-            if empty.is_none() {
-                empty = Some(empty_directory()?);
+        if !root::is_directory(&target).at(step, path)? {
+            let cover = mount::clone_fd(&null, false).at(step, path)?;
+            mount::attach(cover, &target).at(step, path)?;
+            continue;
+        }
+        match &empty {
+            // Attached by now: before Linux 6.15 a mount that is not cannot be copied (open_tree(2), EINVAL).
+            Some(empty) => {
+                let cover = mount::clone_fd(empty, false).at(step, path)?;
+                mount::attach(cover, &target).at(step, path)?;
             }
-            // A detached mount is attached once; each further place gets a copy of it.
-            mount::clone_fd(empty.as_ref().expect("just made"), false)
-        } else {
-            mount::clone_fd(&null, false)
-        };
-        mount::attach(cover.at(step, path)?, &target).at(step, path)?;
+            None => {
+                let made = empty.insert(empty_directory()?);
+                mount::attach(made, &target).at(step, path)?;
+            }
+        }
     }
     Ok(())
 }
