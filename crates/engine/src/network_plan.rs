@@ -128,6 +128,7 @@ pub(crate) fn sandbox(record: &Record) -> Result<SandboxRequest, Error> {
         endpoints,
         ports: if disabled { Vec::new() } else { ports(record)? },
         dns_servers: Vec::new(),
+        ndots_chosen: false,
     })
 }
 

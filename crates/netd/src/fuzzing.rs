@@ -1,7 +1,10 @@
 //! What the fuzz targets call, and the tests with the fuzzers' corpus: each function holds for any bytes.
 
 use crate::{
-    dns::message::{self, Code},
+    dns::{
+        message::{self, Code},
+        wire,
+    },
     proto::{self, Request},
 };
 use std::net::IpAddr;
@@ -18,8 +21,8 @@ pub fn control(mut bytes: &[u8]) {
     }
 }
 
-/// A datagram to a resolver. Every reply keeps the ID and the question, is marked as one, and is at most 512 bytes long
-/// unless the question itself is longer.
+/// A message to a resolver. Every reply keeps the ID and the question, is marked as one, answers its query, and is no
+/// longer than the client takes unless the question itself is.
 ///
 /// # Panics
 /// When that does not hold.
@@ -28,16 +31,21 @@ pub fn dns_query(bytes: &[u8]) {
     let both: [IpAddr; 2] = [[172, 18, 0, 2].into(), [0xfd00, 0, 0, 0, 0, 0, 0, 2].into()];
     let mut replies = vec![
         message::empty(bytes, &query, Code::ServerFailure),
-        message::addresses(bytes, &query, &both.repeat(40)),
+        message::addresses(bytes, &query, &both.repeat(40), query.limit),
         message::pointer(bytes, &query, &query.name),
     ];
     replies.extend(
         message::reverse_name(&query.name).map(|ip| message::pointer(bytes, &query, &ip.to_string())),
     );
+    // Over TCP the bytes come behind a length, and more may follow.
+    if let Some((message, length)) = wire::split(bytes) {
+        assert_eq!(length, message.len() + 2);
+    }
     for reply in replies {
         assert_eq!(message::id(&reply), Some(query.id));
         assert_eq!(reply[2] & 0x80, 0x80);
-        assert!(reply.len() <= 512 + query.name.len());
+        assert!(reply.len() <= query.limit + query.name.len());
+        assert!(query.is_answered_by(bytes, query.id, &reply));
         assert!(message::parse(&reply).is_none(), "a reply is no query");
     }
 }

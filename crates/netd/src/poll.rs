@@ -27,6 +27,8 @@ pub(crate) enum Token {
     Query(Key),
     /// A resolver's TCP listener.
     QueryStream(Key),
+    /// A connection to it.
+    QueryClient(Key),
     /// A socket towards an upstream DNS server.
     Answer(Key),
     /// The tun.
@@ -62,6 +64,7 @@ impl Token {
             Self::RelayInside(key) => (11, key),
             Self::RelayOutside(key) => (12, key),
             Self::Echo(key) => (13, key),
+            Self::QueryClient(key) => (14, key),
         };
         (kind << 56) | (u64::from(key.generation) << 32) | u64::from(key.index)
     }
@@ -83,6 +86,7 @@ impl Token {
             11 => Some(Self::RelayInside(key)),
             12 => Some(Self::RelayOutside(key)),
             13 => Some(Self::Echo(key)),
+            14 => Some(Self::QueryClient(key)),
             _ => None,
         }
     }
@@ -161,6 +165,7 @@ mod tests {
             Token::Datagram(key),
             Token::Query(key),
             Token::QueryStream(key),
+            Token::QueryClient(key),
             Token::Answer(key),
             Token::Tun,
             Token::Caught(key),

@@ -88,6 +88,13 @@ pub struct Resolver {
     pub links: BTreeMap<String, String>,
     /// Who is asked about anything else, one after another; nobody for a container on internal networks only.
     pub upstream: Vec<Upstream>,
+    /// The host's own servers, as its resolv.conf names them at the time, are asked instead while it names any.
+    #[serde(default)]
+    pub host_servers: bool,
+    /// `ndots` was chosen by someone: a name without a dot that is not known is then not asked upstream, and the client
+    /// comes again with a search domain.
+    #[serde(default)]
+    pub ndots_chosen: bool,
 }
 
 /// A DNS server.

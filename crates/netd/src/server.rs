@@ -3,7 +3,8 @@
 use crate::{
     control::{Connection, Input},
     dns::{
-        resolver::{Pending, Running},
+        resolver::{Dns, Running},
+        upstream::Pending,
         zone::Zones,
     },
     outward::Outward,
@@ -50,6 +51,7 @@ pub(crate) struct Server {
     pub(crate) resolvers: Slab<Running>,
     pub(crate) resolver_of: HashMap<Id, Key>,
     pub(crate) pending: Slab<Pending>,
+    pub(crate) dns: Dns,
     pub(crate) router: RouterSockets,
     /// None when another program leads out.
     pub(crate) outward: Option<Outward>,
@@ -80,6 +82,7 @@ impl Server {
             resolvers: Slab::default(),
             resolver_of: HashMap::new(),
             pending: Slab::default(),
+            dns: Dns::new(),
             router,
             outward: None,
             transparent,
@@ -123,7 +126,8 @@ impl Server {
             return Some(SWEEP_QUERIES);
         }
         let outward = self.outward.as_ref().is_some_and(Outward::is_busy);
-        let busy = self.datagrams.len() > 0 || self.streams.len() > 0 || outward;
+        let busy =
+            self.dns.clients.len() > 0 || self.datagrams.len() > 0 || self.streams.len() > 0 || outward;
         busy.then(|| SWEEP.saturating_sub(last.elapsed()))
     }
 
@@ -135,6 +139,7 @@ impl Server {
             Token::Datagram(key) => self.answer_client(key),
             Token::Query(key) => self.take_queries(key),
             Token::QueryStream(key) => self.take_query_stream(key),
+            Token::QueryClient(key) => self.serve_query_client(key),
             Token::Answer(key) => self.take_answer(key),
             Token::Tun => self.take_packets(),
             Token::Caught(key) => self.take_caught(key.index as usize),
@@ -316,6 +321,7 @@ impl Server {
     }
 
     fn sweep(&mut self, now: Instant) {
+        self.sweep_query_clients(now);
         self.sweep_outward(now);
         let idle: Vec<Key> =
             self.datagrams.iter_mut().filter(|(_, f)| f.is_idle(now)).map(|(k, _)| k).collect();

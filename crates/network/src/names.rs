@@ -92,6 +92,10 @@ impl ResolvConf {
         parsed
     }
 
+    pub(crate) fn chooses_ndots(&self) -> bool {
+        self.options.iter().any(|option| option.starts_with("ndots:"))
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         for server in &self.servers {
@@ -152,7 +156,7 @@ pub(crate) fn resolv_conf(
 fn embedded(host: ResolvConf, request: &DnsRequest) -> String {
     let mut own = host.overridden(request);
     own.servers = vec![EMBEDDED.into()];
-    if !own.options.iter().any(|option| option.starts_with("ndots:")) {
+    if !own.chooses_ndots() {
         own.options.push("ndots:0".into());
     }
     own.text()

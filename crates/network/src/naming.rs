@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    names::{self, ResolvConf},
+    names,
     networks::Networks,
     record::{Endpoint, SandboxRecord},
 };
@@ -70,23 +70,24 @@ fn resolver(record: &SandboxRecord, found_by: &[Names], outward: Option<IpAddr>)
         container: record.container.clone(),
         networks: found_by.iter().map(|names| names.network.clone()).collect(),
         links: links.collect::<BTreeMap<_, _>>(),
-        upstream: upstream(record, &ResolvConf::parse(&names::own_file()), outward),
+        upstream: upstream(record, outward),
+        host_servers: leads_out(record) && record.dns_servers.is_empty(),
+        ndots_chosen: record.ndots_chosen || names::ResolvConf::parse(&names::own_file()).chooses_ndots(),
     })
 }
 
-/// Whom to ask about the world: nobody, for a container whose networks are all internal (what it asks would leave
-/// them: CVE-2024-29018); the servers it was given; or the host's, asked as the host asks them.
-fn upstream(record: &SandboxRecord, host: &ResolvConf, outward: Option<IpAddr>) -> Vec<Upstream> {
-    let leads_out = |e: &Endpoint| e.leads_out_v4() || e.leads_out_v6();
-    if !record.endpoints.iter().any(leads_out) {
+/// Whether what a container asks may leave its networks: not when they are all internal (CVE-2024-29018).
+fn leads_out(record: &SandboxRecord) -> bool {
+    record.endpoints.iter().any(|e| e.leads_out_v4() || e.leads_out_v6())
+}
+
+/// Whom to ask about the world besides the host's servers: those the container was given, or the outward driver's own.
+fn upstream(record: &SandboxRecord, outward: Option<IpAddr>) -> Vec<Upstream> {
+    if !leads_out(record) {
         return Vec::new();
     }
-    let from = |from_host: bool| move |address: IpAddr| Upstream { address, from_host };
-    if !record.dns_servers.is_empty() {
-        return record.dns_servers.iter().copied().map(from(false)).collect();
-    }
-    if !host.servers.is_empty() {
-        return host.servers.iter().copied().map(from(true)).collect();
-    }
-    outward.into_iter().map(from(false)).collect()
+    let given = record.dns_servers.iter().copied();
+    let servers: Vec<IpAddr> =
+        if record.dns_servers.is_empty() { outward.into_iter().collect() } else { given.collect() };
+    servers.into_iter().map(|address| Upstream { address, from_host: false }).collect()
 }

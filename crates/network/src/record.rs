@@ -163,4 +163,7 @@ pub struct SandboxRecord {
     /// `--dns`, for the resolver at 127.0.0.11.
     #[serde(default)]
     pub dns_servers: Vec<IpAddr>,
+    /// `--dns-option ndots:…`: somebody chose when names without a dot are asked for as they are.
+    #[serde(default)]
+    pub ndots_chosen: bool,
 }

@@ -94,6 +94,8 @@ pub struct SandboxRequest {
     pub ports: Vec<PortRequest>,
     /// `--dns`: whom the resolver at 127.0.0.11 asks about what is no container's name; empty means the host's servers.
     pub dns_servers: Vec<IpAddr>,
+    /// Whether the options for resolv.conf name `ndots`.
+    pub ndots_chosen: bool,
 }
 
 /// A container's network, ready for its first process.

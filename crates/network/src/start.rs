@@ -99,6 +99,7 @@ impl Networks {
             ports: ports.clone(),
             port_requests: request.ports.clone(),
             dns_servers: request.dns_servers.clone(),
+            ndots_chosen: request.ndots_chosen,
         };
         let netns = self.enter(record, namespace, undo)?;
         Ok((netns, ports))

@@ -10,7 +10,14 @@ const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const TYPE_A: u16 = 1;
 const TYPE_PTR: u16 = 12;
+const TYPE_MX: u16 = 15;
 const TYPE_AAAA: u16 = 28;
+/// The pseudo-record by which a client says what it can take (RFC 6891).
+const TYPE_OPT: u16 = 41;
+/// What passes everywhere (RFC 1035, 4.2.1).
+pub(crate) const SMALLEST: usize = 512;
+/// The largest message over TCP.
+pub(crate) const LARGEST: usize = u16::MAX as usize;
 /// A compression pointer to the question's name, which follows the header (RFC 1035, 4.1.4).
 const QUESTION_NAME: [u8; 2] = [0xc0, HEADER as u8];
 
@@ -21,6 +28,8 @@ pub(crate) struct Query {
     /// In lower case, without the final dot.
     pub name: String,
     pub kind: Kind,
+    /// How long a reply by UDP may be.
+    pub limit: usize,
     /// Where the question ends: what follows (EDNS) is left out of answers.
     end: usize,
 }
@@ -31,6 +40,7 @@ pub(crate) enum Kind {
     A,
     Aaaa,
     Ptr,
+    Mx,
     Other,
 }
 
@@ -39,6 +49,7 @@ pub(crate) enum Kind {
 pub(crate) enum Code {
     NoError = 0,
     ServerFailure = 2,
+    Refused = 5,
 }
 
 /// Reads a query; none when it is not a standard query with one question that this reader understands, or no query at
@@ -56,9 +67,40 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Query> {
         TYPE_A => Kind::A,
         TYPE_AAAA => Kind::Aaaa,
         TYPE_PTR => Kind::Ptr,
+        TYPE_MX => Kind::Mx,
         _ => Kind::Other,
     };
-    Some(Query { id: word(0)?, name, kind, end: end + 4 })
+    let end = end + 4;
+    // Nothing but additional records follows in a query; the first is the pseudo-record, where there is one.
+    let alone = word(6) == Some(0) && word(8) == Some(0);
+    let size = bytes
+        .get(end)
+        .filter(|root| **root == 0 && alone)
+        .and_then(|_| (word(end + 1)? == TYPE_OPT).then(|| word(end + 3)).flatten());
+    let limit = size.map_or(SMALLEST, |size| usize::from(size).max(SMALLEST));
+    Some(Query { id: word(0)?, name, kind, limit, end })
+}
+
+impl Query {
+    /// Whether `message` is a reply to this query as it was sent with another `id`. One without a question (as some
+    /// servers refuse) counts too.
+    pub(crate) fn is_answered_by(&self, request: &[u8], id: u16, message: &[u8]) -> bool {
+        let question = &request[HEADER..self.end];
+        let is_reply = message.len() >= HEADER && message[2] & 0x80 != 0 && self::id(message) == Some(id);
+        is_reply
+            && match message[4..6] {
+                [0, 0] => true,
+                [0, 1] => {
+                    message.get(HEADER..self.end).is_some_and(|asked| asked.eq_ignore_ascii_case(question))
+                }
+                _ => false,
+            }
+    }
+}
+
+/// The code of a reply.
+pub(crate) fn code(reply: &[u8]) -> u8 {
+    reply.get(3).map_or(0, |flags| flags & 15)
 }
 
 /// The question's name, and where it ends. There is nothing before it that it could point to.
@@ -92,14 +134,14 @@ pub(crate) fn empty(request: &[u8], query: &Query, code: Code) -> Vec<u8> {
     reply
 }
 
-/// The reply that gives addresses of the family asked for, those of the other left out.
-pub(crate) fn addresses(request: &[u8], query: &Query, addresses: &[IpAddr]) -> Vec<u8> {
+/// The reply of at most `limit` bytes that gives addresses of the family asked for, those of the other left out.
+pub(crate) fn addresses(request: &[u8], query: &Query, addresses: &[IpAddr], limit: usize) -> Vec<u8> {
     let records = addresses.iter().filter_map(|address| match (query.kind, address) {
         (Kind::A, IpAddr::V4(ip)) => Some((TYPE_A, ip.octets().to_vec())),
         (Kind::Aaaa, IpAddr::V6(ip)) => Some((TYPE_AAAA, ip.octets().to_vec())),
         _ => None,
     });
-    with_records(request, query, records)
+    with_records(request, query, records, limit)
 }
 
 /// The reply that gives the name of an address.
@@ -111,15 +153,21 @@ pub(crate) fn pointer(request: &[u8], query: &Query, name: &str) -> Vec<u8> {
         data.extend(label);
     }
     data.push(0);
-    with_records(request, query, std::iter::once((TYPE_PTR, data)))
+    with_records(request, query, std::iter::once((TYPE_PTR, data)), SMALLEST)
 }
 
-fn with_records(request: &[u8], query: &Query, records: impl Iterator<Item = (u16, Vec<u8>)>) -> Vec<u8> {
+fn with_records(
+    request: &[u8],
+    query: &Query,
+    records: impl Iterator<Item = (u16, Vec<u8>)>,
+    limit: usize,
+) -> Vec<u8> {
     let mut reply = empty(request, query, Code::NoError);
     let mut count = 0u16;
-    // 512 bytes pass everywhere (RFC 1035, 4.2.1); so many addresses of one name are enough for anybody.
     for (kind, data) in records {
-        if reply.len() + HEADER + data.len() > 512 {
+        if reply.len() + HEADER + data.len() > limit {
+            // TC: the client comes by TCP for all of it.
+            reply[2] |= 0x02;
             break;
         }
         reply.extend(QUESTION_NAME);
@@ -203,13 +251,39 @@ pub(crate) mod tests {
         let bytes = query(7, "web", TYPE_A);
         let read = parse(&bytes).unwrap();
         let both = ["172.18.0.2".parse().unwrap(), "fd00::2".parse().unwrap()];
-        let reply = addresses(&bytes, &read, &both);
+        let reply = addresses(&bytes, &read, &both, SMALLEST);
         assert_eq!(reply[..8], [0, 7, 0x81, 0x80, 0, 1, 0, 1]);
         assert_eq!(reply[reply.len() - 4..], [172, 18, 0, 2]);
         let many: Vec<IpAddr> = (0..200).map(|n| Ipv4Addr::new(10, 0, 0, n).into()).collect();
-        assert!(addresses(&bytes, &read, &many).len() <= 512);
+        let cut = addresses(&bytes, &read, &many, read.limit);
+        assert!(cut.len() <= SMALLEST && cut[2] & 0x02 != 0, "cut off, and marked as such");
+        let all = addresses(&bytes, &read, &many, LARGEST);
+        assert_eq!((all[2] & 0x02, u16::from_be_bytes([all[6], all[7]])), (0, 200));
         let failed = empty(&bytes, &read, Code::ServerFailure);
         assert_eq!((failed.len(), failed[3]), (bytes.len(), 0x82));
+    }
+
+    #[test]
+    fn a_client_says_how_much_it_takes() {
+        let mut bytes = query(7, "web", TYPE_A);
+        assert_eq!(parse(&bytes).unwrap().limit, SMALLEST);
+        bytes[11] = 1;
+        bytes.extend([0, 0, TYPE_OPT as u8, 0x10, 0x00, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(parse(&bytes).unwrap().limit, 4096);
+    }
+
+    #[test]
+    fn only_a_reply_to_the_question_counts() {
+        let asked = query(7, "web.example", TYPE_A);
+        let read = parse(&asked).unwrap();
+        let mut reply = query(9, "WEB.example", TYPE_A);
+        assert!(!read.is_answered_by(&asked, 9, &reply), "a query is no reply");
+        reply[2] |= 0x80;
+        assert!(read.is_answered_by(&asked, 9, &reply));
+        assert!(!read.is_answered_by(&asked, 8, &reply), "another ID");
+        let mut other = query(9, "evil.example", TYPE_A);
+        other[2] |= 0x80;
+        assert!(!read.is_answered_by(&asked, 9, &other), "another question");
     }
 
     #[test]

@@ -1,62 +1,51 @@
-//! The sockets of the resolvers, and queries on their way upstream.
+//! The sockets of the resolvers, and what they answer themselves.
 
-use super::message::{self, Code, Kind, Query};
+use super::{
+    client::Clients,
+    host::HostServers,
+    message::{self, Code, Kind, Query},
+    upstream::{Asker, Question},
+};
 use crate::{
     poll::Token,
-    proto::{Protocol, Resolver, Upstream},
+    proto::{Protocol, Resolver},
     server::Server,
     slab::Key,
     socket::{self, Family},
-    tcp,
 };
 use rustix::{
     io::Errno,
-    net::{RecvFlags, SendFlags, SocketFlags, recv, recvfrom, send, sendto},
+    net::{RecvFlags, SendFlags, recvfrom, sendto},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     thread,
-    time::{Duration, Instant},
 };
 
 /// Where containers ask, at any free port.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 0);
 
-/// How long one server may take to answer; Docker's resolver waits 4 s, longer than many clients do.
-const SERVER_PATIENCE: Duration = Duration::from_secs(2);
-/// Queries on their way upstream, of all containers together.
-const MAX_PENDING: usize = 1024;
-const MAX_MESSAGE: usize = 65_535;
+/// What all resolvers share.
+pub(crate) struct Dns {
+    pub clients: Clients,
+    pub host: HostServers,
+}
+
+impl Dns {
+    pub(crate) fn new() -> Self {
+        Self { clients: Clients::default(), host: HostServers::new("/etc/resolv.conf") }
+    }
+}
 
 /// One container's resolver.
 pub(crate) struct Running {
     pub config: Resolver,
     udp: OwnedFd,
-    tcp: OwnedFd,
+    pub tcp: OwnedFd,
     /// The ports of the two.
     ports: (u16, u16),
-}
-
-/// A query that went upstream.
-pub(crate) struct Pending {
-    resolver: Key,
-    client: SocketAddr,
-    request: Vec<u8>,
-    query: Query,
-    /// Index of the server that was asked.
-    server: usize,
-    socket: OwnedFd,
-    /// The ID it was asked with: guessing it and the port is what a forger has to do.
-    id: u16,
-    deadline: Instant,
-}
-
-impl Pending {
-    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        self.deadline <= now
-    }
 }
 
 /// The two sockets, made by a thread that joined the container's namespace.
@@ -112,38 +101,61 @@ impl Server {
     }
 
     pub(crate) fn unresolve(&mut self, container: &model::Id) {
-        if let Some(key) = self.resolver_of.remove(container) {
-            self.resolvers.remove(key);
-        }
+        let Some(key) = self.resolver_of.remove(container) else { return };
+        self.resolvers.remove(key);
+        // Their sockets would keep the container's namespace alive.
+        self.drop_query_clients(|client| client.resolver == key);
     }
 
     /// Queries of a container.
     pub(crate) fn take_queries(&mut self, key: Key) {
         for _ in Self::turn() {
             let Some(running) = self.resolvers.get_mut(key) else { return };
-            let received = recvfrom(&running.udp, &mut self.scratch[..MAX_MESSAGE], RecvFlags::empty());
+            let received = recvfrom(&running.udp, &mut self.scratch[..message::LARGEST], RecvFlags::empty());
             let (length, client) = match received {
                 Ok((_, length, address)) => (length, address.and_then(socket::internet)),
                 Err(Errno::INTR) => continue,
                 Err(_) => return,
             };
             let request = self.scratch[..length].to_vec();
-            let (Some(client), Some(query)) = (client, message::parse(&request)) else { continue };
-            match self.known(key, &request, &query) {
-                Some(reply) => self.reply(key, client, &reply),
-                None => self.ask_upstream(key, client, request, query, 0),
+            if let Some(client) = client {
+                self.take_query(key, request, Asker::Datagram(client));
             }
         }
     }
 
-    /// The answer to a query about containers of the asker's networks.
-    fn known(&mut self, key: Key, request: &[u8], query: &Query) -> Option<Vec<u8>> {
-        let Resolver { networks, links, .. } = &self.resolvers.get_mut(key)?.config;
+    /// Answers a query, or has it asked upstream. False when it is none.
+    pub(crate) fn take_query(&mut self, key: Key, request: Vec<u8>, asker: Asker) -> bool {
+        let Some(query) = message::parse(&request) else { return false };
+        let limit = match asker {
+            Asker::Datagram(_) => query.limit,
+            Asker::Stream(_) => message::LARGEST,
+        };
+        match self.known(key, &request, &query, limit) {
+            Some(reply) => self.reply(key, asker, &reply),
+            None => self.ask_upstream(Question { resolver: key, asker, request, query }),
+        }
+        true
+    }
+
+    /// The answer to a query that is not to go upstream.
+    fn known(&mut self, key: Key, request: &[u8], query: &Query, limit: usize) -> Option<Vec<u8>> {
+        let Resolver { networks, links, ndots_chosen, .. } = &self.resolvers.get_mut(key)?.config;
+        let name = links.get(&query.name).unwrap_or(&query.name);
         match query.kind {
-            Kind::A | Kind::Aaaa => {
-                let name = links.get(&query.name).unwrap_or(&query.name);
-                let found = self.zones.lookup(networks, name)?;
-                Some(message::addresses(request, query, &found))
+            Kind::A | Kind::Aaaa => match self.zones.lookup(networks, name) {
+                Some(mut found) => {
+                    shuffle(&mut found);
+                    Some(message::addresses(request, query, &found, limit))
+                }
+                None if *ndots_chosen && !query.name.contains('.') => {
+                    Some(message::empty(request, query, Code::NoError))
+                }
+                None => None,
+            },
+            // Known, and no exchanger: mail goes to the address itself (RFC 5321, 5.1).
+            Kind::Mx => {
+                self.zones.lookup(networks, name).map(|_| message::empty(request, query, Code::NoError))
             }
             Kind::Ptr => {
                 let name = self.zones.reverse(networks, message::reverse_name(&query.name)?)?;
@@ -153,96 +165,49 @@ impl Server {
         }
     }
 
-    fn reply(&mut self, key: Key, client: SocketAddr, reply: &[u8]) {
-        if let Some(running) = self.resolvers.get_mut(key) {
-            // A client that does not take its answer asks again.
-            sendto(&running.udp, reply, SendFlags::NOSIGNAL, &client).ok();
-        }
-    }
-
-    /// Asks the servers from `first` on, the first that can be asked.
-    fn ask_upstream(&mut self, key: Key, client: SocketAddr, request: Vec<u8>, query: Query, first: usize) {
-        let Some(running) = self.resolvers.get_mut(key) else { return };
-        let servers = running.config.upstream.clone();
-        let room = self.pending.len() < MAX_PENDING;
-        for (index, server) in servers.iter().enumerate().skip(first).take_while(|_| room) {
-            let Ok(socket) = self.upstream_socket(Protocol::Udp, *server) else { continue };
-            let id = random_id();
-            let mut outgoing = request.clone();
-            message::set_id(&mut outgoing, id);
-            if send(&socket, &outgoing, SendFlags::NOSIGNAL).is_err() {
-                continue;
+    /// Sends a reply. A client that does not take its answer asks again.
+    pub(crate) fn reply(&mut self, key: Key, asker: Asker, reply: &[u8]) {
+        match asker {
+            Asker::Stream(client) => self.reply_stream(client, reply),
+            Asker::Datagram(client) => {
+                if let Some(running) = self.resolvers.get_mut(key) {
+                    sendto(&running.udp, reply, SendFlags::NOSIGNAL, &client).ok();
+                }
             }
-            let deadline = Instant::now() + SERVER_PATIENCE;
-            let pending =
-                Pending { resolver: key, client, request, query, server: index, socket, id, deadline };
-            let key = self.pending.insert(pending);
-            let inserted = self.pending.get_mut(key).expect("just inserted");
-            if self.poll.add_input(&inserted.socket, Token::Answer(key)).is_err() {
-                self.pending.remove(key);
-            }
-            return;
-        }
-        let failed = message::empty(&request, &query, Code::ServerFailure);
-        self.reply(key, client, &failed);
-    }
-
-    /// A socket connected, or connecting, to an upstream server.
-    fn upstream_socket(&mut self, protocol: Protocol, server: Upstream) -> Result<OwnedFd, Errno> {
-        let address = SocketAddr::new(server.address, 53);
-        let socket = if server.from_host {
-            socket::new(protocol, Family::of(&address))?
-        } else {
-            self.router.take(protocol, Family::of(&address))?
-        };
-        match rustix::net::connect(&socket, &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// What an upstream server said.
-    pub(crate) fn take_answer(&mut self, key: Key) {
-        let Some(pending) = self.pending.get_mut(key) else { return };
-        match recv(&pending.socket, &mut self.scratch[..MAX_MESSAGE], RecvFlags::empty()) {
-            Ok((_, length)) if message::id(&self.scratch[..length]) == Some(pending.id) => {
-                let mut answer = self.scratch[..length].to_vec();
-                message::set_id(&mut answer, pending.query.id);
-                let (resolver, client) = (pending.resolver, pending.client);
-                self.pending.remove(key);
-                self.reply(resolver, client, &answer);
-            }
-            // A stray or forged one, or a wake-up for nothing.
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-            // Nobody listens there (ICMP): no need to wait for the patience to end.
-            Err(_) => self.next_server(key),
-        }
-    }
-
-    /// Gives up on the server that was asked.
-    pub(crate) fn next_server(&mut self, key: Key) {
-        if let Some(p) = self.pending.remove(key) {
-            self.ask_upstream(p.resolver, p.client, p.request, p.query, p.server + 1);
-        }
-    }
-
-    /// A client that comes by TCP gets a connection with the first upstream server.
-    pub(crate) fn take_query_stream(&mut self, key: Key) {
-        let Some(running) = self.resolvers.get_mut(key) else { return };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(client) = rustix::net::accept_with(&running.tcp, flags) else { return };
-        let first = running.config.upstream.first().copied();
-        let server = first.ok_or(Errno::HOSTUNREACH).and_then(|s| self.upstream_socket(Protocol::Tcp, s));
-        match server {
-            Ok(server) => self.join_streams(None, tcp::Flow::new(client, server)),
-            Err(_) => drop(socket::reset_on_close(&client)),
         }
     }
 }
 
-fn random_id() -> u16 {
-    let mut bytes = [0; 2];
-    // Pools are ready long before containers are (getrandom(2)); the port is random besides.
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok();
-    u16::from_be_bytes(bytes)
+/// Any order, so that containers that share a name share its clients (Fisher and Yates).
+fn shuffle(addresses: &mut [IpAddr]) {
+    for last in (1..addresses.len()).rev() {
+        let mut bytes = [0; 4];
+        random(&mut bytes);
+        addresses.swap(last, u32::from_ne_bytes(bytes) as usize % (last + 1));
+    }
+}
+
+/// Fills `bytes` at random: pools are ready long before containers are (getrandom(2)).
+pub(crate) fn random(bytes: &mut [u8]) {
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty()).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_comes_first_sometimes() {
+        let all: Vec<IpAddr> = (1..4).map(|n| Ipv4Addr::new(10, 0, 0, n).into()).collect();
+        let mut first = std::collections::BTreeSet::new();
+        // Missing one in 200 tries has a chance of 10⁻³⁵.
+        for _ in 0..200 {
+            let mut shuffled = all.clone();
+            shuffle(&mut shuffled);
+            first.insert(shuffled[0]);
+            shuffled.sort_unstable();
+            assert_eq!(shuffled, all);
+        }
+        assert_eq!(first.len(), all.len());
+    }
 }
