@@ -15,7 +15,7 @@ use crate::{
     pack::Packer,
     path,
     walk::{Found, Walk},
-    whiteout::{OVERLAY_OPAQUE, PREFIX},
+    whiteout::{self, FUSE_OPAQUE, Marks, OPAQUE, OVERLAY_OPAQUE, PREFIX},
 };
 use rustix::fs::{FileType, OFlags, Stat};
 use std::{
@@ -28,6 +28,7 @@ use std::{
 pub struct Overlay<'a> {
     pub upper: BorrowedFd<'a>,
     pub below: BorrowedFd<'a>,
+    pub marks: Marks,
 }
 
 /// A whole tree and an earlier state of it.
@@ -43,7 +44,7 @@ impl Overlay<'_> {
     /// # Errors
     /// [`Error::File`].
     pub fn changes(&self) -> Result<Vec<Change>> {
-        compare(self.upper, Some(self.below), true).map(list)
+        compare(self.upper, Some(self.below), Some(self.marks)).map(list)
     }
 
     /// The changes as an uncompressed layer archive.
@@ -51,7 +52,7 @@ impl Overlay<'_> {
     /// # Errors
     /// [`Error::File`], [`Error::Write`].
     pub fn write_archive(&self, out: &mut dyn Write) -> Result<()> {
-        write(self.upper, &compare(self.upper, Some(self.below), true)?, out)
+        write(self.upper, &compare(self.upper, Some(self.below), Some(self.marks))?, out)
     }
 }
 
@@ -61,7 +62,7 @@ impl Trees<'_> {
     /// # Errors
     /// [`Error::File`].
     pub fn changes(&self) -> Result<Vec<Change>> {
-        compare(self.newer, self.older, false).map(list)
+        compare(self.newer, self.older, None).map(list)
     }
 
     /// The changes as an uncompressed layer archive.
@@ -69,7 +70,7 @@ impl Trees<'_> {
     /// # Errors
     /// [`Error::File`], [`Error::Write`].
     pub fn write_archive(&self, out: &mut dyn Write) -> Result<()> {
-        write(self.newer, &compare(self.newer, self.older, false)?, out)
+        write(self.newer, &compare(self.newer, self.older, None)?, out)
     }
 }
 
@@ -87,10 +88,10 @@ struct Level {
     complete: bool,
 }
 
-fn compare(newer: BorrowedFd<'_>, older: Option<BorrowedFd<'_>>, overlay: bool) -> Result<Changes> {
+fn compare(newer: BorrowedFd<'_>, older: Option<BorrowedFd<'_>>, marks: Option<Marks>) -> Result<Changes> {
     let mut changes = Changes::new();
     let older = older.map(|dir| at::open_dir(dir, b".")).transpose().map_err(fail("open", b"/"))?;
-    let mut levels = vec![Level { older, complete: !overlay }];
+    let mut levels = vec![Level { older, complete: marks.is_none() }];
     let mut walk = Walk::new(newer).map_err(fail("read", b"/"))?;
     report_missing(newer, &levels[0], b"", &mut changes)?;
     loop {
@@ -107,7 +108,7 @@ fn compare(newer: BorrowedFd<'_>, older: Option<BorrowedFd<'_>>, overlay: bool) 
             .last()
             .map_or(Level { older: None, complete: true }, |l| Level { older: None, complete: l.complete });
         let beside = levels.last().and_then(|l| l.older.as_ref());
-        let next = one(&found, beside, level.complete, overlay, &mut changes)?;
+        let next = one(&found, beside, level.complete, marks, &mut changes)?;
         if enter {
             walk.enter().map_err(fail("read", &path))?;
             levels.push(next);
@@ -125,16 +126,19 @@ fn one(
     found: &Found<'_>,
     beside: Option<&OwnedFd>,
     complete: bool,
-    overlay: bool,
+    marks: Option<Marks>,
     changes: &mut Changes,
 ) -> Result<Level> {
     let path = found.path;
+    if let (Some(Marks::Fuse), true) = (marks, found.name.starts_with(PREFIX)) {
+        return removed_by_file(found, beside, changes);
+    }
     let old = match beside {
         Some(dir) => at::stat(dir.as_fd(), found.name).map_err(fail("stat", path))?,
         None => None,
     };
     let nothing_below = Level { older: None, complete: true };
-    if overlay && at::is_whiteout(&found.stat) {
+    if marks.is_some() && at::is_whiteout(&found.stat) {
         if old.is_some() {
             note(changes, path, ChangeKind::Deleted);
         }
@@ -151,7 +155,7 @@ fn one(
         return Ok(nothing_below);
     }
     let dir = at::open_dir(found.dir, found.name).map_err(fail("open", path))?;
-    let opaque = overlay && at::xattr(&dir, OVERLAY_OPAQUE).map_err(fail("getxattr", path))?.is_some();
+    let opaque = is_opaque(&dir, marks).map_err(fail("getxattr", path))?;
     let older = match beside {
         Some(beside) => Some(at::open_dir(beside.as_fd(), found.name).map_err(fail("open", path))?),
         None => None,
@@ -159,6 +163,26 @@ fn one(
     let level = Level { older, complete: complete || opaque };
     report_missing(dir.as_fd(), &level, path, changes)?;
     Ok(level)
+}
+
+/// A file of fuse-overlayfs that is a mark.
+fn removed_by_file(found: &Found<'_>, beside: Option<&OwnedFd>, changes: &mut Changes) -> Result<Level> {
+    if let (Some(name), Some(beside)) = (whiteout::removed_name(found.name), beside)
+        && at::stat(beside.as_fd(), name).map_err(fail("stat", found.path))?.is_some()
+    {
+        let directory = &found.path[..found.path.len() - found.name.len()];
+        note(changes, &[directory, name].concat(), ChangeKind::Deleted);
+    }
+    Ok(Level { older: None, complete: true })
+}
+
+fn is_opaque(dir: &OwnedFd, marks: Option<Marks>) -> io::Result<bool> {
+    let has = |mark| at::xattr(dir, mark).map(|value| value.is_some());
+    match marks {
+        None => Ok(false),
+        Some(Marks::Kernel) => has(OVERLAY_OPAQUE),
+        Some(Marks::Fuse) => Ok(has(FUSE_OPAQUE)? || at::stat(dir.as_fd(), OPAQUE)?.is_some()),
+    }
 }
 
 /// What the older directory has and the newer, when it tells all, has not.

@@ -184,6 +184,7 @@ fn open_same(found: &Found<'_>) -> io::Result<Option<File>> {
 /// marks of overlays. What an overlay in a container wrote is stored under a longer name ([`crate::unpack`]).
 fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     const MARKS: &[u8] = b"user.overlay.";
+    const FUSE_MARKS: &[u8] = b"user.fuseoverlayfs.";
     let mut list = Vec::new();
     for name in at::xattr_names(file)? {
         let bytes = name.to_bytes();
@@ -192,6 +193,7 @@ fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
                 Some(inner) => [MARKS, inner].concat(),
                 None => continue,
             },
+            None if bytes.starts_with(FUSE_MARKS) => continue,
             None if bytes == b"security.capability" || bytes.starts_with(b"user.") => bytes.to_vec(),
             None => continue,
         };

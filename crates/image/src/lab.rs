@@ -51,7 +51,8 @@ impl Lab {
     }
 
     pub fn load(&self, archive: &[u8]) -> Result<Vec<Loaded>, Error> {
-        self.store.load_blocking(archive, &LoadOptions::default(), &Progress::none())
+        let load = || self.store.load_blocking(archive, &LoadOptions::default(), &Progress::none());
+        tokio::task::block_in_place(load)
     }
 
     /// Loads an image of one layer with one file, named `name`, and gives it.
@@ -73,7 +74,7 @@ impl Lab {
         let rootfs = self.store.inner.driver.layer_rootfs(image.top_layer()?).unwrap();
         let dirs = match rootfs {
             model::Rootfs::Dir { path } => vec![path],
-            model::Rootfs::Overlay { lower, .. } => lower,
+            model::Rootfs::Overlay { lower, .. } | model::Rootfs::FuseOverlay { lower, .. } => lower,
         };
         dirs.iter().find_map(|dir| std::fs::read_to_string(dir.join(path)).ok())
     }

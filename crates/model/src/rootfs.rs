@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Rootfs {
-    /// A complete directory tree, bind-mounted (vfs, btrfs, fuse-overlayfs' mount point).
+    /// A complete directory tree, bind-mounted (vfs, btrfs).
     Dir { path: PathBuf },
     /// A kernel overlay (`Documentation/filesystems/overlayfs.rst`).
     Overlay {
@@ -23,4 +23,43 @@ pub enum Rootfs {
         /// Further mount options, such as `userxattr`.
         options: Vec<String>,
     },
+    /// An overlay served by fuse-overlayfs(1), which whoever mounts it starts and which ends with the mount.
+    FuseOverlay {
+        /// The program, by its absolute path.
+        program: PathBuf,
+        /// As of [`Rootfs::Overlay`].
+        lower: Vec<PathBuf>,
+        upper: Option<PathBuf>,
+        work: Option<PathBuf>,
+    },
+}
+
+impl Rootfs {
+    /// The topmost directory that the tree is made of: the writable one, if there is one.
+    pub fn topmost(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Dir { path } => Some(path),
+            Self::Overlay { lower, upper, .. } | Self::FuseOverlay { lower, upper, .. } => {
+                upper.as_ref().or(lower.first())
+            }
+        }
+    }
+
+    /// The same tree to be looked at while somebody else writes to it: a writable layer may have one writable mount
+    /// only (`Documentation/filesystems/overlayfs.rst`, "Sharing and copying layers"), so it is one more lower layer.
+    pub fn read_only(self) -> Self {
+        match self {
+            Self::Dir { path } => Self::Dir { path },
+            Self::Overlay { lower, upper, work: _, options } => Self::Overlay {
+                lower: upper.into_iter().chain(lower).collect(),
+                upper: None,
+                work: None,
+                options,
+            },
+            Self::FuseOverlay { program, lower, upper, work: _ } => {
+                let lower = upper.into_iter().chain(lower).collect();
+                Self::FuseOverlay { program, lower, upper: None, work: None }
+            }
+        }
+    }
 }

@@ -58,7 +58,8 @@ impl FsType {
         }
     }
 
-    fn is_remote(self) -> bool {
+    /// Whether a server decides who may own files there.
+    pub fn is_remote(self) -> bool {
         REMOTE.contains(&self.docker_name().as_str())
     }
 }

@@ -66,12 +66,12 @@
 mod conformance;
 pub mod error;
 pub mod fs_type;
-mod overlay2;
+mod overlay;
 pub mod select;
 mod stack;
 mod staged;
 mod usage;
-mod vfs;
+mod whole;
 
 pub use archive::{Change, ChangeKind};
 pub use error::{Error, Result};
@@ -84,7 +84,7 @@ use std::io::Write;
 
 /// A storage driver. See the crate's documentation for the words and the order of calls.
 pub trait Driver: Send + Sync {
-    /// The name Docker gives it: `overlay2`, `vfs`.
+    /// The name Docker gives it: `overlay2`, `fuse-overlayfs`, `btrfs`, `vfs`.
     fn name(&self) -> &'static str;
 
     /// What `docker info` shows below "Storage Driver", in its order.

@@ -2,12 +2,16 @@
 
 use crate::{
     Driver, Error, Result, fs_type,
-    overlay2::{self, Overlay2},
-    vfs::{self, Vfs},
+    overlay::{self, Mounter, Overlays},
+    whole::{self, Cloner, WholeTrees},
 };
 use archive::unpack::Ownership;
 use model::DataLayout;
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The driver in use, and why it is not a better one.
 pub struct Selected {
@@ -20,8 +24,14 @@ pub struct Selected {
 /// Why a driver cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    #[error("there is no such driver; Lichen has {}", DRIVERS.map(|d| d.name).join(" and "))]
+    #[error("there is no such driver; Lichen has {}", DRIVERS.map(|d| d.name).join(", "))]
     Unknown,
+    #[error("{program} is not on PATH; install the package of that name")]
+    Missing { program: &'static str },
+    #[error("{} has version {version:?}; {}.{} or later is needed", .program.display(), .oldest.0, .oldest.1)]
+    Old { program: PathBuf, version: String, oldest: (u32, u32) },
+    #[error("the data root is not on {needed} but on {found}")]
+    FileSystem { needed: &'static str, found: String },
     /// The probe did for real what the driver does for each container.
     #[error("{operation}: {}{hint}", archive::error::errno_text(.source))]
     Probe { operation: &'static str, source: io::Error, hint: &'static str },
@@ -34,22 +44,37 @@ struct Candidate {
     open: fn(&Path, Ownership) -> Result<Arc<dyn Driver>>,
 }
 
-/// Fastest first.
-const DRIVERS: [Candidate; 2] = [
+/// Fastest first, but for one thing: fuse-overlayfs is before btrfs because it shares pages between containers and needs
+/// no care of the file system.
+const DRIVERS: [Candidate; 4] = [
     Candidate {
-        name: overlay2::NAME,
-        probe: overlay2::probe,
-        open: |root, ownership| Ok(Arc::new(Overlay2::open(root, ownership)?)),
+        name: overlay::KERNEL,
+        probe: |root| overlay::probe(root, &Mounter::Kernel),
+        open: |root, ownership| Ok(Arc::new(Overlays::open(root, Mounter::Kernel, ownership)?)),
     },
     Candidate {
-        name: vfs::NAME,
+        name: overlay::FUSE,
+        probe: |root| Ok(overlay::find_fuse(root)?.map(drop)),
+        open: |root, ownership| {
+            let unusable = |reason| Error::Unusable { name: overlay::FUSE.to_owned(), reason };
+            let mounter = overlay::fuse_program().map_err(unusable)?;
+            Ok(Arc::new(Overlays::open(root, mounter, ownership)?))
+        },
+    },
+    Candidate {
+        name: whole::BTRFS,
+        probe: whole::probe_btrfs,
+        open: |root, ownership| Ok(Arc::new(WholeTrees::open(root, Cloner::Snapshot, ownership)?)),
+    },
+    Candidate {
+        name: whole::VFS,
         probe: |_| Ok(Ok(())),
-        open: |root, ownership| Ok(Arc::new(Vfs::open(root, ownership)?)),
+        open: |root, ownership| Ok(Arc::new(WholeTrees::open(root, Cloner::Copy, ownership)?)),
     },
 ];
 
 /// Opens the driver to use: `forced` (`--storage-driver`, `storage-driver` in daemon.json) or else the first of
-/// overlay2 and vfs whose probe succeeds on the data root. Collects what a crash left behind.
+/// the drivers, fastest first, whose probe succeeds on the data root. Collects what a crash left behind.
 ///
 /// # Errors
 /// [`Error::DataRoot`] when the file system cannot keep ownership, [`Error::Unusable`] when the forced driver cannot

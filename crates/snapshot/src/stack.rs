@@ -19,15 +19,13 @@
 
 mod open;
 mod record;
+mod trees;
 
 use crate::{Error, Result, StagedLayer, Usage};
 use archive::at;
 use model::{Digest, Id};
 use record::Record;
-use rustix::{
-    fs::{self, Mode, RenameFlags},
-    io::Errno,
-};
+use rustix::fs::{self, Mode, OFlags, RenameFlags};
 use std::{
     collections::HashMap,
     io,
@@ -35,6 +33,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+pub use trees::{ROOT, Trees};
 
 /// The layers and containers of one driver.
 #[derive(Clone)]
@@ -44,6 +43,7 @@ pub struct Stack {
 
 struct Shared {
     root: PathBuf,
+    trees: Trees,
     dirs: Dirs,
     state: Mutex<State>,
 }
@@ -119,6 +119,14 @@ impl Stack {
         Ok(self.layer_dir(&self.state().record(chain)?.dir))
     }
 
+    /// Opens the layer's own directory.
+    pub fn open_layer(&self, chain: &Digest) -> Result<OwnedFd> {
+        let path = self.layer_path(chain)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = fs::openat(fs::CWD, &path, flags, Mode::empty()).map_err(io::Error::from);
+        dir.map_err(Error::file("open", &path))
+    }
+
     fn layer_dir(&self, short: &str) -> PathBuf {
         self.shared.root.join("l").join(short)
     }
@@ -130,25 +138,30 @@ impl Stack {
             state.record(parent)?;
             *state.staged_on.entry(parent.clone()).or_default() += 1;
         }
-        let staging = self.new_directory();
+        let staging = self.new_tree(parent);
         if staging.is_err() {
             self.unstage(parent);
         }
         staging
     }
 
-    fn new_directory(&self) -> Result<Staging> {
+    /// A snapshot of the parent where trees are subvolumes, else empty.
+    fn new_tree(&self, parent: Option<&Digest>) -> Result<Staging> {
+        let parent = parent.filter(|_| self.shared.trees == Trees::Subvolumes);
+        let like = parent.map(|parent| self.open_layer(parent)).transpose()?;
         loop {
             let name = Id::random().short().to_owned();
             let path = self.tmp_path().join(&name);
             let fail = |operation| Error::file(operation, &path);
-            match fs::mkdirat(self.tmp(), &name, Mode::from(0o755)) {
-                Err(Errno::EXIST) => continue,
-                other => other.map_err(io::Error::from).map_err(fail("mkdir"))?,
+            match self.shared.trees.make(self.tmp(), &name, like.as_ref().map(AsFd::as_fd)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                other => other.map_err(fail("mkdir"))?,
             }
             let root = at::open_dir(self.tmp(), name.as_bytes()).map_err(fail("open"))?;
-            // The process' umask has been at it.
-            fs::fchmod(&root, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("chmod"))?;
+            if like.is_none() {
+                // The process' umask has been at it.
+                fs::fchmod(&root, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("chmod"))?;
+            }
             return Ok(Staging { path, root, name });
         }
     }
@@ -169,7 +182,7 @@ impl Stack {
         let (stack, name, parent) = (self.clone(), staging.name.clone(), parent.cloned());
         Box::new(move |path| {
             stack.unstage(parent.as_ref());
-            if let Err(error) = at::remove_tree(stack.tmp(), name.as_bytes()) {
+            if let Err(error) = stack.shared.trees.remove(stack.tmp(), name.as_bytes()) {
                 tracing::warn!(path = %path.display(), %error, "a discarded layer stays until the next start");
             }
         })
@@ -283,7 +296,8 @@ impl Stack {
         let path = self.container_path(id);
         let made = self.make_container(id, &path, &target, fill);
         if made.is_err() {
-            if let Err(error) = at::remove_tree(self.shared.dirs.containers.as_fd(), id.as_str().as_bytes()) {
+            let containers = self.shared.dirs.containers.as_fd();
+            if let Err(error) = self.shared.trees.remove(containers, id.as_str().as_bytes()) {
                 tracing::warn!(path = %path.display(), %error, "half a container stays until the next start");
             }
             self.state().containers.remove(id);
@@ -349,7 +363,7 @@ impl Stack {
         fs::renameat(from, name, self.tmp(), &doomed)
             .map_err(io::Error::from)
             .map_err(Error::file("rename", path))?;
-        at::remove_tree(self.tmp(), doomed.as_bytes()).map_err(Error::file("remove", path))
+        self.shared.trees.remove(self.tmp(), doomed.as_bytes()).map_err(Error::file("remove", path))
     }
 }
 

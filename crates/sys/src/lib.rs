@@ -4,10 +4,12 @@
 //! Use rustix first, nix second; add a file here for the rest. Every `unsafe` block says why it is sound.
 //! `docs/kernel-features.md` lists the kernel each feature needs and what happens without it.
 
+pub mod btrfs;
 pub mod caps;
 pub mod clone;
 mod error;
 pub mod fds;
+pub mod fuse_overlay;
 pub mod heap;
 pub mod keyring;
 pub mod loopback;
@@ -26,5 +28,6 @@ pub mod socket;
 pub mod spawn;
 #[doc(hidden)]
 pub mod testing;
+pub mod tun;
 
 pub use error::{Error, Result};

@@ -4,7 +4,9 @@
 //! shim resolves users in it, the engine copies files out of it, and neither leaves anything behind.
 
 use crate::{
-    Error, Result, clone, mount,
+    Error, Result, clone,
+    fuse_overlay::FuseOverlay,
+    mount,
     mount::{Attributes, Propagation},
     namespaces::{self, Kind, Set},
 };
@@ -22,6 +24,10 @@ use std::{
 pub fn mount_detached(rootfs: &Rootfs) -> Result<OwnedFd> {
     match rootfs {
         Rootfs::Dir { path } => mount::clone_path(path, true),
+        Rootfs::FuseOverlay { program, lower, upper, work } => {
+            let upper = upper.as_deref().zip(work.as_deref());
+            FuseOverlay { program, lower, upper }.mount_detached()
+        }
         // The kernel refuses an overlay of one read-only layer ("at least 2 lowerdir are needed").
         Rootfs::Overlay { lower, upper: None, .. } if lower.len() == 1 => read_only(&lower[0]),
         Rootfs::Overlay { lower, upper, work, options } => {

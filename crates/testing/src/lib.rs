@@ -18,7 +18,7 @@
 
 use std::{
     os::fd::AsRawFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -36,20 +36,28 @@ pub const TEST_USER: &str = "lichen-test";
 /// # Panics
 /// When `body` panics, and when the namespaces cannot be made: then the message names what the machine lacks.
 pub fn in_userns(test: &str, body: impl FnOnce()) {
-    rerun(
-        test,
-        body,
-        &[
-            "unshare",
-            "--user",
-            "--map-root-user",
-            "--map-auto",
-            "--mount",
-            "--net",
-            "--propagation",
-            "private",
-        ],
-    );
+    rerun(test, body, UNSHARE, None);
+}
+
+const UNSHARE: &[&str] =
+    &["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--net", "--propagation", "private"];
+
+/// A file system in a file, with a directory on it that belongs to the test user.
+pub struct FileSystem {
+    /// `mkfs.KIND` makes it.
+    pub kind: &'static str,
+    pub megabytes: u64,
+    /// Mount options.
+    pub options: &'static str,
+}
+
+/// The same with temporary directories ([`std::env::temp_dir`]) on a file system of its own, which only root can mount.
+/// It is mounted in a namespace of the test's and goes away with it.
+///
+/// # Panics
+/// As [`in_userns`], and when the suite does not run as root or the file system cannot be made.
+pub fn in_userns_on(file_system: &FileSystem, test: &str, body: impl FnOnce()) {
+    rerun(test, body, UNSHARE, Some(file_system));
 }
 
 /// Runs `body` in a process of its own as the unprivileged test user, in no new namespace.
@@ -57,10 +65,10 @@ pub fn in_userns(test: &str, body: impl FnOnce()) {
 /// # Panics
 /// As [`in_userns`].
 pub fn as_user(test: &str, body: impl FnOnce()) {
-    rerun(test, body, &[]);
+    rerun(test, body, &[], None);
 }
 
-fn rerun(test: &str, body: impl FnOnce(), below: &[&str]) {
+fn rerun(test: &str, body: impl FnOnce(), below: &[&str], file_system: Option<&FileSystem>) {
     if let Some(marker) = std::env::var_os(INSIDE) {
         std::fs::write(&marker, "").expect("mark that the body ran");
         return body();
@@ -71,12 +79,16 @@ fn rerun(test: &str, body: impl FnOnce(), below: &[&str]) {
     let program = std::fs::File::open("/proc/self/exe").expect("open this test's own binary");
     rustix::io::fcntl_setfd(&program, rustix::io::FdFlags::empty())
         .expect("keep the binary open across exec");
-    let status = unprivileged()
+    let (mut command, temporary) = match file_system {
+        None => (unprivileged(), scratch.path.clone()),
+        Some(file_system) => mounted(file_system, &scratch.path),
+    };
+    let status = command
         .args(below)
         .arg(format!("/proc/self/fd/{}", program.as_raw_fd()))
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(INSIDE, &marker)
-        .env("TMPDIR", &scratch.path)
+        .env("TMPDIR", &temporary)
         .env("HOME", &scratch.path)
         .current_dir(&scratch.path)
         .stdin(Stdio::null())
@@ -85,6 +97,29 @@ fn rerun(test: &str, body: impl FnOnce(), below: &[&str]) {
     assert!(status.success(), "{test}, run as an unprivileged user: {status}");
     // The test runner is content with a name that matches nothing.
     assert!(marker.exists(), "{test} is not this test's path: its body did not run");
+}
+
+/// A command prefix that mounts, then drops root; and where it mounts.
+fn mounted(file_system: &FileSystem, scratch: &Path) -> (Command, PathBuf) {
+    const MOUNT: &str = r#"mount -o "loop,$1" "$2" "$3" && chown "$4:$4" "$3" && shift 4 && exec "$@""#;
+    assert!(
+        rustix::process::getuid().is_root(),
+        "only root can mount a {}: run the suite as root",
+        file_system.kind
+    );
+    let (image, place) = (scratch.join("image"), scratch.join("mounted"));
+    std::fs::create_dir(&place).expect("make a mount point");
+    let file = std::fs::File::create(&image).expect("make an image");
+    file.set_len(file_system.megabytes << 20).expect("size an image");
+    let make = format!("mkfs.{}", file_system.kind);
+    let made = Command::new(&make).arg("-q").arg(&image).output();
+    let made = made.unwrap_or_else(|e| panic!("{make}: {e}: `cargo xtask prepare` installs it"));
+    assert!(made.status.success(), "{make}: {}", String::from_utf8_lossy(&made.stderr));
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", file_system.options]);
+    command.args([&image, &place]).arg(TEST_USER);
+    command.arg(unprivileged().get_program()).args(unprivileged().get_args());
+    (command, place)
 }
 
 /// A command prefix that drops root when the suite has it.

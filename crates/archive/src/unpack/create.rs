@@ -3,10 +3,10 @@
 use super::extract::{Extractor, Place};
 use crate::{
     Error, Result, at, path,
-    whiteout::{OVERLAY_OPAQUE, Whiteouts},
+    whiteout::{self, Whiteouts},
 };
 use rustix::{
-    fs::{self, AtFlags, FileType, Mode, OFlags, XattrFlags},
+    fs::{self, AtFlags, FileType, Mode, OFlags},
     io::Errno,
 };
 use std::{
@@ -34,9 +34,9 @@ impl Extractor<'_> {
         })
     }
 
-    /// Makes a directory or takes the one that is there, whose content stays (and merges with the archive's).
-    pub(super) fn new_directory(&mut self, place: &Place<'_>) -> Result<OwnedFd> {
-        let mut hides_below = false;
+    /// Makes a directory or takes the one that is there, whose content stays (and merges with the archive's). It hides
+    /// what is below when the archive removed that before.
+    pub(super) fn new_directory(&mut self, place: &Place<'_>, mut hides_below: bool) -> Result<OwnedFd> {
         loop {
             match fs::mkdirat(place.dir, place.name, Mode::from(0o700)) {
                 Ok(()) => break,
@@ -54,8 +54,7 @@ impl Extractor<'_> {
         }
         let dir = at::open_dir(place.dir, place.name).map_err(place.fail("open"))?;
         if hides_below {
-            fs::fsetxattr(&dir, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-                .map_err(|e| place.fail("setxattr")(e.into()))?;
+            self.make_opaque(dir.as_fd(), place)?;
         }
         Ok(dir)
     }
@@ -83,6 +82,9 @@ impl Extractor<'_> {
                 None => Err(fail(Errno::NOENT.into())),
             };
         }
+        if self.is_marked(above, name) {
+            return Err(fail(Errno::NOENT.into()));
+        }
         self.bring_up(target)?;
         let from = match above.is_empty() {
             true => at::open_dir(self.root, b"."),
@@ -102,6 +104,14 @@ impl Extractor<'_> {
             other => other.map_err(|e| fail(e.into()))?,
         }
         self.remember_named(place)
+    }
+
+    /// Whether this archive removed it ([`Whiteouts::FuseOverlay`]).
+    fn is_marked(&self, above: &[&[u8]], name: &[u8]) -> bool {
+        let mark = whiteout::mark_name(name);
+        let path = path::join(&[above, &[mark.as_slice()]].concat());
+        self.options.whiteouts == Whiteouts::FuseOverlay
+            && at::open_in_root(self.root, &path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }
 
     /// Tries once more after what is in the way was removed.

@@ -102,6 +102,7 @@ impl<'a> Extractor<'a> {
     }
 
     fn create<R: BufRead>(&mut self, entry: &Entry, place: &Place<'_>, reader: &mut Reader<R>) -> Result<()> {
+        let was_removed = self.unmark(place)?;
         match entry.kind {
             Kind::File => {
                 self.charge(entry, reader)?;
@@ -111,7 +112,7 @@ impl<'a> Extractor<'a> {
                 self.made.contents.file_bytes += entry.size;
             }
             Kind::Directory => {
-                let dir = self.new_directory(place)?;
+                let dir = self.new_directory(place, was_removed)?;
                 self.settle_open(dir.as_fd(), entry, place)?;
                 self.made.times.push((place.path.to_vec(), entry.mtime));
             }

@@ -20,6 +20,8 @@ pub const OVERRIDE_STAT: &str = "user.containers.override_stat";
 /// `user.overlay.X`, so that an overlay can lie inside an overlay; a layer that could set the plain names would have
 /// its own redirects and opaque marks believed.
 const OVERLAY_NAMES: &[u8] = b"user.overlay.";
+/// The prefix of fuse-overlayfs' own.
+const FUSE_NAMES: &[u8] = b"user.fuseoverlayfs.";
 
 pub fn own(file: BorrowedFd<'_>, entry: &Entry, place: &Place<'_>, ownership: Ownership) -> Result<()> {
     match ownership {
@@ -96,8 +98,17 @@ pub fn set_xattrs(
             Some(rest) if options.whiteouts == Whiteouts::Overlay => {
                 [OVERLAY_NAMES, b"overlay.", rest].concat()
             }
+            // fuse-overlayfs(1) believes these as well and has no way to say that a container means them.
+            Some(_) if options.whiteouts == Whiteouts::FuseOverlay => {
+                skipped += 1;
+                continue;
+            }
             _ => name.clone(),
         };
+        if options.whiteouts == Whiteouts::FuseOverlay && name.starts_with(FUSE_NAMES) {
+            skipped += 1;
+            continue;
+        }
         if options.ownership == Ownership::Recorded && name == OVERRIDE_STAT.as_bytes() {
             skipped += 1;
             continue;

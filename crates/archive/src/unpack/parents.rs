@@ -8,7 +8,7 @@
 use super::{Options, Ownership, below::BelowView, extract::Made};
 use crate::{
     Error, Result, at, path,
-    whiteout::{OVERLAY_OPAQUE, Whiteouts},
+    whiteout::{self, Whiteouts},
 };
 use rustix::{
     fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags},
@@ -114,8 +114,9 @@ impl<'a> Parents<'a> {
         match found.as_ref().map(at::file_type) {
             Some(FileType::Directory) => {
                 let next = at::open_dir(step.dir, step.name()).map_err(|e| step.fail("open", e))?;
-                *shadowed |= self.whiteouts == Whiteouts::Overlay
-                    && at::xattr(&next, OVERLAY_OPAQUE).map_err(|e| step.fail("getxattr", e))?.is_some();
+                if let Some(mark) = self.whiteouts.opaque_mark() {
+                    *shadowed |= at::xattr(&next, mark).map_err(|e| step.fail("getxattr", e))?.is_some();
+                }
                 Ok(Stepped::Into(next))
             }
             Some(FileType::Symlink) => Ok(Stepped::Link(step.read_link(step.dir)?)),
@@ -124,13 +125,10 @@ impl<'a> Parents<'a> {
             {
                 // `.wh.NAME` and then `NAME/…`: a new directory that hides the old one.
                 fs::unlinkat(step.dir, step.name(), AtFlags::empty()).map_err(|e| step.fail("remove", e))?;
-                *shadowed = true;
-                let next = self.new_directory(step, None, made)?;
-                fs::fsetxattr(&next, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-                    .map_err(|e| step.fail("setxattr", e))?;
-                Ok(Stepped::Into(next))
+                self.new_opaque(step, shadowed, made)
             }
             Some(_) => Err(step.fail("mkdir", Errno::NOTDIR)),
+            None if self.was_removed(step)? => self.new_opaque(step, shadowed, made),
             None => {
                 let below = if *shadowed { None } else { self.below.stat(&step.path())? };
                 match below {
@@ -144,6 +142,23 @@ impl<'a> Parents<'a> {
                 }
             }
         }
+    }
+
+    /// The same with a mark in a file beside it, which is taken back.
+    fn was_removed(&self, step: &Step<'_>) -> Result<bool> {
+        if self.whiteouts != Whiteouts::FuseOverlay {
+            return Ok(false);
+        }
+        whiteout::take_back(step.dir, step.name()).map_err(|e| fail("remove", &step.path(), e))
+    }
+
+    fn new_opaque(&self, step: &Step<'_>, shadowed: &mut bool, made: &mut Made) -> Result<Stepped> {
+        *shadowed = true;
+        let next = self.new_directory(step, None, made)?;
+        if let Some(mark) = self.whiteouts.opaque_mark() {
+            fs::fsetxattr(&next, mark, b"y", XattrFlags::empty()).map_err(|e| step.fail("setxattr", e))?;
+        }
+        Ok(Stepped::Into(next))
     }
 
     /// A directory with the attributes of the one below, or with those of an implied one.

@@ -3,10 +3,10 @@
 use super::extract::{Extractor, Place};
 use crate::{
     Result, at, path,
-    whiteout::{OPAQUE, OVERLAY_OPAQUE, PREFIX, Whiteouts},
+    whiteout::{self, OPAQUE, PREFIX, Whiteouts},
 };
 use rustix::{
-    fs::{self, FileType, Mode, XattrFlags},
+    fs::{self, FileType, Mode, OFlags, XattrFlags},
     io::Errno,
 };
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,7 +27,7 @@ pub fn carry_out(extractor: &mut Extractor<'_>, place: &Place<'_>, above: &[&[u8
     }
     let target = Place { dir: place.dir, name, path: place.path };
     match extractor.options.whiteouts {
-        Whiteouts::Overlay => mark(extractor, &target),
+        Whiteouts::Overlay | Whiteouts::FuseOverlay => mark(extractor, &target),
         Whiteouts::Apply => remove_older(extractor, &target),
         Whiteouts::Literal => Ok(()),
     }
@@ -39,28 +39,58 @@ fn opaque(extractor: &mut Extractor<'_>, dir: BorrowedFd<'_>, place: &Place<'_>)
     // A parent is held by O_PATH, which neither lists nor has attributes.
     let open = at::open_dir(dir, b".").map_err(place.fail("open"))?;
     match extractor.options.whiteouts {
-        Whiteouts::Overlay => fs::fsetxattr(&open, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-            .map_err(|e| place.fail("setxattr")(e.into())),
+        Whiteouts::Overlay | Whiteouts::FuseOverlay => extractor.make_opaque(open.as_fd(), place),
         Whiteouts::Apply => remove_older_in(extractor, open.as_fd(), place),
         Whiteouts::Literal => Ok(()),
     }
 }
 
 fn mark(extractor: &Extractor<'_>, target: &Place<'_>) -> Result<()> {
-    match fs::mknodat(target.dir, target.name, FileType::CharacterDevice, Mode::empty(), 0) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => {}
-        Err(e) => return Err(target.fail("mknod")(e.into())),
+    let marked = match extractor.options.whiteouts {
+        Whiteouts::FuseOverlay => mark_by_file(target)?,
+        _ => match fs::mknodat(target.dir, target.name, FileType::CharacterDevice, Mode::empty(), 0) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(e) => return Err(target.fail("mknod")(e.into())),
+        },
+    };
+    if marked {
+        return Ok(());
     }
     // The same archive has something of that name: it stays, and only a directory would let what is below shine through.
     let found = at::stat(target.dir, target.name).map_err(target.fail("stat"))?;
     if found.is_some_and(|found| at::file_type(&found) == FileType::Directory) {
-        debug_assert_eq!(extractor.options.whiteouts, Whiteouts::Overlay);
         let dir = at::open_dir(target.dir, target.name).map_err(target.fail("open"))?;
-        fs::fsetxattr(&dir, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-            .map_err(|e| target.fail("setxattr")(e.into()))?;
+        extractor.make_opaque(dir.as_fd(), target)?;
     }
     Ok(())
+}
+
+/// False when the archive has something of that name. A file of the name beside its mark would be hidden by it, so a
+/// mark is taken back when the archive brings one ([`Extractor::unmark`]).
+fn mark_by_file(target: &Place<'_>) -> Result<bool> {
+    if at::stat(target.dir, target.name).map_err(target.fail("stat"))?.is_some() {
+        return Ok(false);
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fs::openat(target.dir, whiteout::mark_name(target.name), flags, Mode::from(0o600))
+        .map_err(|e| target.fail("open")(e.into()))?;
+    Ok(true)
+}
+
+impl Extractor<'_> {
+    pub(super) fn make_opaque(&self, dir: BorrowedFd<'_>, place: &Place<'_>) -> Result<()> {
+        let Some(mark) = self.options.whiteouts.opaque_mark() else { return Ok(()) };
+        fs::fsetxattr(dir, mark, b"y", XattrFlags::empty()).map_err(|e| place.fail("setxattr")(e.into()))
+    }
+
+    /// Takes back the file by which this archive removed what it now brings anew; tells whether there was one.
+    pub(super) fn unmark(&self, place: &Place<'_>) -> Result<bool> {
+        if self.options.whiteouts != Whiteouts::FuseOverlay {
+            return Ok(false);
+        }
+        whiteout::take_back(place.dir, place.name).map_err(place.fail("remove"))
+    }
 }
 
 /// Removes `target` but for what this archive made.

@@ -58,18 +58,8 @@ fn of_process(id: &Id, process: ProcessRef) -> Result<OwnedFd, crate::Error> {
 /// The container's tree as it stands, as a detached, read-only mount: what the container writes meanwhile may or may
 /// not be seen. Nothing is mounted in it.
 pub(super) fn tree(engine: &Engine, record: &Record) -> Result<OwnedFd, crate::Error> {
-    // A writable layer may have one writable mount only (Documentation/filesystems/overlayfs.rst, "Sharing and copying
-    // layers"), and a running container has it.
-    let rootfs = match engine.snapshots.rootfs(&record.id)? {
-        Rootfs::Overlay { lower, upper, work: _, options } => Rootfs::Overlay {
-            lower: upper.into_iter().chain(lower).collect(),
-            upper: None,
-            work: None,
-            options,
-        },
-        directory @ Rootfs::Dir { .. } => directory,
-    };
-    Ok(mount_detached(record, &rootfs)?)
+    // A running container has the one writable mount that there may be.
+    Ok(mount_detached(record, &engine.snapshots.rootfs(&record.id)?.read_only())?)
 }
 
 fn mount_detached(record: &Record, rootfs: &Rootfs) -> Result<OwnedFd, Error> {

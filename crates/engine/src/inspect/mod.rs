@@ -5,9 +5,9 @@ pub(crate) mod network;
 use crate::{
     Engine, Error, blocking,
     container::{Record, State, record::MountKind},
-    etc_files,
+    etc_files, links,
 };
-use api_types::{ContainerInspect, ContainerState, DriverData, MountPoint};
+use api_types::{ContainerInspect, ContainerState, DriverData, HostConfig, MountPoint};
 use std::sync::Arc;
 
 /// All that is known of a container; with `size`, also what it wrote, which takes a walk through its files.
@@ -41,7 +41,7 @@ pub async fn inspect(engine: &Arc<Engine>, reference: &str, size: bool) -> Resul
         process_label: String::new(),
         app_armor_profile: String::new(),
         exec_ids: container.live.execs().iter().map(ToString::to_string).collect(),
-        host_config: record.host_config.clone(),
+        host_config: HostConfig { links: links::shown(engine, &record), ..record.host_config.clone() },
         graph_driver: graph_driver(engine, &record),
         size_rw: sizes.map(|(rw, _)| rw),
         size_root_fs: sizes.map(|(_, all)| all),
@@ -81,7 +81,10 @@ fn graph_driver(engine: &Engine, record: &Record) -> DriverData {
     let text = |path: &std::path::Path| path.display().to_string();
     let mut driver = DriverData { name: engine.snapshots.name().to_owned(), ..DriverData::default() };
     match engine.snapshots.rootfs(&record.id) {
-        Ok(model::Rootfs::Overlay { lower, upper, work, .. }) => {
+        Ok(
+            model::Rootfs::Overlay { lower, upper, work, .. }
+            | model::Rootfs::FuseOverlay { lower, upper, work, .. },
+        ) => {
             let lower: Vec<String> = lower.iter().map(|l| text(l)).collect();
             driver.data.insert("LowerDir".to_owned(), lower.join(":"));
             driver.data.extend(upper.map(|dir| ("UpperDir".to_owned(), text(&dir))));

@@ -4,10 +4,7 @@ use std::{fs, path::PathBuf};
 
 /// Where a container's own files are.
 fn tree(lab: &Lab, id: &Id) -> PathBuf {
-    match lab.store.inner.driver.rootfs(id).unwrap() {
-        model::Rootfs::Dir { path } => path,
-        model::Rootfs::Overlay { upper, .. } => upper.unwrap(),
-    }
+    lab.store.inner.driver.rootfs(id).unwrap().topmost().unwrap().clone()
 }
 
 fn request(lab: &Lab, image: &Image, name: &str) -> CommitRequest {

@@ -64,7 +64,9 @@ impl ImageStore {
 
 /// Docker's keys: the topmost layer is "upper", the rest "lower".
 fn driver_data(rootfs: Rootfs) -> Vec<(String, String)> {
-    let Rootfs::Overlay { lower, .. } = rootfs else { return Vec::new() };
+    let (Rootfs::Overlay { lower, .. } | Rootfs::FuseOverlay { lower, .. }) = rootfs else {
+        return Vec::new();
+    };
     let text = |paths: &[std::path::PathBuf]| {
         paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(":")
     };

@@ -19,8 +19,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    pub fn new(driver_name: &'static str, open: Open) -> Self {
-        Self { driver_name, dir: tempfile::tempdir().unwrap(), open }
+    pub fn new(place: &Path, driver_name: &'static str, open: Open) -> Self {
+        Self { driver_name, dir: tempfile::tempdir_in(place).unwrap(), open }
     }
 
     pub fn path(&self) -> &Path {
@@ -122,6 +122,24 @@ pub struct Tree(OwnedFd);
 
 pub fn mount(plan: &Rootfs) -> Tree {
     Tree(sys::overlay::mount_detached(plan).unwrap())
+}
+
+/// Mounts an overlay in the test's namespace: a place on which the kernel makes no further one.
+pub fn mount_overlay(dir: &Path) -> PathBuf {
+    let path = |name: &str| {
+        let path = dir.join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let plan = Rootfs::Overlay {
+        lower: vec![path("lower")],
+        upper: Some(path("upper")),
+        work: Some(path("work")),
+        options: vec!["userxattr".into()],
+    };
+    let (place, mount) = (path("merged"), sys::overlay::mount_detached(&plan).unwrap());
+    sys::mount::attach(&mount, sys::mount::open_path(&place).unwrap()).unwrap();
+    place
 }
 
 impl Tree {

@@ -24,12 +24,17 @@ pub struct Case {
 
 /// Runs every case on an empty directory of its own and reports all that fail.
 pub fn run(driver: &'static str, open: Open) {
+    run_below(&std::env::temp_dir(), driver, open);
+}
+
+/// The same with the directories below `place`.
+pub fn run_below(place: &Path, driver: &'static str, open: Open) {
     let failed: Vec<&str> = [layers::CASES, containers::CASES, crashes::CASES]
         .into_iter()
         .flatten()
         .filter(|case| {
             println!("{driver}: {}", case.name);
-            let lab = Lab::new(driver, open);
+            let lab = Lab::new(place, driver, open);
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (case.check)(&lab))).is_err()
         })
         .map(|case| case.name)

@@ -1,5 +1,4 @@
 use super::*;
-use std::os::fd::AsRawFd;
 
 fn layout(root: &Path) -> DataLayout {
     DataLayout::new(root)
@@ -22,7 +21,10 @@ fn the_fastest_driver_that_works_is_taken() {
         assert_eq!(left, ["overlay2"], "probes leave nothing");
         assert_eq!(open(&layout(&root), Some("vfs")).unwrap().driver.name(), "vfs");
         let unknown = error(&layout(&root), Some("zfs"));
-        assert_eq!(unknown, "storage driver zfs: there is no such driver; Lichen has overlay2 and vfs");
+        assert_eq!(
+            unknown,
+            "storage driver zfs: there is no such driver; Lichen has overlay2, fuse-overlayfs, btrfs, vfs"
+        );
     });
 }
 
@@ -31,26 +33,17 @@ fn a_slower_driver_is_never_taken_silently() {
     testing::in_userns("select::tests::a_slower_driver_is_never_taken_silently", || {
         // The kernel takes no overlay as the upper layer of another.
         let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| {
-            let path = dir.path().join(name);
-            std::fs::create_dir(&path).unwrap();
-            path
-        };
-        let plan = model::Rootfs::Overlay {
-            lower: vec![path("lower")],
-            upper: Some(path("upper")),
-            work: Some(path("work")),
-            options: vec!["userxattr".into()],
-        };
-        let overlay = sys::overlay::mount_detached(&plan).unwrap();
-        let root = Path::new("/proc/self/fd").join(overlay.as_raw_fd().to_string());
+        let root = crate::conformance::lab::mount_overlay(dir.path());
         let selected = open(&layout(&root), None).unwrap();
-        assert_eq!(selected.driver.name(), "vfs");
+        assert_eq!(selected.driver.name(), "fuse-overlayfs");
         let [warning] = &selected.warnings[..] else { panic!("{:?}", selected.warnings) };
         assert!(warning.starts_with("WARNING: storage driver overlay2 cannot be used ("), "{warning}");
         assert!(warning.contains("an overlay cannot be the upper layer of another"), "{warning}");
         let forced = error(&layout(&root), Some("overlay2"));
         assert!(forced.starts_with("storage driver overlay2: "), "{forced}");
+        let forced = error(&layout(&root), Some("btrfs"));
+        assert_eq!(forced, "storage driver btrfs: the data root is not on btrfs but on overlayfs");
+        sys::mount::detach(&root).unwrap();
     });
 }
 

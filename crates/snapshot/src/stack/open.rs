@@ -1,6 +1,6 @@
 //! Opening: reading what is there and collecting what a crash left.
 
-use super::{Dirs, NOTHING, PARENT, Record, Shared, Stack, State};
+use super::{Dirs, NOTHING, PARENT, Record, Shared, Stack, State, Trees};
 use crate::{Error, Result};
 use archive::at;
 use model::{Digest, Id};
@@ -22,14 +22,14 @@ impl Stack {
     /// # Errors
     /// [`Error::File`]; [`Error::Record`] for a layer record that cannot be read: such a layer is neither complete nor
     /// absent, so somebody has to look.
-    pub fn open(root: &Path) -> Result<Self> {
+    pub fn open(root: &Path, trees: Trees) -> Result<Self> {
         let dirs = open_dirs(root)?;
-        empty(dirs.tmp.as_fd(), &root.join("tmp"))?;
+        empty(dirs.tmp.as_fd(), &root.join("tmp"), trees)?;
         let layers = read_layers(&dirs, root)?;
-        collect_layers(&dirs, root, &layers)?;
-        let containers = read_containers(&dirs, root, &layers)?;
+        collect_layers(&dirs, root, &layers, trees)?;
+        let containers = read_containers(&dirs, root, &layers, trees)?;
         let state = State { layers, containers, staged_on: HashMap::new() };
-        Ok(Self { shared: Arc::new(Shared { root: root.to_owned(), dirs, state: Mutex::new(state) }) })
+        Ok(Self { shared: Arc::new(Shared { root: root.to_owned(), trees, dirs, state: Mutex::new(state) }) })
     }
 }
 
@@ -52,9 +52,9 @@ fn open_dirs(root: &Path) -> Result<Dirs> {
     Ok(Dirs { layers: inner("l")?, records: inner("layers")?, containers: inner("c")?, tmp: inner("tmp")? })
 }
 
-fn empty(dir: BorrowedFd<'_>, path: &Path) -> Result<()> {
+fn empty(dir: BorrowedFd<'_>, path: &Path, trees: Trees) -> Result<()> {
     for name in at::names(dir).map_err(Error::file("read", path))? {
-        at::remove_tree(dir, name.to_bytes()).map_err(Error::file("remove", path))?;
+        trees.remove(dir, name.to_bytes()).map_err(Error::file("remove", path))?;
     }
     Ok(())
 }
@@ -92,13 +92,14 @@ fn read_layers(dirs: &Dirs, root: &Path) -> Result<HashMap<Digest, Record>> {
 }
 
 /// Removes layer directories without a record: commits and removals that a crash cut short.
-fn collect_layers(dirs: &Dirs, root: &Path, layers: &HashMap<Digest, Record>) -> Result<()> {
+fn collect_layers(dirs: &Dirs, root: &Path, layers: &HashMap<Digest, Record>, trees: Trees) -> Result<()> {
     let path = root.join("l");
     let known: HashSet<&str> = layers.values().map(|record| record.dir.as_str()).collect();
     for name in names(&dirs.layers, &path)? {
         if !known.contains(name.as_str()) {
             tracing::info!(path = %path.join(&name).display(), "removing a layer that was never committed");
-            at::remove_tree(dirs.layers.as_fd(), name.as_bytes())
+            trees
+                .remove(dirs.layers.as_fd(), name.as_bytes())
                 .map_err(Error::file("remove", &path.join(&name)))?;
         }
     }
@@ -109,6 +110,7 @@ fn read_containers(
     dirs: &Dirs,
     root: &Path,
     layers: &HashMap<Digest, Record>,
+    trees: Trees,
 ) -> Result<HashMap<Id, Option<Digest>>> {
     let path = root.join("c");
     let by_dir: HashMap<&str, &Digest> = layers.iter().map(|(chain, r)| (r.dir.as_str(), chain)).collect();
@@ -132,7 +134,8 @@ fn read_containers(
             }
             _ => {
                 tracing::info!(path = %path.join(&name).display(), "removing half a container");
-                at::remove_tree(dirs.containers.as_fd(), name.as_bytes())
+                trees
+                    .remove(dirs.containers.as_fd(), name.as_bytes())
                     .map_err(Error::file("remove", &path.join(&name)))?;
             }
         }

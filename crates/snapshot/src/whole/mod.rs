@@ -1,51 +1,65 @@
-//! Plain directories: each layer and each container is a whole copy of what it stands on.
+//! Whole trees: each layer and each container has all that it stands on.
 //!
-//! Slow and large, unless the file system can share blocks between copies (btrfs, xfs, bcachefs); but it needs nothing
-//! of the kernel, so it works where overlays do not.
+//! * **btrfs**: as a snapshot of a subvolume. Making one costs the same whatever it holds, and blocks are shared.
+//!   Snapshots need no privilege; removing a subvolume at once needs the mount option `user_subvol_rm_allowed`, and
+//!   without it the files go one by one.
+//! * **vfs**: as a copy. Slow and large, unless the file system can share blocks between files (xfs, bcachefs); but it
+//!   needs nothing of the kernel, so it works where nothing else does.
 
+mod cloner;
 mod copy;
 
+pub use cloner::{Cloner, probe_btrfs};
+
 use crate::{
-    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type, stack::Stack, staged::Mounted, usage,
+    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    stack::{ROOT, Stack},
+    staged::Mounted,
+    usage,
 };
 use archive::{Change, at, diff::Trees, unpack::Ownership, whiteout::Whiteouts};
 use model::{Digest, Id};
-use rustix::fs::{self, CWD, Mode, OFlags};
+use rustix::fs::{self, Mode};
 use std::{
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
-/// Name of the driver and of its directory.
-pub const NAME: &str = "vfs";
+/// Names of the drivers and of their directories.
+pub const BTRFS: &str = "btrfs";
+pub const VFS: &str = "vfs";
 
-/// A container's tree.
-const ROOT: &str = "root";
-
-pub struct Vfs {
+pub struct WholeTrees {
+    cloner: Cloner,
     stack: Stack,
     ownership: Ownership,
-    backing: String,
+    status: Vec<(String, String)>,
 }
 
-impl Vfs {
-    /// Opens the driver below `root`.
+impl WholeTrees {
+    /// Opens the driver below `root`; [`probe_btrfs`] has said that snapshots work there.
     ///
     /// # Errors
     /// Those of opening and reading the directory.
-    pub fn open(root: &Path, ownership: Ownership) -> Result<Self> {
-        let stack = Stack::open(root)?;
-        let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?.docker_name();
-        Ok(Self { stack, ownership, backing })
+    pub fn open(root: &Path, cloner: Cloner, ownership: Ownership) -> Result<Self> {
+        let stack = Stack::open(root, cloner.trees())?;
+        let status = match cloner {
+            Cloner::Copy => {
+                let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?;
+                vec![("Backing Filesystem", backing.docker_name())]
+            }
+            Cloner::Snapshot => vec![
+                ("Btrfs", String::new()),
+                ("user_subvol_rm_allowed", cloner::removes_at_once(stack.tmp()).to_string()),
+            ],
+        };
+        let status = status.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(Self { cloner, stack, ownership, status })
     }
 
     fn open_layer(&self, layer: Option<&Digest>) -> Result<Option<OwnedFd>> {
-        let Some(layer) = layer else { return Ok(None) };
-        let path = self.stack.layer_path(layer)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = fs::openat(CWD, &path, flags, Mode::empty()).map_err(io::Error::from);
-        dir.map(Some).map_err(Error::file("open", &path))
+        layer.map(|layer| self.stack.open_layer(layer)).transpose()
     }
 
     fn container_tree(&self, id: &Id) -> Result<OwnedFd> {
@@ -59,13 +73,13 @@ impl Vfs {
     }
 }
 
-impl Driver for Vfs {
+impl Driver for WholeTrees {
     fn name(&self) -> &'static str {
-        NAME
+        self.cloner.driver_name()
     }
 
     fn status(&self) -> Vec<(String, String)> {
-        vec![("Backing Filesystem".to_owned(), self.backing.clone())]
+        self.status.clone()
     }
 
     fn layer_exists(&self, chain: &Digest) -> bool {
@@ -94,7 +108,7 @@ impl Driver for Vfs {
             cleanup: Some(cleanup),
         };
         if let Some(below) = self.open_layer(parent)? {
-            copy::tree(below.as_fd(), staged.root()).map_err(Error::file("copy to", &staged.path))?;
+            self.cloner.fill(below.as_fd(), staged.root()).map_err(Error::file("copy to", &staged.path))?;
         }
         Ok(staged)
     }
@@ -119,10 +133,11 @@ impl Driver for Vfs {
         let below = self.open_layer(layer)?;
         self.stack.create_container(id, layer, |dir, path| {
             let fail = |operation| Error::file(operation, &path.join(ROOT));
-            fs::mkdirat(dir, ROOT, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("mkdir"))?;
+            let like = below.as_ref().map(AsFd::as_fd);
+            self.cloner.trees().make(dir, ROOT, like).map_err(fail("mkdir"))?;
             let root = at::open_dir(dir, ROOT.as_bytes()).map_err(fail("open"))?;
             match &below {
-                Some(below) => copy::tree(below.as_fd(), root.as_fd()).map_err(fail("copy to")),
+                Some(below) => self.cloner.fill(below.as_fd(), root.as_fd()).map_err(fail("copy to")),
                 None => fs::fchmod(&root, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("chmod")),
             }
         })

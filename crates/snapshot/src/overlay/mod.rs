@@ -1,19 +1,25 @@
-//! The kernel's overlay file system, mounted in the engine's user namespace.
+//! Overlays: the kernel's (driver overlay2), mounted in the engine's user namespace, and those of fuse-overlayfs(1) for
+//! machines whose kernel mounts none there, and for data roots that are on an overlay themselves.
 //!
-//! A layer is a directory with the layer's own files, its whiteouts translated to the kernel's marks; the kernel merges
-//! the directories when a [`Rootfs`] is mounted. A container's tree is an upper and a work directory, so making one
+//! A layer is a directory with the layer's own files, its whiteouts translated to the marks that the [`Mounter`] reads;
+//! it merges the directories when a [`Rootfs`] is mounted. A container's tree is an upper and a work directory, so making one
 //! costs a few mkdir(2) however large the image is.
 //!
-//! Mount options: `userxattr`, because `trusted.*` attributes need privilege in the first user namespace (Linux 5.11);
+//! The kernel's mount options: `userxattr`, because `trusted.*` attributes need privilege in the first user namespace (Linux 5.11);
 //! it also turns redirects and metadata-only copy-up off, so that an upper directory can be read without the kernel:
 //! each changed file is whole, each renamed directory was copied (`Documentation/filesystems/overlayfs.rst`).
 
+mod fuse;
+mod mounter;
 mod probe;
 
 use crate::{
-    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type, stack::Stack, staged::Mounted, usage,
+    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    stack::{Stack, Trees},
+    staged::Mounted,
+    usage,
 };
-use archive::{Change, at, diff::Overlay, unpack::Ownership, whiteout::Whiteouts};
+use archive::{Change, at, diff::Overlay, unpack::Ownership};
 use model::{Digest, Id};
 use rustix::fs::{self, Gid, Mode, Stat, Uid};
 use std::{
@@ -22,10 +28,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use fuse::find as find_fuse;
+pub use fuse::program as fuse_program;
+pub use mounter::Mounter;
 pub use probe::probe;
 
-/// Name of the driver and of its directory.
-pub const NAME: &str = "overlay2";
+/// Names of the drivers and of their directories.
+pub const KERNEL: &str = "overlay2";
+pub const FUSE: &str = "fuse-overlayfs";
 
 /// `OVL_MAX_STACK` of the kernel; one place is kept for [`EMPTY`].
 const MOST_LAYERS: usize = 499;
@@ -37,27 +47,28 @@ const EMPTY: &str = "empty";
 const UPPER: &str = "diff";
 const WORK: &str = "work";
 
-pub struct Overlay2 {
+pub struct Overlays {
+    mounter: Mounter,
     stack: Stack,
     root: PathBuf,
     ownership: Ownership,
     backing: String,
 }
 
-impl Overlay2 {
+impl Overlays {
     /// Opens the driver below `root`. [`fn@probe`] has said that it works there.
     ///
     /// # Errors
     /// Those of opening and reading the directory.
-    pub fn open(root: &Path, ownership: Ownership) -> Result<Self> {
-        let stack = Stack::open(root)?;
+    pub fn open(root: &Path, mounter: Mounter, ownership: Ownership) -> Result<Self> {
+        let stack = Stack::open(root, Trees::Directories)?;
         let empty = root.join(EMPTY);
         match std::fs::create_dir(&empty) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             other => other.map_err(Error::file("mkdir", &empty))?,
         }
         let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?.docker_name();
-        Ok(Self { stack, root: root.to_owned(), ownership, backing })
+        Ok(Self { mounter, stack, root: root.to_owned(), ownership, backing })
     }
 
     fn lower(&self, layer: Option<&Digest>) -> Result<Vec<PathBuf>> {
@@ -70,7 +81,7 @@ impl Overlay2 {
     }
 
     fn read_only(&self, layer: Option<&Digest>) -> Result<Rootfs> {
-        Ok(Rootfs::Overlay { lower: self.lower(layer)?, upper: None, work: None, options: options() })
+        Ok(self.mounter.plan(self.lower(layer)?, None))
     }
 
     /// The merged root shows the attributes of its topmost directory, so each has those of the one below, until its
@@ -80,6 +91,10 @@ impl Overlay2 {
         let path = self.stack.layer_path(layer)?;
         let stat = fs::stat(&path).map_err(io::Error::from).map_err(Error::file("stat", &path))?;
         Ok(Some(stat))
+    }
+
+    fn overlay<'a>(&self, upper: &'a OwnedFd, below: &'a OwnedFd) -> Overlay<'a> {
+        Overlay { upper: upper.as_fd(), below: below.as_fd(), marks: self.mounter.marks() }
     }
 
     /// The container's upper directory and the mounted layers below it.
@@ -93,11 +108,6 @@ impl Overlay2 {
     }
 }
 
-/// Mount options besides the directories.
-fn options() -> Vec<String> {
-    vec!["userxattr".to_owned()]
-}
-
 fn set_attributes(dir: BorrowedFd<'_>, from: Option<&Stat>) -> io::Result<()> {
     let Some(stat) = from else { return Ok(fs::fchmod(dir, Mode::from(0o755))?) };
     fs::fchown(dir, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
@@ -109,21 +119,13 @@ fn make_inside(dir: BorrowedFd<'_>, name: &str, attributes: Option<&Stat>) -> io
     set_attributes(at::open_dir(dir, name.as_bytes())?.as_fd(), attributes)
 }
 
-impl Driver for Overlay2 {
+impl Driver for Overlays {
     fn name(&self) -> &'static str {
-        NAME
+        self.mounter.driver_name()
     }
 
     fn status(&self) -> Vec<(String, String)> {
-        [
-            ("Backing Filesystem", self.backing.as_str()),
-            ("Supports d_type", "true"),
-            ("Using metacopy", "false"),
-            ("Native Overlay Diff", "true"),
-            ("userxattr", "true"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .to_vec()
+        self.mounter.status(&self.backing)
     }
 
     fn layer_exists(&self, chain: &Digest) -> bool {
@@ -139,13 +141,12 @@ impl Driver for Overlay2 {
     }
 
     fn begin_layer(&self, parent: Option<&Digest>) -> Result<StagedLayer> {
-        let lower = self.read_only(parent)?;
-        if let (Rootfs::Overlay { lower, .. }, Some(parent)) = (&lower, parent)
-            && lower.len() > MOST_LAYERS
-        {
+        let lower = self.lower(parent)?;
+        if let (Some(parent), true) = (parent, lower.len() > MOST_LAYERS) {
             let (layer, count) = (parent.clone(), lower.len() - 2);
-            return Err(Error::TooManyLayers { driver: NAME, layer, count, limit: MOST_LAYERS });
+            return Err(Error::TooManyLayers { driver: self.name(), layer, count, limit: MOST_LAYERS });
         }
+        let below = parent.is_some().then(|| self.mounter.plan(lower, None));
         let attributes = self.root_attributes(parent)?;
         let staging = self.stack.stage(parent)?;
         let cleanup = self.stack.discard(&staging, parent);
@@ -153,9 +154,9 @@ impl Driver for Overlay2 {
             parent: parent.cloned(),
             path: staging.path,
             root: staging.root,
-            whiteouts: Whiteouts::Overlay,
+            whiteouts: self.mounter.whiteouts(),
             ownership: self.ownership,
-            below: Box::new(Mounted(parent.is_some().then_some(lower))),
+            below: Box::new(Mounted(below)),
             usage: Some(Usage::default()),
             cleanup: Some(cleanup),
         };
@@ -198,22 +199,17 @@ impl Driver for Overlay2 {
     fn rootfs(&self, id: &Id) -> Result<Rootfs> {
         let lower = self.lower(self.stack.container_layer(id)?.as_ref())?;
         let own = self.stack.container_path(id);
-        Ok(Rootfs::Overlay {
-            lower,
-            upper: Some(own.join(UPPER)),
-            work: Some(own.join(WORK)),
-            options: options(),
-        })
+        Ok(self.mounter.plan(lower, Some((own.join(UPPER), own.join(WORK)))))
     }
 
     fn changes(&self, id: &Id) -> Result<Vec<Change>> {
         let (upper, below) = self.difference(id)?;
-        Ok(Overlay { upper: upper.as_fd(), below: below.as_fd() }.changes()?)
+        Ok(self.overlay(&upper, &below).changes()?)
     }
 
     fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()> {
         let (upper, below) = self.difference(id)?;
-        Ok(Overlay { upper: upper.as_fd(), below: below.as_fd() }.write_archive(out)?)
+        Ok(self.overlay(&upper, &below).write_archive(out)?)
     }
 
     fn container_usage(&self, id: &Id) -> Result<Usage> {

@@ -1,9 +1,9 @@
 //! Whether overlays work on a directory: one is mounted and used.
 
-use super::{EMPTY, options};
+use super::{EMPTY, Mounter};
 use crate::{Error, Result, fs_type, select::Unusable};
-use archive::{at, whiteout::OVERLAY_OPAQUE};
-use model::{Id, Rootfs};
+use archive::{at, whiteout};
+use model::Id;
 use rustix::{
     fs::{self, CWD, Dir, FileType, Mode, OFlags, XattrFlags},
     io::Errno,
@@ -18,7 +18,7 @@ use std::{
 ///
 /// # Errors
 /// The outer one when the probe itself could not be set up or cleaned up; the inner one says why overlays do not work.
-pub fn probe(root: &Path) -> Result<std::result::Result<(), Unusable>> {
+pub fn probe(root: &Path, mounter: &Mounter) -> Result<std::result::Result<(), Unusable>> {
     let name = format!(".probe-{}", Id::random().short());
     let path = root.join(&name);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -30,7 +30,7 @@ pub fn probe(root: &Path) -> Result<std::result::Result<(), Unusable>> {
         .map_err(Error::file("mkdir", &path))?;
     let outcome = at::open_dir(root.as_fd(), name.as_bytes())
         .map_err(Error::file("open", &path))
-        .map(|dir| try_overlay(&dir, &path));
+        .map(|dir| try_overlay(&dir, &path, mounter));
     at::remove_tree(root.as_fd(), name.as_bytes()).map_err(Error::file("remove", &path))?;
     outcome
 }
@@ -39,37 +39,42 @@ fn failed<E: Into<io::Error>>(operation: &'static str, hint: &'static str) -> im
     move |source| Unusable::Probe { operation, source: source.into(), hint }
 }
 
-fn try_overlay(dir: &OwnedFd, path: &Path) -> std::result::Result<(), Unusable> {
+fn try_overlay(dir: &OwnedFd, path: &Path, mounter: &Mounter) -> std::result::Result<(), Unusable> {
     let nested = fs_type::of(dir.as_fd()).map(|t| t.docker_name()).is_ok_and(|name| name == "overlayfs");
-    let hint = |usual| match nested {
-        true => " (an overlay cannot be the upper layer of another: keep the data root on a volume)",
-        false => usual,
+    let hint = |usual| match (mounter, nested) {
+        (Mounter::Fuse { .. }, _) => "",
+        (Mounter::Kernel, true) => {
+            " (an overlay cannot be the upper layer of another: keep the data root on a volume)"
+        }
+        (Mounter::Kernel, false) => usual,
     };
     let whiteouts = hint(" (Linux 5.8 or later and a file system with whiteouts are needed)");
-    prepare(dir).map_err(failed("make a whiteout", whiteouts))?;
+    prepare(dir, mounter).map_err(failed("make a whiteout", whiteouts))?;
     entry_types_are_told(dir)?;
-    let attributes = hint(" (the file system has no extended user attributes)");
-    fs::fsetxattr(open(dir, "upper/opaque")?, OVERLAY_OPAQUE, b"y", XattrFlags::empty())
-        .map_err(failed("set user.overlay.opaque", attributes))?;
-    let plan = Rootfs::Overlay {
-        lower: vec![path.join("lower"), path.join(EMPTY)],
-        upper: Some(path.join("upper")),
-        work: Some(path.join("work")),
-        options: options(),
-    };
+    let attributes = " (the file system has no extended user attributes)";
+    let mark = mounter.whiteouts().opaque_mark().unwrap_or(whiteout::OVERLAY_OPAQUE);
+    fs::fsetxattr(open(dir, "upper/opaque")?, mark, b"y", XattrFlags::empty())
+        .map_err(failed("mark a directory as opaque", hint(attributes)))?;
+    let lower = vec![path.join("lower"), path.join(EMPTY)];
+    let plan = mounter.plan(lower, Some((path.join("upper"), path.join("work"))));
     let mounting = hint(" (Linux 5.11 or later is needed to mount overlays in a user namespace)");
     let mount = sys::overlay::mount_detached(&plan).map_err(failed("mount an overlay", mounting))?;
     behaves(&mount).map_err(failed("use an overlay", ""))
 }
 
-fn prepare(dir: &OwnedFd) -> io::Result<()> {
+fn prepare(dir: &OwnedFd, mounter: &Mounter) -> io::Result<()> {
     for name in ["lower", "lower/opaque", EMPTY, "upper", "upper/opaque", "work"] {
         fs::mkdirat(dir, name, Mode::from(0o700))?;
     }
     for name in ["lower/removed", "lower/opaque/hidden", "lower/kept"] {
         fs::mknodat(dir, name, FileType::RegularFile, Mode::from(0o600), 0)?;
     }
-    Ok(fs::mknodat(dir, "upper/removed", FileType::CharacterDevice, Mode::empty(), 0)?)
+    Ok(match mounter {
+        Mounter::Kernel => fs::mknodat(dir, "upper/removed", FileType::CharacterDevice, Mode::empty(), 0)?,
+        Mounter::Fuse { .. } => {
+            fs::mknodat(dir, "upper/.wh.removed", FileType::RegularFile, Mode::empty(), 0)?;
+        }
+    })
 }
 
 /// Overlays need directory entries that tell their type (xfs made with ftype=0 does not).
