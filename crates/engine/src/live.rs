@@ -16,6 +16,8 @@ use tokio::sync::{OwnedMutexGuard, watch};
 pub struct Live {
     inner: Mutex<Inner>,
     tenancy: Arc<tokio::sync::Mutex<()>>,
+    /// Changes with the shim.
+    shims: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -52,6 +54,15 @@ impl Live {
 
     pub fn set_shim(&self, shim: Option<Arc<Shim>>) {
         self.lock().shim = shim;
+        self.shims.send_replace(());
+    }
+
+    /// Waits until the container's shim is another one than `dead`, or none.
+    pub async fn replaced(&self, dead: &Arc<Shim>) {
+        let mut changes = self.shims.subscribe();
+        let is_other = |_: &()| !self.lock().shim.as_ref().is_some_and(|shim| Arc::ptr_eq(shim, dead));
+        // The sender is ours, so it does not go away meanwhile.
+        drop(changes.wait_for(is_other).await);
     }
 
     pub fn wait_for_start(&self, stream: WaitingStream) {

@@ -12,11 +12,14 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use tokio::time::timeout;
 
 /// Docker's patience without `--timeout` or `--stop-timeout`, in seconds.
 const PATIENCE: i64 = 10;
 /// How long SIGKILL may take before the kernel is blamed (a process in uninterruptible sleep).
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a signal waits for the successor of a shim that died.
+const REPLACEMENT: Duration = Duration::from_secs(30);
 
 /// What a client may say about a stop.
 #[derive(Debug, Clone, Default)]
@@ -130,21 +133,8 @@ pub(crate) async fn send(engine: &Engine, container: &Container, signal: i32) ->
     if record.state.run().is_none() {
         return Ok(());
     }
-    let shim = match container.live.shim() {
-        Ok(shim) => shim,
-        // Its end is being handled.
-        Err(_) => return Ok(()),
-    };
-    match shim.signal(Target::Init, signal).await {
-        Ok(()) => {}
-        Err(error)
-            if error
-                .failure()
-                .is_some_and(|f| matches!(f.class, FailureClass::NoSuchObject | FailureClass::Conflict)) =>
-        {
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
+    if !deliver(container, signal).await? {
+        return Ok(());
     }
     let mut attributes = record.attributes();
     attributes.insert("signal".to_owned(), signal.to_string());
@@ -155,12 +145,30 @@ pub(crate) async fn send(engine: &Engine, container: &Container, signal: i32) ->
     Ok(())
 }
 
+/// Tells whether there was a process to signal. A shim that died is given a successor by the container's monitor, which
+/// the signal then goes to.
+async fn deliver(container: &Container, signal: i32) -> Result<bool, Error> {
+    loop {
+        // Without a shim, its end is being handled.
+        let Ok(shim) = container.live.shim() else { return Ok(false) };
+        let Err(error) = shim.signal(Target::Init, signal).await else { return Ok(true) };
+        let ended =
+            |f: &shim_proto::Failure| matches!(f.class, FailureClass::NoSuchObject | FailureClass::Conflict);
+        if error.failure().is_some_and(ended) {
+            return Ok(false);
+        }
+        if !error.is_disconnect() || timeout(REPLACEMENT, container.live.replaced(&shim)).await.is_err() {
+            return Err(error.into());
+        }
+    }
+}
+
 /// Whether the run that `before` tells of ends in time.
 async fn ended_within(container: &Container, before: &Record, patience: Option<Duration>) -> bool {
     let mut changes = container.watch();
     let end = changes.wait_for(|now| now.exits > before.exits || now.gone || now.state.run().is_none());
     match patience {
         None => end.await.is_ok(),
-        Some(patience) => tokio::time::timeout(patience, end).await.is_ok(),
+        Some(patience) => timeout(patience, end).await.is_ok(),
     }
 }

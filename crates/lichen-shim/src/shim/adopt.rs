@@ -12,11 +12,15 @@ use shim_proto::{Io, Stage, Target};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+/// A process that was killed closes its descriptors, by which others learn of it, before it has ended (exit(2) in the
+/// kernel: `exit_files` comes before `exit_notify`). This is how long it may take from the one to the other.
+const ENDS: Duration = Duration::from_secs(10);
+
 /// What the earlier shim wrote down; refused while it still runs.
 pub(super) fn record(run: &RunLayout, id: &Id) -> anyhow::Result<Record> {
     let record = Record::read(run, id).context("read shim.json of the earlier shim")?;
     // One that was killed may be a zombie for a while.
-    let runs = |pidfd| sys::pidfd::poll_exit(pidfd, Some(Duration::ZERO)).is_ok_and(|ended| !ended);
+    let runs = |pidfd| sys::pidfd::poll_exit(pidfd, Some(ENDS)).is_ok_and(|ended| !ended);
     if sys::pidfd::open(record.shim).is_ok_and(runs) {
         bail!("the earlier shim, process {}, still runs", record.shim.pid);
     }

@@ -179,7 +179,8 @@ impl Streams {
         self.attachers.is_empty()
     }
 
-    /// The process has ended: read what there is; what others hold open is read for a while longer.
+    /// The process has ended: read what there is; what others hold open is read for a while longer. Clients keep their
+    /// places: this may come in the middle of what one poll reported, by SIGCHLD.
     pub(super) fn process_ended(&mut self) {
         self.queue.clear();
         self.ends.stdin = None;
@@ -194,7 +195,6 @@ impl Streams {
         if !self.is_complete() {
             self.linger_until = Some(Instant::now() + LINGER);
         }
-        self.tidy();
     }
 
     /// End the input, after what is queued.
@@ -340,6 +340,40 @@ impl Streams {
         }
         for attacher in &mut self.attachers {
             attacher.closing = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    fn attach(streams: &mut Streams) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let wants = Attach { stdin: true, stdout: true, stderr: true, ..Attach::default() };
+        streams.attach(theirs.into(), wants).unwrap();
+        ours
+    }
+
+    #[test]
+    fn clients_keep_their_places_when_the_process_ends_in_the_middle_of_a_poll() {
+        let (stdout, process) = io::pipe().unwrap();
+        let io = Io { tty: false, open_stdin: true, stdin_once: false, size: None };
+        let ends = Ends { stdin: None, stdout: Some(stdout.into()), stderr: None };
+        let mut streams = Streams::new(io, ends, None).unwrap();
+        let mut clients = [attach(&mut streams), attach(&mut streams)];
+        drop(process);
+        // What one poll reported: the end of the process first, then that each client has something to say.
+        streams.process_ended();
+        for index in 0..2 {
+            assert!(!streams.ready(Place::Attacher(index), PollFlags::IN | PollFlags::HUP));
+        }
+        streams.tidy();
+        assert!(streams.is_idle(), "the output is complete, so clients are done");
+        for client in &mut clients {
+            assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
         }
     }
 }
