@@ -168,12 +168,39 @@ impl Engine {
     /// # Panics
     /// When it does not.
     pub fn stop(&mut self) {
-        let Some(mut launcher) = self.launcher.take() else { return };
-        let pid = rustix::process::Pid::from_raw(launcher.id().cast_signed()).expect("a PID");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signal the launcher");
-        processes::wait_until("the engine has stopped", || {
+        if self.launcher.is_some() {
+            self.terminate();
+            self.wait_stopped();
+        }
+    }
+
+    /// SIGTERM to the launcher, without waiting.
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Any signal to the launcher.
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.launcher_pid().cast_signed()).expect("a PID");
+        rustix::process::kill_process(pid, signal).expect("signal the launcher");
+    }
+
+    /// Waits for a launcher that was told to end.
+    ///
+    /// # Panics
+    /// When it does not, or not with success.
+    pub fn wait_stopped(&mut self) {
+        let mut launcher = self.launcher.take().expect("the engine was launched");
+        let status = processes::wait_until("the engine has stopped", || {
             launcher.try_wait().expect("wait for the launcher")
         });
+        assert!(status.success(), "lichen daemon ended with {status}");
     }
 }
 

@@ -116,7 +116,7 @@ fn an_exit_after_its_shim_was_killed_is_recorded() {
 
 #[test]
 fn a_published_port_survives_the_engine() {
-    let mut engine = engine();
+    let engine = engine();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     engine
         .docker(&[
@@ -140,7 +140,97 @@ fn a_published_port_survives_the_engine() {
     let pid = engine.pid();
     kill_9(pid);
     wait_until("the server answers while the engine starts again", answers);
-    engine.wait_ready();
+}
+
+/// A container that is gone when it was stopped, and one that outlives whoever does not stop it.
+fn run_two(engine: &Engine) -> [u32; 2] {
+    ["c1", "c2"].map(|name| {
+        let trap = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+        engine.docker(&["run", "-d", "--name", name, "busybox", "sh", "-c", trap]).ok();
+        init_pid(engine, name)
+    })
+}
+
+fn assert_stopped(mut engine: Engine, inits: [u32; 2]) {
+    engine.wait_stopped();
+    for pid in inits {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "container {pid} outlived the stop");
+    }
+    engine.launch();
+    for name in ["c1", "c2"] {
+        engine
+            .docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name])
+            .ok()
+            .prints("exited 0");
+    }
+}
+
+#[test]
+fn a_stop_while_the_engine_is_dead_stops_the_containers() {
+    let engine = engine();
+    let inits = run_two(&engine);
+    kill_9(engine.pid());
+    engine.terminate();
+    assert_stopped(engine, inits);
+}
+
+#[test]
+fn a_stop_while_the_engine_starts_again_stops_the_containers() {
+    let engine = engine();
+    let inits = run_two(&engine);
+    let pid = engine.pid();
+    kill_9(pid);
+    wait_until("the launcher has seen it", || {
+        let log = std::fs::read_to_string(engine.log()).ok()?;
+        log.contains("the engine died").then_some(())
+    });
+    engine.terminate();
+    assert_stopped(engine, inits);
+}
+
+#[test]
+fn an_engine_killed_while_it_stops_containers_has_a_successor_that_goes_on() {
+    let engine = engine();
+    let slow = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done";
+    let inits = ["c1", "c2"].map(|name| {
+        engine.docker(&["run", "-d", "--name", name, "busybox", "sh", "-c", slow]).ok();
+        init_pid(&engine, name)
+    });
+    let mut stopping = engine.spawn("docker", &["events", "--filter", "event=kill"]);
+    let mut seen = std::io::BufReader::new(stopping.stdout.take().expect("its output is piped"));
+    let pid = engine.pid();
+    engine.terminate();
+    std::io::BufRead::read_line(&mut seen, &mut String::new()).expect("read an event");
+    kill_9(pid);
+    // Its stream has ended with the engine.
+    stopping.wait().expect("wait for the client");
+    assert_stopped(engine, inits);
+}
+
+#[test]
+fn a_client_that_connects_while_no_engine_runs_is_answered_by_the_next() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tcp = format!("tcp://127.0.0.1:{port}");
+    let host = e2e::Host::new();
+    let unix = format!("unix://{}", host.socket().display());
+    let engine = Engine::start_on(host, &["-H", &unix, "-H", &tcp], &[]);
+    let ask = "GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for round in 0..3 {
+        let before = engine.pid();
+        kill_9(before);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        let mut over_unix = std::os::unix::net::UnixStream::connect(engine.host().socket()).expect("connect");
+        let mut over_tcp = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connect");
+        let mut replies = [String::new(), String::new()];
+        std::io::Write::write_all(&mut over_unix, ask.as_bytes()).expect("ask");
+        std::io::Write::write_all(&mut over_tcp, ask.as_bytes()).expect("ask");
+        std::io::Read::read_to_string(&mut over_unix, &mut replies[0]).expect("an answer");
+        std::io::Read::read_to_string(&mut over_tcp, &mut replies[1]).expect("an answer");
+        for reply in replies {
+            assert!(reply.starts_with("HTTP/1.1 200"), "round {round}: {reply}");
+        }
+        assert_ne!(engine.pid(), before);
+    }
 }
 
 #[test]

@@ -8,10 +8,12 @@
 //! | running, shim alive | adopted |
 //! | running, shim dead | adopted with a new shim, which takes the stdio from the holder |
 //! | running, ended meanwhile | the end is handled as if it came now |
-//! | [`State::Restarting`] | started when it was due |
+//! | [`State::Restarting`] | started |
 //! | [`State::Removing`] | removed |
 //! | ended, and the restart policy wants it | started |
 //! | a tree or directory without a record | removed |
+//!
+//! What is started or restarted is so once all else is done (moby's `waitForStartupDone`).
 
 use crate::{
     Engine, Error, blocking,
@@ -43,16 +45,19 @@ pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
         tasks.spawn(async move { one(&engine, &container).await });
     }
     while tasks.join_next().await.is_some() {}
-    let engine = engine.clone();
-    blocking("adopt", move || {
-        if let Err(error) = engine.networks.settle() {
+    let settling = engine.clone();
+    let settled = blocking("adopt", move || {
+        if let Err(error) = settling.networks.settle() {
             tracing::error!(%error, "settle the networks of adopted containers");
         }
         if all_readable {
-            collect_garbage(&engine);
+            collect_garbage(&settling);
         }
     })
-    .await
+    .await;
+    // It is called once.
+    engine.adopted.set(()).unwrap_or(());
+    settled
 }
 
 /// Layers of pulls that were cut short. Left for another time when it is not certain what a container stands on.
@@ -238,7 +243,10 @@ async fn undo_start(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<
         record.state = record.state.not_started(Failure { code: 128, message });
         record.pending = None;
     })?;
-    if container.record().host_config.auto_remove {
+    if container.record().state.exit().is_some() {
+        // It had run before, so its restart policy has a say.
+        ended_before(engine, container);
+    } else if container.record().host_config.auto_remove {
         rm::in_background(engine, container);
     }
     Ok(())

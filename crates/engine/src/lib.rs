@@ -84,6 +84,9 @@ pub struct Engine {
     pub events: events::Bus,
     /// Set when a graceful stop has begun: nothing starts any more, and exits do not restart.
     pub stopping: std::sync::atomic::AtomicBool,
+    /// Set when [`adopt::adopt`] is done: until then nothing is started, because what an earlier engine left in the
+    /// network is told from what is new by not being in the books, and a start enters it there last.
+    pub adopted: tokio::sync::SetOnce<()>,
 }
 
 /// Runs blocking work (file system, network set-up) beside the event loop.

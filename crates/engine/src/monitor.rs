@@ -5,7 +5,7 @@
 
 use crate::{
     Engine, adopt,
-    container::{Container, Exit, State},
+    container::{Container, Exit, Record, State},
     events::Kind,
     exec, fault,
     live::Tenancy,
@@ -153,25 +153,42 @@ fn next(engine: &Arc<Engine>, container: &Arc<Container>, exit: &Exit, again: bo
     }
 }
 
-/// Starts the container after `delay`, unless a client does something about it before.
-pub(crate) fn restart_after(engine: &Arc<Engine>, container: &Arc<Container>, delay: Duration) {
+/// Starts the container after `delay`, unless a client does something about it before, or the engine is about to end.
+/// A start that fails is tried again a few times.
+pub(crate) fn restart_after(engine: &Arc<Engine>, container: &Arc<Container>, mut delay: Duration) {
     let (engine, container) = (engine.clone(), container.clone());
     tokio::spawn(async move {
-        let exits = container.record().exits;
-        let mut changes = container.watch();
-        let still = move |r: &Arc<crate::container::Record>| {
-            matches!(r.state, State::Restarting { .. }) && r.exits == exits && !r.gone
-        };
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = changes.wait_for(|r| !still(r)) => return,
-        }
-        let _verb = container.lock().await;
-        if !still(&container.record()) {
-            return;
-        }
-        if let Err(error) = start::run(&engine, &container).await {
-            tracing::warn!(container = %container.id(), %error, "restart by policy");
+        engine.adopted.wait().await;
+        for attempt in 1.. {
+            if !still_restarting_after(&container, delay).await {
+                return;
+            }
+            let _verb = container.lock().await;
+            let State::Restarting { exit } = container.record().state.clone() else { return };
+            // The engine's end, which waits for the lock, makes it one that has ended.
+            if engine.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            let Err(error) = start::run(&engine, &container).await else { return };
+            tracing::warn!(container = %container.id(), %error, attempt, "restart by policy");
+            if attempt == restart_policy::ATTEMPTS || engine.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            delay = restart_policy::next_attempt(delay);
+            if let Err(error) = container.update(|record| record.state = State::Restarting { exit }) {
+                tracing::error!(container = %container.id(), %error, "its restart is not saved");
+            }
         }
     });
+}
+
+/// Waits, and tells whether the container still waits to be restarted.
+async fn still_restarting_after(container: &Container, delay: Duration) -> bool {
+    let exits = container.record().exits;
+    let still = |r: &Record| matches!(r.state, State::Restarting { .. }) && r.exits == exits && !r.gone;
+    let mut changes = container.watch();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => still(&container.record()),
+        _ = changes.wait_for(|r| !still(r)) => false,
+    }
 }

@@ -9,6 +9,10 @@ const LAST_DELAY: Duration = Duration::from_secs(60);
 /// A run of this length was a success: the delay starts over.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
+/// How often a start is tried. moby tries once; but what is in the way when a machine comes up (a port that another
+/// program is about to leave, a file system that is about to be mounted) often is not for long.
+pub(crate) const ATTEMPTS: u32 = 8;
+
 /// Whether the policy wants the container back after `exit`, `restarts` being how often it was brought back already.
 /// `stopped` is whether a client stopped or killed it.
 pub(crate) fn after_exit(policy: &RestartPolicy, exit: &Exit, restarts: u32, stopped: bool) -> bool {
@@ -37,6 +41,11 @@ pub(crate) fn delay(last: Option<Duration>, exit: &Exit) -> Duration {
         Some(last) if nanos < GOOD_RUN.as_nanos().cast_signed() => (last * 2).min(LAST_DELAY),
         _ => FIRST_DELAY,
     }
+}
+
+/// How long to wait after a start that failed: as after short runs.
+pub(crate) fn next_attempt(last: Duration) -> Duration {
+    (last * 2).clamp(FIRST_DELAY, LAST_DELAY)
 }
 
 #[cfg(test)]

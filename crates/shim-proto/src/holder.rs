@@ -37,8 +37,10 @@ pub enum ToHolder {
     Namespaces,
     /// Answered by [`FromHolder::Pong`].
     Ping,
-    /// End the holder. Refused while it still has children. Answered by [`FromHolder::Done`] or `Failed`.
-    Shutdown,
+    /// End the holder. While it still has children it refuses, or with `wait` answers when the last of them has ended;
+    /// who no longer wants to wait hangs up. Answered by [`FromHolder::Done`] or `Failed`, when nothing of the holder is
+    /// left but its process, which ends next.
+    Shutdown { wait: bool },
 }
 
 /// The holder's answer.
@@ -74,7 +76,7 @@ impl ToHolder {
             Self::ForgetExits { .. } => "ForgetExits",
             Self::Namespaces => "Namespaces",
             Self::Ping => "Ping",
-            Self::Shutdown => "Shutdown",
+            Self::Shutdown { .. } => "Shutdown",
         }
     }
 }

@@ -2,11 +2,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::PermissionsExt,
-    },
-    path::Path,
+    os::fd::{AsFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -26,20 +22,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds a unix socket of mode 0660, replacing what a dead engine left behind.
-    ///
-    /// The caller has made sure that no live engine serves it (it holds the PID file); the directory is private.
-    pub fn bind_unix(path: &Path) -> io::Result<Self> {
-        match std::fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-        Ok(Self::Unix(listener))
-    }
-
-    /// A listening unix socket that the service manager passed in (sd_listen_fds(3)).
+    /// A listening unix socket that was made elsewhere.
     pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         UnixListener::from_std(listener).map(Self::Unix)

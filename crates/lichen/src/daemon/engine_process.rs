@@ -10,12 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use sys::clone::{Child, Fork};
 
-/// Where the engine finds what it inherits. Activated sockets come first, where sd_listen_fds(3) has them.
+/// Where the engine finds what it inherits. Listening sockets come first, where sd_listen_fds(3) has them.
 pub(crate) const SHIM_PROGRAM: RawFd = 60;
 pub(crate) const LAUNCHER: RawFd = 61;
 /// Held for as long as the engine runs, and by nothing that it starts.
 pub(crate) const LOCKS: [RawFd; 2] = [62, 63];
-pub(crate) const FIRST_ACTIVATED: RawFd = 3;
+pub(crate) const FIRST_LISTENER: RawFd = 3;
 
 /// What an engine is started with.
 pub(crate) struct Start<'a> {
@@ -23,7 +23,8 @@ pub(crate) struct Start<'a> {
     /// The sealed `lichen-shim`.
     pub(crate) shim: BorrowedFd<'a>,
     pub(crate) locks: &'a [Lock; 2],
-    pub(crate) activated: &'a [OwnedFd],
+    /// At least one; see [`super::listeners`].
+    pub(crate) listeners: &'a [OwnedFd],
     /// The arguments of `daemon`.
     pub(crate) arguments: &'a [String],
     /// Variables to set beside the inherited ones.
@@ -68,7 +69,7 @@ fn exec(start: &Start<'_>, exe: &File, argv: &[CString], socket: &UnixStream, lo
         let program = rustix::io::fcntl_dupfd_cloexec(exe, LOCKS[1] + 1)
             .map_err(sys::Error::of("fcntl", "F_DUPFD_CLOEXEC"))?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> =
-            start.activated.iter().map(AsFd::as_fd).zip(FIRST_ACTIVATED..).collect();
+            start.listeners.iter().map(AsFd::as_fd).zip(FIRST_LISTENER..).collect();
         fds.push((start.shim, SHIM_PROGRAM));
         fds.push((socket.as_fd(), LAUNCHER));
         fds.extend(locks.iter().map(AsFd::as_fd).zip(LOCKS));
@@ -90,11 +91,8 @@ fn environment(start: &Start<'_>) -> Result<Vec<CString>> {
     let set = start.environment.iter().map(|(n, v)| (OsString::from(n), v.clone()));
     let mut all: Vec<Vec<u8>> =
         kept.chain(set).map(|(n, v)| [n.as_bytes(), b"=", v.as_bytes()].concat()).collect();
-    if !start.activated.is_empty() {
-        all.push(format!("LISTEN_FDS={}", start.activated.len()).into_bytes());
-        all.push(format!("LISTEN_PID={}", std::process::id()).into_bytes());
-        all.extend(std::env::var_os("LISTEN_FDNAMES").map(|n| [b"LISTEN_FDNAMES=", n.as_bytes()].concat()));
-    }
+    all.push(format!("LISTEN_FDS={}", start.listeners.len()).into_bytes());
+    all.push(format!("LISTEN_PID={}", std::process::id()).into_bytes());
     strings(all.iter().map(Vec::as_slice))
 }
 

@@ -48,8 +48,16 @@ pub(crate) enum Error {
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("lichen-shim is not beside {}, nor on PATH; both programs are installed together", beside.display())]
     NoShim { beside: PathBuf },
+    #[error(
+        "no sockets found via socket activation for fd://{which}: make sure the service was started by systemd"
+    )]
+    NoActivatedSocket { which: String },
     #[error("no engine is running here: {} does not exist or is out of date", state.display())]
     NotRunning { state: PathBuf },
+    #[error("containers go on, as live-restore asks")]
+    ContainersRun,
+    #[error(transparent)]
+    Holder(#[from] shim_proto::ProtoError),
     #[error(transparent)]
     Rootless(#[from] rootless::Error),
     #[error(transparent)]

@@ -8,6 +8,7 @@ pub(crate) mod engine_process;
 mod environment;
 pub(crate) mod error;
 pub(crate) mod hosts;
+mod listeners;
 pub(crate) mod lock;
 pub(crate) mod logging;
 pub(crate) mod objects;
@@ -17,23 +18,24 @@ pub(crate) mod settings;
 mod supervise;
 
 use config::Config;
-use engine_process::FIRST_ACTIVATED;
 use error::{Error, Result};
+use listeners::{Activated, Listeners};
 use lock::Lock;
 use options::{OPTIONS, Support};
-use rootless::Ensure;
-use shim_proto::{Connection, FromHolder, ToHolder};
+use rootless::{Ensure, HolderState};
+use shim_proto::{Connection, FromHolder, ProtoError, ToHolder};
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use supervise::{Supervised, supervise};
 use tracing::{debug, info, warn};
 
-/// How long the launcher waits for shims that were told to end.
-const SHIMS_END: Duration = Duration::from_secs(2);
+/// How long shims that were told to end, and then the holder, may take to.
+const ENDS: Duration = Duration::from_secs(10);
 
 /// Run `lichen daemon` with these arguments.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
@@ -82,15 +84,18 @@ fn launch(config: &Config, arguments: &[String]) -> Result<u8> {
         warn!("{warning}");
     }
     debug!(pid = holder.state.process.pid, found = ?holder.found, "namespace holder");
+    let listeners = Listeners::open(&config.hosts, Activated::inherited()?)?;
     let code = supervise(Supervised {
         ensure,
         holder: holder.state,
         locks,
-        activated: activated()?,
+        listeners: &listeners.sockets,
         arguments,
         environment: environment(config),
         pidfile: &config.pidfile,
     })?;
+    // From here on clients are told that nobody is there.
+    drop(listeners);
     end(config);
     Ok(code)
 }
@@ -100,31 +105,42 @@ fn end(config: &Config) {
     if let Err(e) = std::fs::remove_file(&config.pidfile) {
         debug!("remove {}: {e}", config.pidfile.display());
     }
-    let deadline = Instant::now() + SHIMS_END;
-    loop {
-        match end_holder(config) {
-            Ok(()) => return,
-            // Shims that were told to end may take a moment to.
-            Err(_) if !config.live_restore && Instant::now() < deadline => {
-                std::thread::sleep(SHIMS_END / 100)
-            }
-            Err(why) => return info!("the namespaces stay: {why}"),
-        }
+    match end_holder(config) {
+        Ok(true) => {}
+        Ok(false) => warn!("the namespace holder has not ended yet"),
+        Err(why) => info!("the namespaces stay: {why}"),
     }
 }
 
-fn end_holder(config: &Config) -> std::result::Result<(), shim_proto::ProtoError> {
-    let mut holder = match Connection::connect(&config.run.holder_socket(), "holder") {
-        Ok(holder) => holder,
-        Err(e) => {
-            debug!("the holder is gone: {e}");
-            return Ok(());
-        }
-    };
-    match holder.ask_holder(&ToHolder::Shutdown, &[])? {
-        (FromHolder::Done, _) => Ok(()),
-        (other, _) => Err(other.unexpected("Done")),
+/// Tells whether the holder has ended. Containers that live-restore lets run keep it.
+fn end_holder(config: &Config) -> Result<bool> {
+    let Some(state) = HolderState::read(&config.run)? else { return Ok(true) };
+    let Ok(process) = sys::pidfd::open(state.process) else { return Ok(true) };
+    if config.live_restore && has_shims(config) {
+        return Err(Error::ContainersRun);
     }
+    let reply = match ask_holder(config, &ToHolder::Shutdown { wait: true }) {
+        // What still runs is in the answer to this.
+        Err(ProtoError::Socket { source, .. }) if source.kind() == ErrorKind::WouldBlock => {
+            ask_holder(config, &ToHolder::Shutdown { wait: false })?
+        }
+        reply => reply?,
+    };
+    match reply {
+        FromHolder::Done => Ok(sys::pidfd::poll_exit(process, Some(ENDS))?),
+        other => Err(other.unexpected("Done").into()),
+    }
+}
+
+fn ask_holder(config: &Config, request: &ToHolder) -> Result<FromHolder, ProtoError> {
+    let mut holder = Connection::connect(&config.run.holder_socket(), "holder")?;
+    let limited = holder.socket().set_read_timeout(Some(ENDS));
+    limited.map_err(|source| ProtoError::Socket { operation: "set a timeout", peer: "holder", source })?;
+    holder.ask_holder(request, &[]).map(|(reply, _)| reply)
+}
+
+fn has_shims(config: &Config) -> bool {
+    std::fs::read_dir(config.run.shims()).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Root on the host has the rootful engine; root of a user namespace is an ordinary user outside.
@@ -152,17 +168,6 @@ fn shim_program() -> Result<OwnedFd> {
     let found = found.ok_or(Error::NoShim { beside })?;
     let file = File::open(&found).map_err(Error::io("open", &found))?;
     Ok(sys::memfd::sealed_copy("lichen-shim", &file)?)
-}
-
-/// Sockets that systemd passed (sd_listen_fds(3)).
-fn activated() -> Result<Vec<OwnedFd>> {
-    let number = |name| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    if number("LISTEN_PID") != Some(std::process::id()) {
-        return Ok(Vec::new());
-    }
-    let count = i32::try_from(number("LISTEN_FDS").unwrap_or(0)).unwrap_or(0);
-    let fds = FIRST_ACTIVATED..FIRST_ACTIVATED + count;
-    Ok(fds.map(sys::fds::take_inherited).collect::<Result<_, _>>()?)
 }
 
 /// What the engine, as root of its namespace, could not find out by itself.

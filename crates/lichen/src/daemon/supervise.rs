@@ -2,10 +2,14 @@
 //!
 //! # Theory of operation
 //! ```text
-//! Starting ──ready──▶ Serving ──died──▶ (back-off) ──▶ Starting
-//!    │ died                  └──SIGTERM, SIGINT──▶ Stopping ──died──▶ end
+//! Starting ──ready──▶ Serving ──died──▶ (pause) ──▶ Starting
+//!    │ died                  └──told to stop──▶ Stopping ──exit 0──▶ end
 //!    └─▶ end, with its exit code, if no engine has ever served
 //! ```
+//! A stop that is asked for (SIGTERM, SIGINT) is remembered until an engine has carried it out: while none serves it waits
+//! for the one that is starting, without a pause before that; and when an engine dies of it, another finishes the work, a
+//! few times. The third signal ends all of this at once, as with dockerd.
+//!
 //! A dead holder is re-made from the engine or any shim, without touching them.
 
 use super::engine_process::{Engine, Start, start};
@@ -28,13 +32,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const WELL: Duration = Duration::from_secs(30);
 /// dockerd ends at once at the third SIGINT or SIGTERM.
 const PATIENCE: u32 = 3;
+/// How many engines may die while a stop waits for them.
+const STOPPERS: u32 = 3;
 
 /// What is supervised.
 pub(super) struct Supervised<'a> {
     pub(super) ensure: Ensure<'a>,
     pub(super) holder: HolderState,
     pub(super) locks: [Lock; 2],
-    pub(super) activated: Vec<OwnedFd>,
+    /// The sockets of the API.
+    pub(super) listeners: &'a [OwnedFd],
     pub(super) arguments: &'a [String],
     pub(super) environment: Vec<(&'static str, std::ffi::OsString)>,
     pub(super) pidfile: &'a Path,
@@ -46,25 +53,70 @@ struct Running {
     serving: bool,
 }
 
+/// What signals have asked for, and no engine was told of yet, or has carried out.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How often a stop was asked for.
+    stops: u32,
+    reload: bool,
+}
+
+impl Asked {
+    fn read(&mut self, signals: &SignalFd) -> Result<()> {
+        let failed = |e: nix::Error| Error::io("read", "signals")(e.into());
+        while let Some(signal) = signals.read_signal().map_err(failed)? {
+            if signal.ssi_signo == Signal::SIGHUP as u32 {
+                self.reload = true;
+            } else {
+                self.stops += 1;
+                tell_service_manager(&[sd_notify::NotifyState::Stopping]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from it for an engine. Handlers are there once it serves: before, a signal would kill it in the
+    /// middle of adopting.
+    fn pass_on(&mut self, running: &Running) -> Result<()> {
+        if self.stops >= PATIENCE {
+            return send(running, Signal::SIGKILL);
+        }
+        if !running.serving {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.reload) {
+            send(running, Signal::SIGHUP)?;
+        }
+        // The engine has one way to end well.
+        if self.stops > 0 { send(running, Signal::SIGTERM) } else { Ok(()) }
+    }
+}
+
 /// Run engines until one was asked to end, or the first could not start. Returns the exit code.
 pub(super) fn supervise(mut s: Supervised<'_>) -> Result<u8> {
     let signals = signals()?;
     let mut pause = FIRST_PAUSE;
     let mut ever_served = false;
+    let mut asked = Asked::default();
+    let mut stoppers = 0;
     loop {
         let running = begin(&mut s)?;
-        let outcome = watch(&mut s, running, &signals)?;
+        let outcome = watch(&mut s, running, &signals, &mut asked)?;
         ever_served |= outcome.served;
-        if outcome.stopping || !ever_served {
+        stoppers += u32::from(asked.stops > 0);
+        let stopped = outcome.told && outcome.exit == Exit::Code(0);
+        if stopped || !ever_served || stoppers >= STOPPERS || asked.stops >= PATIENCE {
             return Ok(u8::try_from(outcome.exit.code()).unwrap_or(1));
         }
         if outcome.lasted >= WELL {
             pause = FIRST_PAUSE;
         }
-        error!(exit = ?outcome.exit, pause = ?pause, "the engine died; it is started again, and adopts what runs");
-        if wait_for_signal(&signals, pause)? {
-            return Ok(0);
+        if asked.stops > 0 {
+            warn!(exit = ?outcome.exit, "the engine died before it had stopped its containers; another goes on with that");
+            continue;
         }
+        error!(exit = ?outcome.exit, pause = ?pause, "the engine died; it is started again, and adopts what runs");
+        wait_for_signal(&signals, pause)?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -77,7 +129,7 @@ fn begin(s: &mut Supervised<'_>) -> Result<Running> {
         holder: &s.holder,
         shim: s.ensure.program,
         locks: &s.locks,
-        activated: &s.activated,
+        listeners: s.listeners,
         arguments: s.arguments,
         environment: &s.environment,
     })?;
@@ -100,53 +152,42 @@ fn remake(s: &mut Supervised<'_>) -> Result<()> {
 struct Outcome {
     exit: Exit,
     served: bool,
-    stopping: bool,
+    /// It was told to stop.
+    told: bool,
     lasted: Duration,
 }
 
-fn watch(s: &mut Supervised<'_>, mut running: Running, signals: &SignalFd) -> Result<Outcome> {
-    let mut asked = 0;
-    // An engine that does not serve yet has no handlers either: a signal would kill it in the middle of adopting.
-    let mut deferred = false;
+fn watch(
+    s: &mut Supervised<'_>,
+    mut running: Running,
+    signals: &SignalFd,
+    asked: &mut Asked,
+) -> Result<Outcome> {
     let mut holder = sys::pidfd::open(s.holder.process).ok();
     loop {
         let ready = wait(&running, signals, holder.as_ref())?;
-        if ready.socket && !running.serving {
-            running.serving = matches!((&running.engine.socket).read(&mut [0]), Ok(1));
-            if running.serving {
-                info!(after = ?running.since.elapsed(), "the engine serves");
-                tell_service_manager(&[sd_notify::NotifyState::Ready]);
-                if deferred {
-                    pass_on(&running, Signal::SIGTERM as i32)?;
-                }
-            }
+        if ready.signal {
+            asked.read(signals)?;
+        }
+        let begins =
+            ready.socket && !running.serving && matches!((&running.engine.socket).read(&mut [0]), Ok(1));
+        if begins {
+            running.serving = true;
+            info!(after = ?running.since.elapsed(), "the engine serves");
+            tell_service_manager(&[sd_notify::NotifyState::Ready]);
+        }
+        if begins || ready.signal {
+            asked.pass_on(&running)?;
         }
         if ready.holder {
             remake(s)?;
             holder = sys::pidfd::open(s.holder.process).ok();
         }
-        if ready.signal {
-            while let Some(signal) =
-                signals.read_signal().map_err(|e| Error::io("read", "signals")(e.into()))?
-            {
-                let number = signal.ssi_signo.cast_signed();
-                if number != Signal::SIGHUP as i32 {
-                    asked += 1;
-                    tell_service_manager(&[sd_notify::NotifyState::Stopping]);
-                }
-                let number = if asked >= PATIENCE { Signal::SIGKILL as i32 } else { number };
-                if running.serving || asked > 1 {
-                    pass_on(&running, number)?;
-                } else {
-                    deferred = asked > 0;
-                }
-            }
-        }
         if ready.engine
             && let Some(exit) = sys::pidfd::try_wait(&running.engine.child.pidfd)?
         {
-            let lasted = running.since.elapsed();
-            return Ok(Outcome { exit, served: running.serving, stopping: asked > 0, lasted });
+            let told = running.serving && asked.stops > 0;
+            return Ok(Outcome { exit, served: running.serving, told, lasted: running.since.elapsed() });
         }
     }
 }
@@ -158,10 +199,8 @@ fn tell_service_manager(state: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-fn pass_on(running: &Running, signal: i32) -> Result<()> {
-    // The engine has one way to end well.
-    let signal = if signal == Signal::SIGINT as i32 { Signal::SIGTERM as i32 } else { signal };
-    match sys::pidfd::signal(&running.engine.child.pidfd, signal) {
+fn send(running: &Running, signal: Signal) -> Result<()> {
+    match sys::pidfd::signal(&running.engine.child.pidfd, signal as i32) {
         Err(e) if e.errno != rustix::io::Errno::SRCH => Err(e.into()),
         _ => Ok(()),
     }
@@ -201,24 +240,13 @@ fn wait(running: &Running, signals: &SignalFd, holder: Option<&OwnedFd>) -> Resu
     })
 }
 
-/// True when a signal that ends us came within the time.
-fn wait_for_signal(signals: &SignalFd, time: Duration) -> Result<bool> {
-    let deadline = Instant::now() + time;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout =
-            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) };
-        let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(0) => return Ok(false),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(sys::Error::of("poll", "signals")(e).into()),
-        }
-        if let Ok(Some(signal)) = signals.read_signal()
-            && signal.ssi_signo != Signal::SIGHUP as u32
-        {
-            return Ok(true);
-        }
+/// Waits for as long, or until there is a signal to read.
+fn wait_for_signal(signals: &SignalFd, time: Duration) -> Result<()> {
+    let timeout = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) };
+    let mut fds = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(e) => Err(sys::Error::of("poll", "signals")(e).into()),
     }
 }
 

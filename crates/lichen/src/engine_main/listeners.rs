@@ -1,58 +1,28 @@
-//! The sockets of `-H`, bound.
+//! The sockets of `-H`, which the launcher has opened.
 
 use super::tls;
-use crate::daemon::{config::Config, engine_process::FIRST_ACTIVATED, hosts::Host};
+use crate::daemon::{config::Config, engine_process::FIRST_LISTENER};
 use anyhow::{Context, Result, ensure};
 use api::Listener;
 use rustix::net::AddressFamily;
 use std::os::fd::OwnedFd;
 use tokio_rustls::TlsAcceptor;
 
-/// Call it inside the runtime: the sockets are registered with its poller.
-pub(super) fn open(config: &Config) -> Result<Vec<Listener>> {
-    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let mut listeners = Vec::new();
-    for host in &config.hosts {
-        match host {
-            Host::Unix(path) => {
-                let failed = || format!("can't create unix socket {}", path.display());
-                listeners.push(Listener::bind_unix(path).with_context(failed)?);
-            }
-            Host::Tcp { host, port } => {
-                let socket = std::net::TcpListener::bind((host.as_str(), *port));
-                let socket = socket.with_context(|| format!("listen on tcp://{host}:{port}"))?;
-                listeners.push(Listener::from_tcp(socket, tls.clone())?);
-            }
-            Host::Activated(_) => listeners.extend(activated(&tls)?),
-        }
-    }
-    Ok(listeners)
-}
-
-/// Removes the unix sockets that [`open`] made, so that clients are told that nobody is there.
-pub(super) fn remove(config: &Config) {
-    for host in &config.hosts {
-        if let Host::Unix(path) = host
-            && let Err(error) = std::fs::remove_file(path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("remove {}: {error}", path.display());
-        }
-    }
-}
-
-/// Sockets that the service manager passed through the launcher (sd_listen_fds(3)).
-fn activated(tls: &Option<TlsAcceptor>) -> Result<Vec<Listener>> {
+/// Takes them over, before anything else is started, which would inherit them and keep them open.
+pub(super) fn inherited() -> Result<Vec<OwnedFd>> {
     let count = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    ensure!(
-        count > 0,
-        "no sockets found via socket activation: make sure the service was started by systemd"
-    );
-    (FIRST_ACTIVATED..FIRST_ACTIVATED + count).map(|fd| one(sys::fds::take_inherited(fd)?, tls)).collect()
+    ensure!(count > 0, "no sockets to listen on: this is started by `lichen daemon`");
+    Ok((FIRST_LISTENER..FIRST_LISTENER + count).map(sys::fds::take_inherited).collect::<Result<_, _>>()?)
+}
+
+/// Call it inside the runtime: the sockets are registered with its poller.
+pub(super) fn open(config: &Config, sockets: Vec<OwnedFd>) -> Result<Vec<Listener>> {
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    sockets.into_iter().map(|socket| one(socket, &tls)).collect()
 }
 
 fn one(fd: OwnedFd, tls: &Option<TlsAcceptor>) -> Result<Listener> {
-    Ok(match rustix::net::sockopt::socket_domain(&fd).context("look at an activated socket")? {
+    Ok(match rustix::net::sockopt::socket_domain(&fd).context("look at a listening socket")? {
         AddressFamily::UNIX => Listener::from_unix(fd.into())?,
         _ => Listener::from_tcp(fd.into(), tls.clone())?,
     })

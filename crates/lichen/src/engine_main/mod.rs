@@ -43,6 +43,7 @@ struct Prepared {
     launcher: UnixStream,
     /// The sealed `lichen-shim`, for starting the forwarder.
     shim: OwnedFd,
+    listeners: Vec<OwnedFd>,
     /// Released by the kernel when the process ends, and not before.
     _locks: Vec<OwnedFd>,
 }
@@ -52,9 +53,10 @@ fn prepare(arguments: &[String]) -> Result<Prepared> {
         UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
     let shim = sys::fds::take_inherited(SHIM_PROGRAM)?;
     let locks = LOCKS.map(sys::fds::take_inherited).into_iter().collect::<Result<_, _>>()?;
+    let listeners = listeners::inherited()?;
     let config = daemon_config::load(&settings::parse(arguments)?)?;
     logging::start(&config.log);
-    Ok(Prepared { config, launcher, shim, _locks: locks })
+    Ok(Prepared { config, launcher, shim, listeners, _locks: locks })
 }
 
 fn run(prepared: Prepared) -> Result<()> {
@@ -67,7 +69,7 @@ fn run(prepared: Prepared) -> Result<()> {
 }
 
 async fn serve(prepared: Prepared) -> Result<()> {
-    let Prepared { config, launcher, shim, _locks } = prepared;
+    let Prepared { config, launcher, shim, listeners, _locks } = prepared;
     launcher.set_nonblocking(true)?;
     let mut launcher = tokio::net::UnixStream::from_std(launcher)?;
     let config = Arc::new(config);
@@ -77,15 +79,16 @@ async fn serve(prepared: Prepared) -> Result<()> {
     let engine = tokio::task::spawn_blocking(move || open(&opening, &program)).await??;
     engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
 
-    let listeners = listeners::open(&config)?;
+    let listeners = listeners::open(&config, listeners)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(api::serve(engine.clone(), listeners, async move {
         // A dropped sender means the same: this process ends.
         stopped.await.unwrap_or(());
     }));
-    launcher.write_all(b"!").await.context("tell the launcher that the engine serves")?;
+    // The launcher passes signals on from the moment it is told.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    launcher.write_all(b"!").await.context("tell the launcher that the engine serves")?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -102,7 +105,6 @@ async fn serve(prepared: Prepared) -> Result<()> {
         tracing::warn!("the API server had ended already");
     }
     server.await.context("the API server")?;
-    listeners::remove(&config);
     Ok(())
 }
 
@@ -135,6 +137,7 @@ fn open(config: &Config, shim: &OwnedFd) -> Result<Arc<Engine>> {
         shims: engine::shims::Shims::new(config.run.clone()),
         events: Default::default(),
         stopping: AtomicBool::new(false),
+        adopted: Default::default(),
         store,
     }))
 }

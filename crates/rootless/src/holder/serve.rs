@@ -30,14 +30,15 @@ struct Server {
 struct Client {
     socket: UnixStream,
     decoder: Decoder,
+    /// The number of its request to end once there are no children.
+    waits_for_end: Option<u64>,
 }
 
-/// Whether to go on.
+/// Whether to go on with a client.
 #[derive(PartialEq, Eq)]
 enum Next {
     Serve,
     Hangup,
-    End,
 }
 
 /// Serve until told to end.
@@ -63,8 +64,11 @@ pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd) ->
             match server.client(&mut clients[index]) {
                 Next::Serve => {}
                 Next::Hangup => drop(clients.swap_remove(index)),
-                Next::End => return leave(run),
             }
+        }
+        let asked = clients.iter().find_map(|c| Some((&c.socket, c.waits_for_end?)));
+        if let (Some((client, seq)), 0) = (asked, server.exits.children()) {
+            return leave(run, client, seq);
         }
         if ready.accept {
             accept(&listener, own_uid, &mut clients);
@@ -73,11 +77,18 @@ pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd) ->
 }
 
 /// The namespaces end with this process, and so do the files that lead to them.
-fn leave(run: &RunLayout) -> Result<()> {
-    for path in [run.holder_socket(), run.holder_state()] {
-        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+fn leave(run: &RunLayout, client: &UnixStream, seq: u64) -> Result<()> {
+    let remove = |path: std::path::PathBuf| std::fs::remove_file(&path).map_err(Error::io("remove", &path));
+    let removed = remove(run.holder_socket()).and(remove(run.holder_state()));
+    let reply = match &removed {
+        Ok(()) => FromHolder::Done,
+        Err(e) => FromHolder::Failed(Failure::new(FailureClass::Other, "shut down", e)),
+    };
+    // One that has hung up meanwhile has asked for it all the same.
+    if let Err(e) = send(client, seq, &reply, &[]) {
+        eprintln!("lichen-shim holder: answer {}: {e}", reply.name());
     }
-    Ok(())
+    removed
 }
 
 fn signals() -> io::Result<SignalFd> {
@@ -137,7 +148,7 @@ fn accept(listener: &UnixListener, own_uid: u32, clients: &mut Vec<Client>) {
         }
         socket.set_nonblocking(false)?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Some(Client { socket, decoder: Decoder::new() }))
+        Ok(Some(Client { socket, decoder: Decoder::new(), waits_for_end: None }))
     };
     match listener.accept().and_then(|(socket, _)| admit(socket)) {
         Ok(client) => clients.extend(client),
@@ -159,9 +170,14 @@ impl Server {
         }
         loop {
             match client.decoder.message::<ToHolder>() {
+                Ok(Some(Received { seq, msg: ToHolder::Shutdown { wait }, .. }))
+                    if wait || self.exits.children() == 0 =>
+                {
+                    client.waits_for_end = Some(seq);
+                }
                 Ok(Some(request)) => match self.answer(&client.socket, request) {
                     Next::Serve => {}
-                    other => return other,
+                    Next::Hangup => return Next::Hangup,
                 },
                 Ok(None) => return Next::Serve,
                 Err(e) => {
@@ -174,12 +190,8 @@ impl Server {
 
     fn answer(&mut self, socket: &UnixStream, request: Received<ToHolder>) -> Next {
         let seq = request.seq;
-        let end = matches!(request.msg, ToHolder::Shutdown);
         let taken = if let ToHolder::Take { key } = &request.msg { Some(key.clone()) } else { None };
-        let (reply, next) = match self.carry_out(request) {
-            Ok(reply) => (reply, if end { Next::End } else { Next::Serve }),
-            Err(failure) => (FromHolder::Failed(failure), Next::Serve),
-        };
+        let reply = self.carry_out(request).unwrap_or_else(FromHolder::Failed);
         let fds = match &reply {
             FromHolder::Taken => {
                 taken.and_then(|key| self.kept.get(&key)).map(Vec::as_slice).unwrap_or_default()
@@ -189,10 +201,10 @@ impl Server {
         };
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         match send(socket, seq, &reply, &fds) {
-            Ok(()) => next,
+            Ok(()) => Next::Serve,
             Err(e) => {
                 eprintln!("lichen-shim holder: answer {}: {e}", reply.name());
-                if next == Next::End { next } else { Next::Hangup }
+                Next::Hangup
             }
         }
     }
@@ -228,14 +240,11 @@ impl Server {
             }
             ToHolder::Namespaces => Ok(FromHolder::Namespaces),
             ToHolder::Ping => self.pong(),
-            ToHolder::Shutdown => match self.exits.children() {
-                0 => Ok(FromHolder::Done),
-                n => Err(Failure::new(
-                    FailureClass::Conflict,
-                    "shut down",
-                    format!("{n} child processes still run"),
-                )),
-            },
+            // Otherwise it is not answered here.
+            ToHolder::Shutdown { .. } => {
+                let message = format!("{} child processes still run", self.exits.children());
+                Err(Failure::new(FailureClass::Conflict, "shut down", message))
+            }
         }
     }
 
