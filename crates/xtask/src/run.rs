@@ -20,6 +20,11 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Result<()> {
     finish(Command::new(program).args(args), program, args)
 }
 
+/// cargo with a further environment variable.
+pub(crate) fn cargo_with((name, value): (&str, &str), args: &[&str]) -> Result<()> {
+    finish(Command::new("cargo").env(name, value).args(args), "cargo", args)
+}
+
 fn finish(command: &mut Command, program: &str, args: &[&str]) -> Result<()> {
     let line = format!("{program} {}", args.join(" "));
     eprintln!("$ {line}");
