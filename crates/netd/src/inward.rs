@@ -87,21 +87,6 @@ impl Server {
         Ok(())
     }
 
-    /// Starts serving a flow, which came in by `port` if it did by any.
-    pub(crate) fn join_streams(&mut self, port: Option<Key>, flow: tcp::Flow) {
-        let stream = self.streams.insert((port, flow));
-        let (_, flow) = self.streams.get_mut(stream).expect("just inserted");
-        let added = flow
-            .sockets()
-            .into_iter()
-            .try_for_each(|socket| self.poll.add_edges(socket, Token::Stream(stream)));
-        if added.is_err()
-            && let Some((_, flow)) = self.streams.remove(stream)
-        {
-            flow.kill(&mut self.pipes);
-        }
-    }
-
     /// A router-side socket that connects to the container, from the client's address where that can be.
     fn connect(&mut self, protocol: Protocol, port: &Port, client: SocketAddr) -> Result<OwnedFd, Errno> {
         let wanted = source(client, port).filter(|_| self.transparent);

@@ -30,8 +30,10 @@ mod server;
 mod slab;
 pub mod socket;
 pub mod state;
+mod streams;
 mod tcp;
 mod udp;
+mod workers;
 
 use args::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -44,6 +46,7 @@ use std::{
     path::Path,
     process::ExitCode,
 };
+use workers::Workers;
 
 /// The line that tells the engine, on standard output, that ports can be added.
 pub const READY: &str = "ready";
@@ -52,8 +55,17 @@ pub const READY: &str = "ready";
 ///
 /// `args` are what follows `netd`. Serves until it is killed; what goes wrong is said on standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Args::parse(args).map_err(io::Error::other).and_then(|args| run(&args)) {
-        Ok(never) => match never {},
+    let args: Vec<OsString> = args.into_iter().collect();
+    // What comes before is how to start this program again.
+    let all: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let verb = all[..all.len().saturating_sub(args.len())].to_vec();
+    raise_descriptor_limit();
+    let outcome = match args.first() {
+        Some(first) if first == workers::VERB => workers::process::run(),
+        _ => Args::parse(args).map_err(io::Error::other).and_then(|args| run(&args, verb)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("netd: {error}");
             ExitCode::FAILURE
@@ -61,8 +73,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> io::Result<std::convert::Infallible> {
-    raise_descriptor_limit();
+fn run(args: &Args, verb: Vec<OsString>) -> io::Result<()> {
     let namespace = fs::File::open(&args.router).map_err(named("open", &args.router))?;
     let router_inode = rustix::fs::fstat(&namespace)?.st_ino;
     let transparent = !args.gateway_sources;
@@ -70,7 +81,7 @@ fn run(args: &Args) -> io::Result<std::convert::Infallible> {
         router::RouterSockets::start(OwnedFd::from(namespace), transparent, args.outward.is_some())
             .map_err(named("join", &args.router))?;
     let control = control::listen(&args.socket).map_err(named("listen at", &args.socket))?;
-    let mut server = Server::new(control, sockets, transparent)?;
+    let mut server = Server::new(control, sockets, Workers::new(verb), transparent)?;
     if let (Some(opened), Some(settings)) = (opened, args.outward) {
         server.lead_outward(opened, settings)?;
     }

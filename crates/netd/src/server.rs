@@ -8,17 +8,19 @@ use crate::{
         zone::Zones,
     },
     outward::Outward,
-    pipes::Pipes,
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
     router::RouterSockets,
     slab::{Key, Slab},
-    socket, tcp, udp,
+    socket,
+    streams::Streams,
+    tcp, udp,
+    workers::Workers,
 };
 use model::Id;
 use rustix::io::Errno;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     io,
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -43,8 +45,8 @@ pub(crate) struct Server {
     connections: Slab<Connection>,
     pub(crate) ports: Slab<Published>,
     pub(crate) by_address: HashMap<Listen, Key>,
-    /// With the port they came in by; none for DNS.
-    pub(crate) streams: Slab<(Option<Key>, tcp::Flow)>,
+    pub(crate) streams: Streams,
+    workers: Workers,
     pub(crate) datagrams: Slab<udp::Flow>,
     pub(crate) clients: HashMap<(Key, udp::Client), Key>,
     pub(crate) zones: Zones,
@@ -57,16 +59,18 @@ pub(crate) struct Server {
     pub(crate) outward: Option<Outward>,
     /// Whether router-side sockets may take the client's address.
     pub(crate) transparent: bool,
-    pub(crate) pipes: Pipes,
-    /// Streams whose budget was spent.
-    again: VecDeque<Key>,
     pub(crate) scratch: Vec<u8>,
     /// Given up for a moment when descriptors run out, so that a connection can be taken and refused.
     pub(crate) spare: Option<OwnedFd>,
 }
 
 impl Server {
-    pub(crate) fn new(control: OwnedFd, router: RouterSockets, transparent: bool) -> Result<Self, Errno> {
+    pub(crate) fn new(
+        control: OwnedFd,
+        router: RouterSockets,
+        workers: Workers,
+        transparent: bool,
+    ) -> Result<Self, Errno> {
         let poll = Poll::new()?;
         poll.add_input(&control, Token::Control)?;
         Ok(Self {
@@ -75,7 +79,8 @@ impl Server {
             connections: Slab::default(),
             ports: Slab::default(),
             by_address: HashMap::new(),
-            streams: Slab::default(),
+            streams: Streams::default(),
+            workers,
             datagrams: Slab::default(),
             clients: HashMap::new(),
             zones: Zones::default(),
@@ -86,8 +91,6 @@ impl Server {
             router,
             outward: None,
             transparent,
-            pipes: Pipes::default(),
-            again: VecDeque::new(),
             scratch: vec![0; tcp::CHUNK.max(udp::MAX_DATAGRAM)],
             spare: spare(),
         })
@@ -98,7 +101,7 @@ impl Server {
         let mut last_sweep = Instant::now();
         loop {
             let timeout =
-                if self.again.is_empty() { self.until_sweep(last_sweep) } else { Some(Duration::ZERO) };
+                if self.streams.is_pressed() { Some(Duration::ZERO) } else { self.until_sweep(last_sweep) };
             let events = match self.poll.wait(timeout) {
                 Ok(events) => events,
                 Err(error) => return error.into(),
@@ -106,11 +109,7 @@ impl Server {
             for event in events {
                 self.handle(event);
             }
-            for _ in 0..self.again.len() {
-                if let Some(key) = self.again.pop_front() {
-                    self.pump(key, false);
-                }
-            }
+            self.streams.go_on(&mut self.scratch);
             let now = Instant::now();
             self.sweep_queries(now);
             if last_sweep.elapsed() >= SWEEP {
@@ -135,7 +134,7 @@ impl Server {
         match event.token {
             Token::Control => self.connect_control(),
             Token::Connection(key) => self.serve_control(key),
-            Token::Stream(key) => self.pump(key, event.writable),
+            Token::Stream(key) => self.streams.pump(key, event.writable, &mut self.scratch),
             Token::Datagram(key) => self.answer_client(key),
             Token::Query(key) => self.take_queries(key),
             Token::QueryStream(key) => self.take_query_stream(key),
@@ -285,10 +284,8 @@ impl Server {
     fn remove_port(&mut self, listen: Listen) {
         let Some(key) = self.by_address.remove(&listen) else { return };
         self.ports.remove(key);
-        let now = Instant::now();
-        for (_, (_, flow)) in self.streams.iter_mut().filter(|(_, (port, _))| *port == Some(key)) {
-            flow.orphan(now);
-        }
+        self.streams.orphan(key);
+        self.workers.orphan(key);
         let flows: Vec<Key> =
             self.datagrams.iter_mut().filter(|(_, f)| f.port == key).map(|(k, _)| k).collect();
         for flow in flows {
@@ -296,16 +293,10 @@ impl Server {
         }
     }
 
-    fn pump(&mut self, key: Key, writable: bool) {
-        let Some((_, flow)) = self.streams.get_mut(key) else { return };
-        match flow.pump(writable, &mut self.scratch, &mut self.pipes) {
-            tcp::Outcome::Waiting => {}
-            tcp::Outcome::Again => self.again.push_back(key),
-            tcp::Outcome::Over => {
-                if let Some((_, mut flow)) = self.streams.remove(key) {
-                    flow.give_back(&mut self.pipes);
-                }
-            }
+    /// Starts serving a flow, which came in by `port` if it did by any.
+    pub(crate) fn join_streams(&mut self, port: Option<Key>, flow: tcp::Flow) {
+        if let Some(flow) = self.workers.offer(self.streams.len(), port, flow) {
+            self.streams.join(&self.poll, port, flow);
         }
     }
 
@@ -328,13 +319,7 @@ impl Server {
         for key in idle {
             self.drop_datagram_flow(key);
         }
-        let overdue: Vec<Key> =
-            self.streams.iter_mut().filter(|(_, (_, f))| f.is_overdue(now)).map(|(k, _)| k).collect();
-        for key in overdue {
-            if let Some((_, flow)) = self.streams.remove(key) {
-                flow.kill(&mut self.pipes);
-            }
-        }
+        self.streams.sweep(now);
     }
 
     /// How often one port is served in a row.

@@ -97,6 +97,10 @@ impl Flow {
         [&self.sockets[0], &self.sockets[1]]
     }
 
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.connecting
+    }
+
     /// The port is gone: what is on the way may still arrive.
     pub(crate) fn orphan(&mut self, now: Instant) {
         self.deadline = Some(now + ORPHAN_PATIENCE);

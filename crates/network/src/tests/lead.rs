@@ -271,29 +271,79 @@ fn connections_of_a_killed_forwarder_are_reset_and_new_ones_work() {
     });
 }
 
+/// Answers each byte with itself.
+fn echo_server(namespace: &OwnedFd, at_address: &str) -> SocketAddr {
+    tcp_server(namespace, at_address, |mut stream, _| {
+        thread::spawn(move || {
+            let mut byte = [0];
+            while stream.read_exact(&mut byte).is_ok() {
+                stream.write_all(&byte).unwrap();
+            }
+        });
+    })
+}
+
+fn connections(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let one = |_| {
+        let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    at(from, || (0..count).map(one).collect())
+}
+
+fn all_echo(streams: &[TcpStream]) {
+    for (number, mut stream) in streams.iter().enumerate() {
+        stream.write_all(&[number as u8]).unwrap();
+    }
+    for (number, mut stream) in streams.iter().enumerate() {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, [number as u8]);
+    }
+}
+
 #[test]
 fn a_thousand_connections_at_once() {
     testing::in_userns("tests::lead::a_thousand_connections_at_once", || {
         let (host, sandbox) = host();
-        let server = tcp_server(&host.client, &at_port(CLIENT, 7000), |mut stream, _| {
-            thread::spawn(move || {
-                let mut byte = [0];
-                while stream.read_exact(&mut byte).is_ok() {
-                    stream.write_all(&byte).unwrap();
-                }
-            });
-        });
-        let streams: Vec<TcpStream> = at(&sandbox.netns, || {
-            (0..1000).map(|_| TcpStream::connect_timeout(&server, PATIENCE).unwrap()).collect()
-        });
-        for (number, mut stream) in streams.iter().enumerate() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&[number as u8]).unwrap();
-        }
-        for (number, mut stream) in streams.iter().enumerate() {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            assert_eq!(byte, [number as u8]);
-        }
+        let server = echo_server(&host.client, &at_port(CLIENT, 7000));
+        all_echo(&connections(&sandbox.netns, server, 1000));
     });
+}
+
+/// With 1,200 descriptors the forwarder keeps 75 flows to itself and leaves the others to a worker.
+#[test]
+fn flows_beyond_the_descriptors_of_one_process_are_left_to_workers() {
+    testing::in_userns(
+        "tests::lead::flows_beyond_the_descriptors_of_one_process_are_left_to_workers",
+        || {
+            let limit = rustix::process::Rlimit { current: Some(1200), maximum: Some(1200) };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+            let host = Host::with(OutwardChoice::Lichen);
+            let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+            let server = echo_server(&host.client, &at_port(CLIENT, 7000));
+            let mut streams = connections(&sandbox.netns, server, 150);
+            let inner = echo_server(&sandbox.netns, "0.0.0.0:80");
+            let published = SocketAddr::new(ip(HOST), 8080);
+            assert_eq!(inner.port(), 80);
+            streams.extend(connections(&host.client, published, 100));
+            all_echo(&streams);
+            let workers = workers(&host);
+            assert_eq!(workers.len(), 1);
+            // They end with the process whose they are.
+            kill_forwarder(&host);
+            eventually(|| {
+                let ended = workers.iter().all(|pid| !PathBuf::from(format!("/proc/{pid}/fd/0")).exists());
+                ended.then_some(()).ok_or_else(|| format!("{workers:?} are still there"))
+            });
+        },
+    );
+}
+
+/// The forwarder's children.
+fn workers(host: &Host) -> Vec<u32> {
+    let pid = forwarder(host).process.pid;
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
