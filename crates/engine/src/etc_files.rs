@@ -5,6 +5,7 @@ use crate::{Engine, Error, container::Record, links::Link, network_plan, network
 use network::Endpoint;
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -55,6 +56,55 @@ pub(crate) fn write(
         fs::write(&path, text).map_err(Error::file("write", &path))?;
     }
     Ok(())
+}
+
+/// After a live change of networks: what the files say of the container's own addresses follows, and what was written
+/// into them inside the container stays. Blocks.
+pub(crate) fn update(
+    engine: &Engine,
+    record: &Record,
+    before: &[Endpoint],
+    after: &[Endpoint],
+) -> Result<(), Error> {
+    if Mode::of(&record.host_config) != Mode::Own {
+        return Ok(());
+    }
+    let request = network_plan::hosts(record, engine, &[]);
+    let own = |endpoints: &[Endpoint]| network::names::own_lines(endpoints, &request);
+    rewrite(&path(engine, record, "hosts"), |text| {
+        let (old, new) = (own(before), own(after));
+        let mut text = text.to_owned();
+        for gone in old.iter().filter(|line| !new.contains(line)) {
+            text = text.split_inclusive('\n').filter(|line| line != gone).collect();
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.extend(new.into_iter().filter(|line| !old.contains(line)));
+        text
+    })?;
+    let dns = network_plan::dns(record, engine);
+    let (old, new) = (engine.networks.resolv_conf(before, &dns), engine.networks.resolv_conf(after, &dns));
+    // One that somebody changed is theirs.
+    let follow = |text: &str| if text == old { new.clone() } else { text.to_owned() };
+    rewrite(&path(engine, record, "resolv.conf"), follow)
+}
+
+/// How large a file may be to be changed; the container may have written anything into it.
+const LARGEST: u64 = 1 << 20;
+
+/// Changes a file in place: it is bound into the container, where a new one would not show.
+fn rewrite(path: &Path, change: impl FnOnce(&str) -> String) -> Result<(), Error> {
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(Error::file("open", path))?;
+    file.take(LARGEST + 1).read_to_end(&mut text).map_err(Error::file("read", path))?;
+    let old = String::from_utf8(text).ok().filter(|text| text.len() as u64 <= LARGEST);
+    let Some(old) = old else {
+        tracing::warn!(path = %path.display(), "left as it is: the container made it too large, or no text");
+        return Ok(());
+    };
+    let new = change(&old);
+    if new == old { Ok(()) } else { fs::write(path, new).map_err(Error::file("write", path)) }
 }
 
 /// The host's own names, and those asked for.

@@ -52,15 +52,25 @@ pub(crate) fn hosts(endpoints: &[Endpoint], request: &HostsRequest, host_gateway
     for (address, names) in &request.links {
         line(address, &names.join(" "));
     }
-    let own = match request.domainname.as_str() {
-        "" => request.hostname.clone(),
-        domain => format!("{host}.{domain} {host}", host = request.hostname),
-    };
-    for endpoint in endpoints {
-        endpoint.ipv4.into_iter().for_each(|net| line(&net.addr(), &own));
-        endpoint.ipv6.into_iter().for_each(|net| line(&net.addr(), &own));
-    }
+    text.extend(own_lines(endpoints, request));
     text
+}
+
+/// The lines by which a container finds itself, one for each address.
+pub fn own_lines(endpoints: &[Endpoint], request: &HostsRequest) -> Vec<String> {
+    let mut names = request.hostname.clone();
+    if !request.domainname.is_empty() {
+        names = format!("{names}.{}", request.domainname);
+    }
+    // The name in full and its first part, however it was split over the two (moby `makeHostsRecs`).
+    if let Some((host, _)) = names.clone().split_once('.') {
+        names = format!("{names} {host}");
+    }
+    let addresses = endpoints.iter().flat_map(|endpoint| {
+        let v4 = endpoint.ipv4.map(|net| IpAddr::V4(net.addr()));
+        v4.into_iter().chain(endpoint.ipv6.map(|net| IpAddr::V6(net.addr())))
+    });
+    addresses.map(|address| format!("{address}\t{names}\n")).collect()
 }
 
 /// What a resolv.conf(5) says.
@@ -216,6 +226,27 @@ mod tests {
         resolv_conf(&[], request, host, Some("10.0.2.3".parse().unwrap()), true)
     }
 
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            id: model::Id::random(),
+            network: model::Id::random(),
+            network_name: "n".into(),
+            interface: "eth0".into(),
+            host_interface: "veth0".into(),
+            mac: None,
+            ipv4: Some("172.18.0.2/16".parse().unwrap()),
+            ipv6: None,
+            on_link: false,
+            gateway_v4: None,
+            gateway_v6: None,
+            aliases: Vec::new(),
+            links: Vec::new(),
+            dns_names: Vec::new(),
+            driver_options: Default::default(),
+            gateway_priority: 0,
+        }
+    }
+
     #[test]
     fn unreachable_resolvers_are_left_out() {
         let host = "# made by hand\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver fd00::53\n\
@@ -250,6 +281,9 @@ mod tests {
             links: vec![("172.17.0.9".parse().unwrap(), vec!["cache".into(), "c1".into()])],
         };
         let text = hosts(&[], &request, Some("192.0.2.2".parse().unwrap()));
+        let split = HostsRequest { hostname: "web.example.org".into(), ..Default::default() };
+        assert_eq!(own_lines(&[endpoint()], &request), ["172.18.0.2\tweb.example.org web\n"]);
+        assert_eq!(own_lines(&[endpoint()], &split), own_lines(&[endpoint()], &request));
         assert_eq!(
             text.strip_prefix(LOCAL).unwrap(),
             "10.0.0.7\tdb\n192.0.2.2\thost.docker.internal\nfd00::7\tsix\n172.17.0.9\tcache c1\n"

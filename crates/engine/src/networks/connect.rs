@@ -1,7 +1,7 @@
 //! `docker network connect`, `docker network disconnect`
 
 use super::error::{may_connect, may_disconnect};
-use crate::{Engine, Error, blocking, network_plan};
+use crate::{Engine, Error, blocking, container::Record, etc_files, network_plan};
 use api_types::EndpointSettings;
 use network::{Error as NetworkError, Network};
 use std::sync::Arc;
@@ -29,11 +29,14 @@ pub async fn connect(
     }
     let request = network_plan::endpoint_request(&network.name, &settings)?;
     let (task_engine, id, request_network) = (engine.clone(), container.id().clone(), network.name.clone());
+    let task_record = record.clone();
     blocking("connect network", move || {
         let request = network::EndpointRequest { network: request_network, ..request };
         match running {
-            true => task_engine.networks.connect(&id, request).map(drop),
-            false => task_engine.networks.check(&request).map(drop),
+            true => follow(&task_engine, &task_record, || {
+                Ok(task_engine.networks.connect(&id, request).map(drop)?)
+            }),
+            false => Ok(task_engine.networks.check(&request).map(drop)?),
         }
     })
     .await??;
@@ -65,10 +68,25 @@ pub async fn disconnect(
     };
     if record.state.run().is_some() {
         let (engine, id, name) = (engine.clone(), container.id().clone(), network.name.clone());
-        blocking("disconnect network", move || engine.networks.disconnect(&id, &name)).await??;
+        let record = record.clone();
+        blocking("disconnect network", move || {
+            follow(&engine, &record, || Ok(engine.networks.disconnect(&id, &name).map(drop)?))
+        })
+        .await??;
     }
     container.update(|record| record.networks.remove(&key))?;
     super::publish(engine, "disconnect", &network, Some(container.id()));
+    Ok(())
+}
+
+/// Changes a running container's networks, and its files after them. A file that cannot be changed does not undo that.
+fn follow(engine: &Engine, record: &Record, change: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    let endpoints = || engine.networks.sandbox(&record.id).map(|s| s.endpoints).unwrap_or_default();
+    let before = endpoints();
+    change()?;
+    if let Err(error) = etc_files::update(engine, record, &before, &endpoints()) {
+        tracing::warn!(%error, container = record.id.short(), "/etc/hosts or /etc/resolv.conf is out of date");
+    }
     Ok(())
 }
 
