@@ -14,6 +14,7 @@
 //! * Nothing is answered that the engine did not do: what Lichen lacks is refused with Docker's words.
 #![forbid(unsafe_code)]
 
+mod body;
 mod error;
 mod query;
 mod quirks;

@@ -1,6 +1,6 @@
 //! One request, as routes see it.
 
-use crate::{error::Error, query::Query, server::hangup::Hangup, version::ApiVersion};
+use crate::{body::RequestBody, error::Error, query::Query, server::hangup::Hangup, version::ApiVersion};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
@@ -14,8 +14,6 @@ use tokio_util::io::StreamReader;
 /// it a few hundred.
 const MAX_JSON: usize = 8 << 20;
 
-const MAX_DISCARD: usize = 256 << 20;
-
 /// A request whose path and query have been taken apart.
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -27,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) upgrade: Option<OnUpgrade>,
     pub(crate) hangup: Hangup,
     raw_path: String,
-    body: Incoming,
+    body: RequestBody,
 }
 
 impl Request {
@@ -35,6 +33,7 @@ impl Request {
         let wants_upgrade = request.headers().contains_key(http::header::UPGRADE);
         let upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
+        let body = RequestBody::new(body, &parts.headers);
         Self {
             method: parts.method,
             version: ApiVersion::MAX,
@@ -88,25 +87,18 @@ impl Request {
     }
 
     /// The body in chunks, for a thread that unpacks it.
-    ///
-    /// What nobody wants to read any more is still taken from the client, up to [`MAX_DISCARD`]: a client that is
-    /// writing does not read the refusal, and a connection closed under it loses that (RFC 9112, section 9.6).
     pub(crate) fn into_chunks(self) -> mpsc::Receiver<io::Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(8);
         let mut body = self.body;
         tokio::spawn(async move {
-            let mut discarded = 0;
             while let Some(frame) = body.frame().await {
                 let chunk = match frame {
                     Ok(frame) => frame.into_data().unwrap_or_default(),
                     Err(error) => return drop(sender.send(Err(io::Error::other(error))).await),
                 };
-                let length = chunk.len();
+                // When nobody wants more, dropping the body takes the rest from the client.
                 if sender.send(Ok(chunk)).await.is_err() {
-                    discarded += length;
-                    if discarded > MAX_DISCARD {
-                        return;
-                    }
+                    return;
                 }
             }
         });

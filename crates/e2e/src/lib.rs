@@ -18,4 +18,4 @@ pub use host::Host;
 pub use images::archive;
 pub use output::Output;
 pub use processes::{Process, kill_9, wait_until};
-pub use registry::Registry;
+pub use registry::{Guards, Registry};

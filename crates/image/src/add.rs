@@ -5,7 +5,7 @@ use crate::{
     catalog::Catalog,
     chain::chain_ids,
     manifest::Descriptor,
-    records::{ImageRecord, LayerRecord, NameRecord, SeenBlob},
+    records::{ImageRecord, LayerRecord, NameRecord, SeenBlob, merge_seen},
 };
 use model::{Digest, Timestamp};
 use std::sync::Arc;
@@ -25,10 +25,8 @@ impl ImageStore {
     pub(crate) fn add_layer(&self, chain: &Digest, mut layer: LayerRecord) -> Result<()> {
         let records = &self.inner.records;
         let mut catalog = self.catalog();
-        if let Some(known) = catalog.layers.get(chain) {
-            let unseen = known.blobs.iter().filter(|seen| !layer.blobs.contains(seen));
-            layer.blobs = unseen.cloned().chain(layer.blobs.iter().cloned()).collect();
-        }
+        let known = catalog.layers.get(chain).map(|known| known.blobs.as_slice()).unwrap_or_default();
+        layer.blobs = merge_seen(known, &layer.blobs);
         if catalog.layers.get(chain) != Some(&layer) {
             records.layers.put(&records.key(chain), &layer)?;
             catalog.layers.insert(chain.clone(), layer);

@@ -1,6 +1,9 @@
 //! A layer blob while it streams: digest of what arrives, decompression of what is handed on.
 
-use crate::digester::Digester;
+use crate::{
+    digester::Digester,
+    gzip::{self, Encoder},
+};
 use archive::Limits;
 use flate2::bufread::MultiGzDecoder;
 use model::Digest;
@@ -11,6 +14,7 @@ const BUFFER: usize = 128 << 10;
 /// Reads the uncompressed archive out of a blob that is plain, gzip or zstd (told by its first bytes).
 pub(crate) struct Blob<R: Read> {
     decoder: Decoder<R>,
+    encoder: Option<Encoder>,
     out: u64,
     ratio: u64,
     ratio_free: u64,
@@ -63,6 +67,7 @@ impl<R: Read> Blob<R> {
         if let Some((_, reason)) = REFUSED.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, *reason));
         }
+        let encoder = gzip::made_by(start);
         let decoder = if start.starts_with(&[0x1f, 0x8b]) {
             Decoder::Gzip(MultiGzDecoder::new(source))
         } else if is_zstd(start) {
@@ -70,7 +75,12 @@ impl<R: Read> Blob<R> {
         } else {
             Decoder::Plain(source)
         };
-        Ok(Self { decoder, out: 0, ratio: limits.ratio, ratio_free: limits.ratio_free_bytes })
+        Ok(Self { decoder, encoder, out: 0, ratio: limits.ratio, ratio_free: limits.ratio_free_bytes })
+    }
+
+    /// Who compressed it, when that can be done again.
+    pub fn encoder(&self) -> Option<Encoder> {
+        self.encoder
     }
 
     fn source(&mut self) -> &mut BufReader<Source<R>> {

@@ -25,6 +25,16 @@ pub enum Error {
     #[error("No such image: {prefix}: the ID prefix is ambiguous, it fits {count} images: give more digits")]
     Ambiguous { prefix: String, count: usize },
 
+    /// Docker's words, of the repository.
+    #[error("An image does not exist locally with the tag: {repository}")]
+    NothingToPush { repository: String },
+
+    #[error("tag does not exist: {familiar}")]
+    NoSuchTag { familiar: String },
+
+    #[error("cannot push a digest reference")]
+    PushDigest,
+
     /// The image is there, but not for this platform.
     #[error(
         "image with reference {familiar} was found but does not provide the specified platform ({wanted})"
@@ -111,14 +121,17 @@ impl Error {
             Self::Reference(_)
             | Self::Platform(_)
             | Self::TagWithDigest
+            | Self::PushDigest
             | Self::TagIsAlgorithm
             | Self::UnknownFilter { .. }
             | Self::FilterValue { .. }
             | Self::Change(_)
             | Self::Archive(_) => ErrorKind::InvalidParameter,
-            Self::NoSuchImage { .. } | Self::Ambiguous { .. } | Self::WrongPlatform { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NoSuchImage { .. }
+            | Self::NothingToPush { .. }
+            | Self::NoSuchTag { .. }
+            | Self::Ambiguous { .. }
+            | Self::WrongPlatform { .. } => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Layer(e) => e.kind(),
             Self::Driver(e) => e.kind(),

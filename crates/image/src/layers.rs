@@ -41,6 +41,7 @@ impl ImageStore {
         let mut staged = inner.driver.begin_layer(expected.parent)?;
         let mut framing = inner.framing.record()?;
         let mut blob = Blob::new(blob, &limits).map_err(|e| Error::Layer(archive::Error::Decompress(e)))?;
+        let encoder = blob.encoder();
         let unpacked = staged.unpack(Tee { from: &mut blob, to: &mut framing }, &limits);
         let source_failure = blob.take_failure();
         let unpacked = match (unpacked, source_failure) {
@@ -72,7 +73,7 @@ impl ImageStore {
             diff_id: unpacked.diff_id.clone(),
             size: unpacked.contents.file_bytes,
             archive_size: unpacked.archive_size,
-            blobs: expected.seen.iter().cloned().collect(),
+            blobs: expected.seen.iter().map(|seen| SeenBlob { encoder, ..seen.clone() }).collect(),
         };
         self.add_layer(&chain, record)?;
         Ok(Made { chain, diff_id: unpacked.diff_id, size: unpacked.contents.file_bytes })

@@ -61,6 +61,11 @@ impl Message {
         Self { progress_detail: Some(ProgressDetail { current, total }), ..Self::about(id, status) }
     }
 
+    /// `{"progressDetail":{},"aux":{…}}`: a result for programs.
+    pub fn aux(value: serde_json::Value) -> Self {
+        Self { progress_detail: Some(ProgressDetail::default()), aux: Some(value), ..Self::default() }
+    }
+
     /// `{"stream":"…\n"}`
     pub fn line(text: impl std::fmt::Display) -> Self {
         Self { stream: Some(format!("{text}\n")), ..Self::default() }

@@ -1,6 +1,6 @@
 //! What is written to the database about images.
 
-use crate::manifest::Descriptor;
+use crate::{gzip::Encoder, manifest::Descriptor};
 use model::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -46,4 +46,56 @@ pub struct SeenBlob {
     #[serde(default)]
     pub repository: String,
     pub blob: Descriptor,
+    /// Who compressed it, when that can be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<Encoder>,
+}
+
+impl SeenBlob {
+    /// In a repository, or in an archive when that is empty; `encoder` is found out when the blob is read.
+    pub fn new(repository: &str, blob: &Descriptor) -> Self {
+        Self { repository: repository.to_owned(), blob: blob.clone(), encoder: None }
+    }
+
+    /// The repository within `domain`, if it is there: `library/busybox`.
+    pub fn path_in(&self, domain: &str) -> Option<String> {
+        Some(self.repository.strip_prefix(domain)?.strip_prefix('/')?.to_owned())
+    }
+
+    /// Whether it is the same blob in the same place.
+    fn is_same(&self, other: &Self) -> bool {
+        self.repository == other.repository && self.blob.digest == other.blob.digest
+    }
+}
+
+/// So many places are remembered for one layer.
+const SEEN_MAX: usize = 32;
+
+/// What is known of `older` and `newer` together, the newest last. The encoder of a blob is the same everywhere.
+pub(crate) fn merge_seen(older: &[SeenBlob], newer: &[SeenBlob]) -> Vec<SeenBlob> {
+    let known = |blob: &Digest| {
+        older.iter().chain(newer).filter(|seen| seen.blob.digest == *blob).find_map(|seen| seen.encoder)
+    };
+    let kept = older.iter().filter(|old| !newer.iter().any(|new| new.is_same(old)));
+    let mut merged: Vec<SeenBlob> = kept.chain(newer).cloned().collect();
+    for seen in &mut merged {
+        seen.encoder = known(&seen.blob.digest);
+    }
+    merged.split_off(merged.len().saturating_sub(SEEN_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layers_places_are_remembered_once_and_not_without_end() {
+        let blob = Descriptor::new("", crate::chain::digest_of(b"x"), 1);
+        let at = |place: usize| SeenBlob::new(&format!("r{place}"), &blob);
+        let made = SeenBlob { encoder: Some(Encoder::Lichen1), ..at(1) };
+        let merged = merge_seen(&[made.clone(), at(2)], &[at(1)]);
+        assert_eq!(merged, [SeenBlob { encoder: made.encoder, ..at(2) }, made]);
+        let many = (0..100).fold(Vec::new(), |seen, place| merge_seen(&seen, &[at(place)]));
+        assert_eq!((many.len(), many.last()), (SEEN_MAX, Some(&at(99))));
+    }
 }

@@ -12,7 +12,8 @@ use crate::{
 use engine::{
     Engine,
     images::{
-        self, ImportOptions, ListOptions, LoadOptions, Platform, PullOptions, RegistryAuth, RemoveOptions,
+        self, ImportOptions, ListOptions, LoadOptions, Platform, PullOptions, PushOptions, RegistryAuth,
+        RemoveOptions,
     },
 };
 use http::StatusCode;
@@ -78,6 +79,18 @@ async fn pull(engine: &Arc<Engine>, request: &Request, image: String) -> Outcome
     stream::progress(Failure::StatusWhileSilent, |progress| images::pull(engine, options, progress)).await
 }
 
+pub(super) async fn push(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    let platform = if request.version < since(46) { None } else { json_platform(request)? };
+    let options = PushOptions {
+        name: name.to_owned(),
+        tag: request.query.string("tag"),
+        platform,
+        auth: auth(request),
+    };
+    let engine = engine.clone();
+    stream::progress(Failure::StatusWhileSilent, |progress| images::push(engine, options, progress)).await
+}
+
 async fn import(engine: &Arc<Engine>, request: Request) -> Outcome {
     let query = &request.query;
     if query.text("fromSrc") != Some("-") {
@@ -135,9 +148,10 @@ fn auth(request: &Request) -> Option<RegistryAuth> {
 
 /// The JSON platform of `save` and `load`, since API 1.48.
 fn platform(request: &Request) -> Result<Option<Platform>, Error> {
-    if request.version < since(48) {
-        return Ok(None);
-    }
+    if request.version < since(48) { Ok(None) } else { json_platform(request) }
+}
+
+fn json_platform(request: &Request) -> Result<Option<Platform>, Error> {
     let texts: Vec<String> =
         request.query.all("platform").into_iter().filter(|text| !text.is_empty()).collect();
     match texts.as_slice() {

@@ -104,7 +104,7 @@ async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Outcome {
         ("POST", ["images", "load"]) => images::load(e, request).await,
         ("POST", ["images", "create"]) => images::create(e, request).await,
         ("POST", ["images", "prune"]) => images::prune(e, &request).await,
-        ("POST", ["images", .., "push"]) => Err(Error::Unsupported { what: "push" }),
+        ("POST", ["images", n @ .., "push"]) => images::push(e, &request, &name(n)).await,
         ("POST", ["images", n @ .., "tag"]) => images::tag(e, &request, &name(n)),
         ("DELETE", ["images", n @ ..]) => images::remove(e, &request, &name(n)).await,
         ("GET", ["distribution", n @ .., "json"]) => images::distribution(e, &request, &name(n)).await,

@@ -121,6 +121,24 @@ async fn a_client_that_stopped_sending_gets_its_whole_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_refusal() {
+    const SIZE: usize = 64 << 20;
+    let served = serve().await;
+    let mut client = served.connect().await;
+    let head = format!(
+        "POST /json HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-tar\r\nContent-Length: {SIZE}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    // Long after the refusal has been written.
+    for _ in 0..SIZE >> 20 {
+        client.write_all(&[0; 1 << 20]).await.unwrap();
+    }
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(std::str::from_utf8(&answer), Ok("HTTP/1.1 400"));
+}
+
+#[tokio::test]
 async fn what_waits_for_a_client_ends_when_it_leaves() {
     let mut served = serve().await;
     let mut client = served.connect().await;

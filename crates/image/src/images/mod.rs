@@ -148,6 +148,11 @@ impl ImageStore {
         Ok((image, Pin { store: self.clone(), keys }))
     }
 
+    /// A pin on what the caller has pinned in the catalog, whose lock it holds.
+    pub(crate) fn pinned(&self, keys: Vec<Digest>) -> Pin {
+        Pin { store: self.clone(), keys }
+    }
+
     /// Pins layers and content before they exist.
     pub(crate) fn pin(&self, keys: Vec<Digest>) -> Pin {
         self.catalog().pin(&keys);

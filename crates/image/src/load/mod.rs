@@ -136,7 +136,7 @@ impl Load<'_> {
         diff_id: Option<&Digest>,
         layer: &Layer<'_>,
     ) -> Result<crate::layers::Made> {
-        let seen = layer.blob.clone().map(|blob| SeenBlob { repository: String::new(), blob });
+        let seen = layer.blob.as_ref().map(|blob| SeenBlob::new("", blob));
         let expected = Expected { parent, blob: layer.blob.as_ref().map(|b| &b.digest), diff_id, seen };
         let id = diff_id.or(expected.blob).map_or_else(|| "layer".to_owned(), |d| d.short().to_owned());
         let total = layer.member.size;

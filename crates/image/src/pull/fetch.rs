@@ -4,7 +4,7 @@ use super::stream::Sender;
 use crate::{
     Message, Progress,
     manifest::Descriptor,
-    registry::{Error, Session, transport},
+    registry::{self, Error, Session, transport},
 };
 use reqwest::StatusCode;
 use std::time::{Duration, Instant};
@@ -43,15 +43,11 @@ pub(super) async fn fetch(
                 }
                 tracing::warn!(blob = %blob.digest, offset = done, error = %e, "transfer broke off, trying again");
                 let seconds = 1 << (attempt - 1);
-                progress.send(Message::step(&id, retrying(seconds), 0, 0));
+                progress.send(Message::step(&id, registry::retrying(seconds), 0, 0));
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
             }
         }
     }
-}
-
-fn retrying(seconds: u64) -> String {
-    format!("Retrying in {seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
 enum Outcome {

@@ -110,7 +110,7 @@ impl Layer {
     async fn have(self, mut lower: watch::Receiver<Stage>, stage: &watch::Sender<Stage>) -> Result<()> {
         reach(&mut lower, Stage::Started).await?;
         let _claim = self.store.inner.claims.take(&self.plan.chain).await;
-        let seen = SeenBlob { repository: self.plan.repository.clone(), blob: self.plan.blob.clone() };
+        let seen = SeenBlob::new(&self.plan.repository, &self.plan.blob);
         if self.store.has_layer(&self.plan.chain) {
             self.store.note_blob(&self.plan.chain, seen)?;
         } else {

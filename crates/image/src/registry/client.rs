@@ -10,9 +10,9 @@ use std::{
     collections::HashMap,
     fs,
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// As long as Go's default transport tries to connect.
@@ -29,38 +29,70 @@ const SYSTEM_BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// A client reads resolv.conf and certificates when it is made; a laptop that moves, and an administrator who adds a
-/// certificate, need no restart of the engine.
+/// A client reads resolv.conf and the system's certificates when it is made; a laptop that moves, and an administrator
+/// who adds a certificate, need no restart of the engine.
 const CLIENT_AGE: Duration = Duration::from_secs(60);
 
 /// Clients made lately.
 #[derive(Default)]
-pub(crate) struct Clients(Mutex<HashMap<Endpoint, (Instant, Client)>>);
+pub(crate) struct Clients(Mutex<HashMap<Key, (Instant, Client)>>);
+
+/// A client is good for one endpoint, and until somebody changes the certificates it was made with.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    endpoint: Endpoint,
+    purpose: Use,
+    /// When each directory of certificates for the endpoint was changed last.
+    certs: Vec<Option<SystemTime>>,
+}
+
+/// reqwest's time limit on reading also runs while a request's body is being sent, so uploads go without and are watched
+/// by whoever sends them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Use {
+    Downloads,
+    Uploads,
+}
 
 impl Clients {
     /// The client for an endpoint.
     pub fn get(&self, config: &RegistryConfig, endpoint: &Endpoint) -> Result<Client, Error> {
+        self.of(config, endpoint, Use::Downloads)
+    }
+
+    /// The client for sending much, without a limit on how long that takes.
+    pub fn get_for_uploads(&self, config: &RegistryConfig, endpoint: &Endpoint) -> Result<Client, Error> {
+        self.of(config, endpoint, Use::Uploads)
+    }
+
+    fn of(&self, config: &RegistryConfig, endpoint: &Endpoint, purpose: Use) -> Result<Client, Error> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, (made, _)| made.elapsed() < CLIENT_AGE);
-        if let Some((_, client)) = clients.get(endpoint) {
+        let directories = config.certs.iter().map(|directory| directory.join(endpoint.host()));
+        let changed = |path: PathBuf| fs::metadata(path).and_then(|m| m.modified()).ok();
+        let certs = directories.map(changed).collect();
+        let key = Key { endpoint: endpoint.clone(), purpose, certs };
+        if let Some((_, client)) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(config, endpoint)?;
-        clients.insert(endpoint.clone(), (Instant::now(), client.clone()));
+        let client = build(config, endpoint, purpose)?;
+        clients.insert(key, (Instant::now(), client.clone()));
         Ok(client)
     }
 }
 
-fn build(config: &RegistryConfig, endpoint: &Endpoint) -> Result<Client, Error> {
+fn build(config: &RegistryConfig, endpoint: &Endpoint, purpose: Use) -> Result<Client, Error> {
     install_crypto();
     let host = endpoint.host();
     let mut builder = Client::builder()
         .user_agent(concat!("lichen/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         // A layer's digest is that of the bytes as they are; nothing may be undone on the way.
         .hickory_dns(true)
         .pool_idle_timeout(Duration::from_secs(15));
+    if purpose == Use::Downloads {
+        builder = builder.read_timeout(READ_TIMEOUT);
+    }
     let is_loopback = split_port(&host).parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
     if is_loopback || split_port(&host) == "localhost" {
         // As Go's ProxyFromEnvironment: a proxy is elsewhere, and cannot reach our loopback.

@@ -20,6 +20,13 @@ pub enum Error {
     )]
     Denied { repository: String, message: String },
 
+    #[error("denied: {message}")]
+    PushDenied { message: String },
+
+    /// A registry that takes no part of an upload, or answers one in a way that leads nowhere.
+    #[error("{method} \"{url}\": {reason}")]
+    Upload { method: &'static str, url: String, reason: String },
+
     #[error("unauthorized: {message}")]
     Unauthorized { message: String },
 
@@ -81,6 +88,7 @@ impl Error {
             | Self::Denied { .. }
             | Self::NoPlatform { .. } => ErrorKind::NotFound,
             Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::PushDenied { .. } => ErrorKind::Forbidden,
             Self::NotAnImage { .. }
             | Self::OperatingSystem { .. }
             | Self::Nested { .. }
@@ -92,6 +100,7 @@ impl Error {
             | Self::NoCredentials { .. }
             | Self::Challenge { .. }
             | Self::Status { .. }
+            | Self::Upload { .. }
             | Self::TooLarge { .. }
             | Self::Answer { .. }
             | Self::Verification { .. }
@@ -103,7 +112,13 @@ impl Error {
     /// Whether the registry answered for this very repository or reference, which another endpoint's silence does not
     /// outweigh.
     pub(crate) fn is_definite(&self) -> bool {
-        matches!(self.kind(), ErrorKind::NotFound | ErrorKind::Unauthorized | ErrorKind::InvalidParameter)
+        matches!(
+            self.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::Unauthorized
+                | ErrorKind::Forbidden
+                | ErrorKind::InvalidParameter
+        )
     }
 
     /// Whether the same request may succeed in a moment.

@@ -21,12 +21,8 @@ impl ImageStore {
         let domain = domain_of(&auth.serveraddress);
         // Any repository does: only the root of the API is asked for.
         let reference = Reference::parse(&format!("{domain}/login/login"))?;
-        let mut tries = self.inner.registries.tries(&reference, Some(auth))?;
+        let mut tries = self.inner.registries.tries(&reference, Some(auth))?.without_mirrors();
         while let Some(session) = tries.next().await? {
-            // A mirror takes no credentials.
-            if session.endpoint().is_mirror {
-                continue;
-            }
             match session.try_credentials(auth).await {
                 Ok(()) => {
                     return Ok(Login { status: "Login Succeeded".to_owned(), identity_token: String::new() });
@@ -64,7 +60,9 @@ impl Session {
             return Ok(());
         }
         let challenges = session::challenges(&first);
-        let authorization = token::answer(self.client(), ("Get", &url), &challenges, "", Some(auth)).await?;
+        let scopes = |asked: Option<&str>| asked.unwrap_or_default().to_owned();
+        let authorization =
+            token::answer(self.client(), ("Get", &url), &challenges, scopes, Some(auth)).await?;
         let second = send(Some(authorization)).send().await.map_err(failed)?;
         if second.status().is_success() {
             return Ok(());

@@ -14,6 +14,7 @@ mod search;
 mod session;
 mod text;
 mod token;
+mod upload;
 
 pub use auth::{InvalidAuth, RegistryAuth};
 pub use distribution::Distribution;
@@ -27,6 +28,7 @@ pub(crate) use client::install_crypto;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use session::{Served, Session};
 pub(crate) use text::transport;
+pub(crate) use upload::{Mount, Upload};
 
 use crate::{Reference, Result};
 use std::{path::PathBuf, sync::Arc};
@@ -43,10 +45,13 @@ pub struct RegistryConfig {
     pub certs: Vec<PathBuf>,
     /// `max-concurrent-downloads`; zero means 3.
     pub max_downloads: usize,
+    /// `max-concurrent-uploads`; zero means 5.
+    pub max_uploads: usize,
 }
 
-/// As many layers at once as Docker fetches.
+/// As many layers at once as Docker fetches, and sends.
 const MAX_DOWNLOADS: usize = 3;
+const MAX_UPLOADS: usize = 5;
 
 /// The registries one engine talks to.
 pub(crate) struct Registries {
@@ -54,12 +59,16 @@ pub(crate) struct Registries {
     pub clients: Clients,
     /// One permit a layer in transfer.
     pub downloads: Arc<Semaphore>,
+    pub uploads: Arc<Semaphore>,
 }
 
 impl Registries {
     pub fn new(config: RegistryConfig) -> Self {
-        let permits = if config.max_downloads == 0 { MAX_DOWNLOADS } else { config.max_downloads };
-        Self { config, clients: Clients::default(), downloads: Arc::new(Semaphore::new(permits)) }
+        let permits =
+            |wanted: usize, default| Arc::new(Semaphore::new(if wanted == 0 { default } else { wanted }));
+        let downloads = permits(config.max_downloads, MAX_DOWNLOADS);
+        let uploads = permits(config.max_uploads, MAX_UPLOADS);
+        Self { config, clients: Clients::default(), downloads, uploads }
     }
 
     pub fn config(&self) -> &RegistryConfig {
@@ -98,7 +107,18 @@ pub(crate) struct Tries<'a> {
     failure: Option<Error>,
 }
 
+/// `Retrying in 4 seconds`, as Docker tells it.
+pub(crate) fn retrying(seconds: u64) -> String {
+    format!("Retrying in {seconds} second{}", if seconds == 1 { "" } else { "s" })
+}
+
 impl Tries<'_> {
+    /// Only the registry itself: mirrors take no pushes and no credentials.
+    pub fn without_mirrors(self) -> Self {
+        let endpoints: Vec<_> = self.endpoints.filter(|endpoint| !endpoint.is_mirror).collect();
+        Self { endpoints: endpoints.into_iter(), ..self }
+    }
+
     /// A session with the next endpoint that answers; none when there is no other.
     pub async fn next(&mut self) -> Result<Option<Session>> {
         while let Some(endpoint) = self.endpoints.next() {

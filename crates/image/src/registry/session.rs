@@ -6,7 +6,7 @@ use crate::{
     manifest::{DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENT_MAX, OCI_INDEX, OCI_MANIFEST},
 };
 use model::Digest;
-use reqwest::{Client, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -23,8 +23,37 @@ pub(crate) struct Session {
     endpoint: Endpoint,
     reference: Reference,
     auth: Option<RegistryAuth>,
+    access: Access,
     /// The `Authorization` header that worked last.
     authorization: Arc<Mutex<Option<String>>>,
+}
+
+/// What a session is for, and so which scopes it asks token servers for (distribution `docs/spec/auth/scope.md`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Access {
+    Pull,
+    /// Writing, and mounting blobs from these repositories of the same registry.
+    Push {
+        from: Vec<String>,
+    },
+}
+
+impl Access {
+    /// The scopes for `path`, of which `asked` is what the registry's challenge names.
+    fn scopes(&self, path: &str, asked: Option<&str>) -> String {
+        let asked = asked.filter(|s| !s.is_empty());
+        match self {
+            Self::Pull => asked.map_or_else(|| format!("repository:{path}:pull"), str::to_owned),
+            Self::Push { from } => {
+                let own = std::iter::once(format!("repository:{path}:pull,push"));
+                let mut scopes: Vec<String> =
+                    own.chain(from.iter().map(|from| format!("repository:{from}:pull"))).collect();
+                scopes.extend(asked.into_iter().flat_map(|s| s.split(' ')).map(str::to_owned));
+                scopes.dedup();
+                scopes.join(" ")
+            }
+        }
+    }
 }
 
 /// A manifest or index as it was served.
@@ -48,8 +77,27 @@ impl Session {
             auth: auth.filter(|_| !endpoint.is_mirror).cloned(),
             endpoint,
             reference: reference.trim(),
+            access: Access::Pull,
             authorization: Arc::default(),
         })
+    }
+
+    /// The same repository for writing.
+    ///
+    /// # Errors
+    /// As making an HTTP client gives them.
+    pub fn writable(
+        self,
+        clients: &Clients,
+        config: &RegistryConfig,
+        from: Vec<String>,
+    ) -> Result<Self, Error> {
+        let client = clients.get_for_uploads(config, &self.endpoint)?;
+        Ok(Self { client, access: Access::Push { from }, authorization: Arc::default(), ..self })
+    }
+
+    pub fn reference(&self) -> &Reference {
+        &self.reference
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -60,7 +108,7 @@ impl Session {
         &self.client
     }
 
-    fn url(&self, rest: &str) -> String {
+    pub(super) fn url(&self, rest: &str) -> String {
         self.endpoint.url(&format!("{}/{rest}", self.reference.path()))
     }
 
@@ -159,38 +207,60 @@ impl Session {
         }
     }
 
-    /// One GET, authenticating when asked to.
+    /// One GET that must succeed.
     async fn get(
         &self,
         url: &str,
         headers: &[(header::HeaderName, String)],
         about: &Reference,
     ) -> Result<Response, Error> {
-        let mut authorization = self.authorization.lock().await.clone();
+        let request = |client: &Client| {
+            headers.iter().fold(client.get(url), |request, (name, value)| request.header(name, value))
+        };
+        let response = self.send("Get", url, request).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal("Get", url, response, about).await)
+    }
+
+    /// One request, made again with authorization when the registry asks for it. Whatever else it says is returned.
+    pub(super) async fn send(
+        &self,
+        method: &'static str,
+        url: &str,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, Error> {
+        let is_ours = self.is_ours(url);
+        let mut authorization = self.authorization().await.filter(|_| is_ours);
         for attempt in 0..2 {
-            let mut request = self.client.get(url);
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
+            let mut request = request(&self.client);
             if let Some(authorization) = &authorization {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
-            let response = request.send().await.map_err(|e| text::transport("Get", url, &e))?;
-            if response.status() != StatusCode::UNAUTHORIZED || attempt == 1 {
-                return if response.status().is_success() {
-                    Ok(response)
-                } else {
-                    Err(self.refusal("Get", url, response, about).await)
-                };
+            let response = request.send().await.map_err(|e| text::transport(method, url, &e))?;
+            if response.status() != StatusCode::UNAUTHORIZED || attempt == 1 || !is_ours {
+                return Ok(response);
             }
-            authorization = Some(self.authenticate(url, &response, authorization.as_deref()).await?);
+            authorization = Some(self.authenticate(method, url, &response, authorization.as_deref()).await?);
         }
         Err(Error::Unauthorized { message: "authentication required".to_owned() })
     }
 
+    /// Whether a URL is the registry's own: only there its authorization goes. Uploads may be sent elsewhere.
+    pub(super) fn is_ours(&self, url: &str) -> bool {
+        url::Url::parse(url).is_ok_and(|url| url.origin() == self.endpoint.base.origin())
+    }
+
+    /// What the last request was authorized by.
+    pub(super) async fn authorization(&self) -> Option<String> {
+        self.authorization.lock().await.clone()
+    }
+
     /// What to send after a 401. Concurrent requests authenticate once.
-    async fn authenticate(
+    pub(super) async fn authenticate(
         &self,
+        method: &'static str,
         url: &str,
         response: &Response,
         used: Option<&str>,
@@ -200,20 +270,28 @@ impl Session {
             return Ok(newer.clone());
         }
         let challenges = challenges(response);
-        let scope = format!("repository:{}:pull", self.reference.path());
-        let made = token::answer(&self.client, ("Get", url), &challenges, &scope, self.auth.as_ref()).await?;
+        let scopes = |asked: Option<&str>| self.access.scopes(self.reference.path(), asked);
+        let made =
+            token::answer(&self.client, (method, url), &challenges, scopes, self.auth.as_ref()).await?;
         *shared = Some(made.clone());
         Ok(made)
     }
 
     /// An unsuccessful answer as an error.
-    async fn refusal(&self, method: &'static str, url: &str, response: Response, about: &Reference) -> Error {
+    pub(super) async fn refusal(
+        &self,
+        method: &'static str,
+        url: &str,
+        response: Response,
+        about: &Reference,
+    ) -> Error {
         let status = response.status();
         let bytes = body(response, method, url, "error", ERROR_MAX).await.unwrap_or_default();
         let first = serde_json::from_slice::<Refusals>(&bytes).ok().and_then(|r| r.errors.into_iter().next());
         let (code, message) = first.map(|r| (r.code, r.message)).unwrap_or_default();
         let or = |default: &str| if message.is_empty() { default.to_owned() } else { message.clone() };
         let repository = about.familiar_name();
+        let is_push = self.access != Access::Pull;
         match (code.as_str(), status) {
             ("MANIFEST_UNKNOWN", _) => {
                 Error::ManifestUnknown { reference: about.familiar(), message: or("manifest unknown") }
@@ -221,10 +299,13 @@ impl Session {
             ("NAME_UNKNOWN", _) => {
                 Error::NameUnknown { repository, message: or("repository name not known to registry") }
             }
+            ("DENIED", _) | (_, StatusCode::FORBIDDEN) if is_push => {
+                Error::PushDenied { message: or("requested access to the resource is denied") }
+            }
             ("DENIED", _) | (_, StatusCode::FORBIDDEN) => {
                 Error::Denied { repository, message: or("requested access to the resource is denied") }
             }
-            (_, StatusCode::UNAUTHORIZED) if self.auth.is_none() => {
+            (_, StatusCode::UNAUTHORIZED) if self.auth.is_none() && !is_push => {
                 // A token without the scope: what is private and what is absent look the same.
                 Error::Denied { repository, message: "requested access to the resource is denied".to_owned() }
             }

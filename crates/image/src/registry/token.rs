@@ -17,12 +17,13 @@ struct Token {
     access_token: String,
 }
 
-/// The `Authorization` header that answers one of the challenges. `asked` is the request that met them.
+/// The `Authorization` header that answers one of the challenges. `asked` is the request that met them; `scopes` says
+/// what to ask for where a challenge names this.
 pub(super) async fn answer(
     client: &Client,
     asked: (&'static str, &str),
     challenges: &[Challenge],
-    scope: &str,
+    scopes: impl Fn(Option<&str>) -> String,
     auth: Option<&RegistryAuth>,
 ) -> Result<String, Error> {
     if let Some(token) = auth.map(|a| &a.registrytoken).filter(|t| !t.is_empty()) {
@@ -30,8 +31,8 @@ pub(super) async fn answer(
     }
     for challenge in challenges {
         if let Challenge::Bearer { realm, service, scope: asked_scope } = challenge {
-            let scopes = asked_scope.as_deref().filter(|s| !s.is_empty()).unwrap_or(scope);
-            return fetch(client, realm, service.as_deref(), scopes, auth)
+            let scopes = scopes(asked_scope.as_deref());
+            return fetch(client, realm, service.as_deref(), &scopes, auth)
                 .await
                 .map(|t| format!("Bearer {t}"));
         }

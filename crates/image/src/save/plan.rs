@@ -2,8 +2,9 @@
 
 use super::Chosen;
 use crate::{
-    Error, ImageStore, Result,
+    ImageStore, Result,
     chain::digest_of,
+    exact::Layer,
     manifest::{Descriptor, Index, Manifest, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST},
 };
 use model::Digest;
@@ -20,14 +21,6 @@ pub(super) struct Plan {
 pub(super) enum Blob {
     Bytes(Digest, Vec<u8>),
     Layer(Layer),
-}
-
-/// A layer, of which any chain with this diff ID will do.
-pub(super) struct Layer {
-    pub chain: Digest,
-    pub diff_id: Digest,
-    /// Bytes of its archive.
-    pub size: u64,
 }
 
 #[derive(Serialize)]
@@ -53,7 +46,7 @@ pub(super) fn make(store: &ImageStore, chosen: Vec<Chosen>) -> Result<Plan> {
     let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let saved: BTreeSet<_> = chosen.iter().map(|c| c.image.id.clone()).collect();
     for Chosen { image, names } in &chosen {
-        let layers = layers(store, image)?;
+        let layers = store.exact_layers(image)?;
         let sources: Vec<_> =
             layers.iter().map(|l| Descriptor::new(OCI_LAYER, l.diff_id.clone(), l.size)).collect();
         let config = store.config_bytes(&image.id)?;
@@ -105,20 +98,6 @@ impl Blob {
 fn json(value: &impl Serialize) -> Vec<u8> {
     // Maps have text keys and nothing else can fail.
     serde_json::to_vec(value).expect("plain data serialises")
-}
-
-fn layers(store: &ImageStore, image: &crate::Image) -> Result<Vec<Layer>> {
-    let catalog = store.catalog();
-    let diff_ids = image.config.rootfs.diff_ids.iter();
-    let layer = |(chain, diff_id): (&Digest, &Digest)| {
-        let missing = |reason: &str| Error::Inexact { diff_id: diff_id.clone(), reason: reason.to_owned() };
-        let record = catalog.layers.get(chain).ok_or_else(|| missing("it is not here"))?;
-        if !store.inner.framing.contains(diff_id) {
-            return Err(missing("how its archive was framed is not known"));
-        }
-        Ok(Layer { chain: chain.clone(), diff_id: diff_id.clone(), size: record.archive_size })
-    };
-    image.layers.iter().zip(diff_ids).map(layer).collect()
 }
 
 fn manifest(config: &Digest, config_size: u64, layers: &[Descriptor]) -> Vec<u8> {

@@ -1,19 +1,13 @@
 //! Writing the planned archive.
 
-use super::plan::{Blob, Layer, Plan};
-use crate::{Error, ImageStore, Result, digester::Digester, framing};
+use super::plan::{Blob, Plan};
+use crate::{Error, ImageStore, Result};
 use archive::{
     read::Kind,
     write::{Member, TarWriter},
 };
 use bytes::Bytes;
-use model::Rootfs;
-use rustix::fs::{Mode, OFlags};
-use std::{
-    io::{self, Write},
-    os::fd::OwnedFd,
-    path::PathBuf,
-};
+use std::io::{self, Write};
 use tokio::sync::mpsc;
 
 pub(super) const PIECE: usize = 256 << 10;
@@ -79,7 +73,7 @@ pub(super) fn archive(store: &ImageStore, plan: &Plan, out: &mut impl Write) -> 
             Blob::Bytes(_, bytes) => file(&mut tar, &path, bytes)?,
             Blob::Layer(layer) => {
                 tar.member(&member(Kind::File, &path, layer.size)).map_err(stream)?;
-                write_layer(store, layer, &mut tar)?;
+                store.write_layer(layer, &mut MemberData(&mut tar))?;
             }
         }
     }
@@ -99,56 +93,12 @@ fn member(kind: Kind, path: &str, size: u64) -> Member<'_> {
     Member { kind, path, link: b"", mode, uid: 0, gid: 0, mtime: 0, size, device: (0, 0), xattrs: Vec::new() }
 }
 
-/// Writes a layer's archive again, and makes sure that it is the same.
-fn write_layer<W: Write>(store: &ImageStore, layer: &Layer, tar: &mut TarWriter<W>) -> Result<()> {
-    let inexact = |reason: String| Error::Inexact { diff_id: layer.diff_id.clone(), reason };
-    let framing = store.inner.framing.get(&layer.diff_id)?;
-    let root = open_layer(store, layer)?;
-    let mut checked = Checked { tar, left: layer.size, digest: Digester::new(), failure: None };
-    let rebuilt = framing::rebuild(framing, root, &mut checked);
-    if let Some(source) = checked.failure {
-        return Err(stream(source));
-    }
-    rebuilt.map_err(|e| inexact(archive::error::errno_text(&e)))?;
-    let (left, found) = (checked.left, checked.digest.finish());
-    if left > 0 || found != layer.diff_id {
-        return Err(inexact(format!("its files give digest {found} now")));
-    }
-    Ok(())
-}
+/// A member of the archive, as what writes its contents.
+struct MemberData<'a, W: Write>(&'a mut TarWriter<W>);
 
-/// The directory that has the layer's own files.
-fn open_layer(store: &ImageStore, layer: &Layer) -> Result<OwnedFd> {
-    let path: PathBuf = match store.inner.driver.layer_rootfs(&layer.chain)? {
-        Rootfs::Dir { path } => path,
-        Rootfs::Overlay { lower, .. } => lower.into_iter().next().unwrap_or_default(),
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| Error::file("open", path)(e.into()))
-}
-
-/// Digests what goes into the archive, and stops where the member ends.
-struct Checked<'a, W: Write> {
-    tar: &'a mut TarWriter<W>,
-    left: u64,
-    digest: Digester,
-    /// Of the archive, not of the layer.
-    failure: Option<io::Error>,
-}
-
-impl<W: Write> Write for Checked<'_, W> {
+impl<W: Write> Write for MemberData<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its archive is longer now"));
-        };
-        if let Err(e) = self.tar.data(bytes) {
-            let reason = e.to_string();
-            self.failure = Some(e);
-            return Err(io::Error::other(reason));
-        }
-        self.left = left;
-        self.digest.update(bytes);
-        Ok(bytes.len())
+        self.0.data(bytes).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -55,6 +55,7 @@ pub(crate) struct Registry {
     pub(crate) insecure: Vec<String>,
     pub(crate) mirrors: Vec<String>,
     pub(crate) downloads: usize,
+    pub(crate) uploads: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +205,7 @@ fn registry(s: &Settings) -> Result<Registry> {
         insecure: s.list("insecure-registries"),
         mirrors: s.list("registry-mirrors"),
         downloads: positive(s, "max-concurrent-downloads", 3)?.max(1),
+        uploads: positive(s, "max-concurrent-uploads", 5)?.max(1),
     })
 }
 

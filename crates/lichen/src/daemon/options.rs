@@ -118,7 +118,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     short('l', "log-level", "log-level", Text, Yes),
     opt("log-opt", "log-opts", Map, Yes),
     opt("max-concurrent-downloads", "max-concurrent-downloads", Number, Yes),
-    opt("max-concurrent-uploads", "max-concurrent-uploads", Number, NoEffect("nothing is pushed yet")),
+    opt("max-concurrent-uploads", "max-concurrent-uploads", Number, Yes),
     opt("max-download-attempts", "max-download-attempts", Number, NoEffect("an interrupted download is resumed where it stopped")),
     opt("metrics-addr", "metrics-addr", Text, No("there is no metrics endpoint yet")),
     opt("mtu", "mtu", Number, Yes),
