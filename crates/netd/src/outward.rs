@@ -59,13 +59,13 @@ pub const INTERFACE: &str = "lichen0";
 /// Where nf_tables leads saved SYNs, on the router namespace's loopback: packets of containers do not get there by
 /// themselves (ip-sysctl.rst, `route_localnet`).
 pub const CATCH_PORT: u16 = 9;
-/// The tun's own address in the router namespace, slirp4netns(1)'s, and by which the host's loopback and resolver are
-/// reached.
+/// The tun's own address in the router namespace, and those that stand for the host's loopback and its name server:
+/// slirp4netns(1)'s for IPv4. Those for IPv6 have a prefix that nobody else drew (RFC 4193; it spells "Lichen").
 pub const OWN_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 pub const HOST_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-pub const HOST_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+pub const HOST_V6: Ipv6Addr = Ipv6Addr::new(0xfd4c, 0x6963, 0x6865, 0x6e00, 0, 0, 0, 2);
 pub const RESOLVER_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
-pub const RESOLVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3);
+pub const RESOLVER_V6: Ipv6Addr = Ipv6Addr::new(0xfd4c, 0x6963, 0x6865, 0x6e00, 0, 0, 0, 3);
 
 /// The largest packet there is.
 const MAX_PACKET: usize = 65_536;

@@ -6,6 +6,7 @@ mod fuzz;
 mod prepare;
 mod run;
 mod tidy;
+mod vm;
 
 use anyhow::{Result, bail};
 use run::{cargo, cargo_with};
@@ -17,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
   tidy             the rules of ARCHITECTURE.md that the compiler does not know
   unit [FILTER]    the crates' own tests
   e2e [FILTER]     end-to-end tests with real clients (as root: they become an unprivileged user)
+  vm [RELEASE] [TEST]  on machines of Debian 12 and 13 in QEMU: systemd, cgroups, older kernels (as root)
   compat [SUITE]   other projects' clients and suites: docker-py, aiodocker
   test             check, unit, e2e and compat, as CI runs them
   bench [ARGS]     measure against a floor, and against podman where it is installed
@@ -33,6 +35,7 @@ fn main() -> Result<()> {
         "tidy" => tidy::tidy(),
         "unit" => unit(&rest),
         "e2e" => e2e(&rest),
+        "vm" => vm::vm(&rest),
         "compat" => compat::compat(&rest),
         "test" => test(),
         "bench" => bench(&rest),
@@ -65,8 +68,11 @@ fn e2e(filter: &[&str]) -> Result<()> {
 
 fn bench(args: &[&str]) -> Result<()> {
     cargo(&["build", "--release", "--package", "lichen", "--package", "lichen-shim"])?;
-    let script = run::root().join("bench/run");
-    run::command(&script.to_string_lossy(), args)
+    let (script, args) = match args {
+        ["network", rest @ ..] => ("bench/network", rest),
+        _ => ("bench/run", args),
+    };
+    run::command(&run::root().join(script).to_string_lossy(), args)
 }
 
 fn test() -> Result<()> {

@@ -24,6 +24,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "/usr/bin/openssl"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("iproute2", "/usr/sbin/ip"),
+    ("iperf3", "/usr/bin/iperf3"),
     ("curl", "/usr/bin/curl"),
     // Its own file names tell Python's version.
     ("python3-venv", "/var/lib/dpkg/info/python3-venv.list"),

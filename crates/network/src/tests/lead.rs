@@ -49,7 +49,7 @@ fn what_the_host_is_refused_the_container_is_refused() {
         }
         let unreachable = connect(&sandbox.netns, "[2001:db8:ffff::1]:80").unwrap_err();
         assert_eq!(unreachable.kind(), ErrorKind::NetworkUnreachable);
-        for forbidden in ["10.0.2.2:80", "[fd00::2]:80", "0.1.2.3:80"] {
+        for forbidden in ["10.0.2.2:80", "[fd4c:6963:6865:6e00::2]:80", "0.1.2.3:80"] {
             let error = connect(&sandbox.netns, forbidden).unwrap_err();
             assert!(
                 !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock),
@@ -180,7 +180,7 @@ fn pings_are_answered_where_the_host_may_ping() {
         for (_, client, _) in BOTH {
             ping(&sandbox, client).unwrap();
         }
-        assert_eq!(ping(&sandbox, "fd00::2").unwrap_err().kind(), ErrorKind::PermissionDenied);
+        assert_eq!(ping(&sandbox, "fd4c:6963:6865:6e00::2").unwrap_err().kind(), ErrorKind::PermissionDenied);
     });
 }
 
