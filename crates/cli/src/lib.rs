@@ -7,7 +7,7 @@
 mod args;
 mod cli;
 mod commands;
-mod config;
+pub mod config;
 mod connect;
 mod container;
 mod context;
@@ -18,11 +18,14 @@ mod inspect;
 mod network;
 mod opts;
 mod progress;
+mod query;
 mod registry;
 mod system;
 pub mod template;
 mod tty;
 mod volume;
+
+pub use query::get_json;
 
 use std::ffi::OsString;
 

@@ -3,14 +3,17 @@
 //! ```text
 //! lichen daemon … ─▶ daemon (launcher) ─ fork, setns, exec ─▶ lichen engine … ─▶ engine_main
 //! lichen nsenter … ─▶ nsenter
+//! lichen setup …, lichen doctor ─▶ setup ─▶ crate setup
 //! lichen …        ─▶ crate cli
 //! ```
-//! The program also answers to `docker` (the client) and `dockerd-rootless.sh` (the daemon).
+//! The program also answers to `docker` (the client), `dockerd-rootless.sh` (the daemon) and
+//! `dockerd-rootless-setuptool.sh` (the set-up tool).
 #![forbid(unsafe_code)]
 
 mod daemon;
 mod engine_main;
 mod nsenter;
+mod setup;
 
 use std::process::ExitCode;
 
@@ -20,10 +23,13 @@ fn main() -> ExitCode {
     let words: Vec<String> = argv.iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     match (name.to_str(), words.first().map(String::as_str)) {
         (Some("dockerd-rootless.sh" | "dockerd"), _) => daemon::main(&words),
+        (Some("dockerd-rootless-setuptool.sh"), _) => setup::main("dockerd-rootless-setuptool.sh", &words),
         (Some("docker"), _) => client(argv),
         (_, Some("daemon")) => daemon::main(&words[1..]),
         (_, Some("engine")) => engine_main::main(&words[1..]),
         (_, Some("nsenter")) => nsenter::main(&words[1..]),
+        (_, Some("setup")) => setup::main("lichen setup", &words[1..]),
+        (_, Some("doctor")) => setup::doctor(&words[1..]),
         _ => client(argv),
     }
 }

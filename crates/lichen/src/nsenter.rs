@@ -1,20 +1,64 @@
 //! `lichen nsenter [CMD…]`: a program in the engine's namespaces, as their root.
+//!
+//! Where no engine runs, namespaces with the same IDs are made for as long as the program runs: what containers left
+//! behind belongs to subordinate IDs, and only root of such a namespace can remove it.
 
+use crate::daemon::config::Config;
 use crate::daemon::error::Error;
-use crate::daemon::{config, settings};
-use rootless::HolderState;
-use std::os::unix::process::CommandExt;
+use crate::daemon::{config, end_holder, paths, refuse_root, settings, shim_program};
+use model::RunLayout;
+use rootless::{Ensure, HolderState};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
 
-/// Does not return when the program could be run.
+/// Where the process that runs in temporary namespaces finds them.
+const STATE_DIR: &str = "DOCKERD_ROOTLESS_ROOTLESSKIT_STATE_DIR";
+
+/// Set for that process: it must not make namespaces once more.
+const TEMPORARY: &str = "LICHEN_NSENTER_TEMPORARY";
+
+/// Does not return when the program could be run in the namespaces of an engine.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
-    match enter() {
-        Ok(()) => {}
+    let entered = configuration().and_then(|config| match running(&config)? {
+        Some(state) => enter(&state).map(|()| None),
+        None if std::env::var_os(TEMPORARY).is_some() => {
+            Err(Error::NotRunning { state: config.run.holder_state() })
+        }
+        None => temporarily(config, arguments).map(Some),
+    });
+    match entered {
+        Ok(None) => execute(arguments),
+        Ok(Some(code)) => code,
         Err(error) => {
             eprintln!("lichen: {error}");
-            return ExitCode::from(125);
+            ExitCode::from(125)
         }
     }
+}
+
+fn configuration() -> Result<Config, Error> {
+    refuse_root()?;
+    config::load(&settings::parse(&[])?)
+}
+
+fn running(config: &Config) -> Result<Option<HolderState>, Error> {
+    Ok(HolderState::read(&config.run)?.filter(HolderState::is_current))
+}
+
+fn enter(state: &HolderState) -> Result<(), Error> {
+    let directory = std::env::current_dir();
+    rootless::enter::enter(state)?;
+    // Joining a mount namespace moves to its root.
+    if let Ok(directory) = directory
+        && std::env::set_current_dir(&directory).is_err()
+    {
+        eprintln!("lichen: {} does not exist in there; in / instead", directory.display());
+    }
+    Ok(())
+}
+
+fn execute(arguments: &[String]) -> ExitCode {
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let (program, rest) = match arguments.split_first() {
         Some((first, rest)) if first == "--" => rest.split_first().map_or((&shell, rest), |(p, r)| (p, r)),
@@ -26,17 +70,36 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
 }
 
-fn enter() -> Result<(), Error> {
-    let config = config::load(&settings::parse(&[])?)?;
-    let state = HolderState::read(&config.run)?.filter(HolderState::is_current);
-    let state = state.ok_or_else(|| Error::NotRunning { state: config.run.holder_state() })?;
-    let directory = std::env::current_dir();
-    rootless::enter::enter(&state)?;
-    // Joining a mount namespace moves to its root.
-    if let Ok(directory) = directory
-        && std::env::set_current_dir(&directory).is_err()
-    {
-        eprintln!("lichen: {} does not exist in there; in / instead", directory.display());
+/// A run directory of its own keeps this apart from an engine that starts meanwhile.
+fn temporarily(mut config: Config, arguments: &[String]) -> Result<ExitCode, Error> {
+    let directory = config.places.runtime.join(format!("lichen-nsenter-{}", std::process::id()));
+    config.run = RunLayout::new(&directory);
+    config.live_restore = false;
+    paths::make_private(&directory)?;
+    let code = in_holder(&config, arguments);
+    let ended = end_holder(&config);
+    let removed = std::fs::remove_dir_all(&directory).map_err(Error::io("remove", &directory));
+    let code = code?;
+    ended?;
+    removed?;
+    Ok(code)
+}
+
+fn in_holder(config: &Config, arguments: &[String]) -> Result<ExitCode, Error> {
+    let program = shim_program()?;
+    let holder = rootless::ensure(&Ensure { run: &config.run, program: program.as_fd() })?;
+    for warning in &holder.warnings {
+        eprintln!("lichen: {warning}");
     }
-    Ok(())
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    // It joins the namespaces as a process of one thread, and this one stays to end them.
+    let status = Command::new(&this)
+        .arg("nsenter")
+        .args(arguments)
+        .env(STATE_DIR, config.run.root())
+        .env(TEMPORARY, "1")
+        .status()
+        .map_err(Error::io("run", &this))?;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(125)))
 }

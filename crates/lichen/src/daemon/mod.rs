@@ -65,10 +65,10 @@ fn run(arguments: &[String]) -> Result<u8> {
         return Ok(0);
     }
     logging::start(&config.log);
-    launch(&config, arguments)
+    launch(&config, &line, arguments)
 }
 
-fn launch(config: &Config, arguments: &[String]) -> Result<u8> {
+fn launch(config: &Config, line: &settings::CommandLine, arguments: &[String]) -> Result<u8> {
     for remark in &config.remarks {
         info!("{remark}");
     }
@@ -96,16 +96,18 @@ fn launch(config: &Config, arguments: &[String]) -> Result<u8> {
     })?;
     // From here on clients are told that nobody is there.
     drop(listeners);
-    end(config);
+    // A reload may have changed it since.
+    let live_restore = config::load(line).map_or(config.live_restore, |now| now.live_restore);
+    end(config, live_restore);
     Ok(code)
 }
 
 /// After a graceful end: nothing is left but what containers that were to go on need.
-fn end(config: &Config) {
+fn end(config: &Config, live_restore: bool) {
     if let Err(e) = std::fs::remove_file(&config.pidfile) {
         debug!("remove {}: {e}", config.pidfile.display());
     }
-    match end_holder(config) {
+    match end_holder(config, live_restore) {
         Ok(true) => {}
         Ok(false) => warn!("the namespace holder has not ended yet"),
         Err(why) => info!("the namespaces stay: {why}"),
@@ -113,10 +115,10 @@ fn end(config: &Config) {
 }
 
 /// Tells whether the holder has ended. Containers that live-restore lets run keep it.
-fn end_holder(config: &Config) -> Result<bool> {
+pub(crate) fn end_holder(config: &Config, live_restore: bool) -> Result<bool> {
     let Some(state) = HolderState::read(&config.run)? else { return Ok(true) };
     let Ok(process) = sys::pidfd::open(state.process) else { return Ok(true) };
-    if config.live_restore && has_shims(config) {
+    if live_restore && has_shims(config) {
         return Err(Error::ContainersRun);
     }
     let reply = match ask_holder(config, &ToHolder::Shutdown { wait: true }) {
@@ -144,7 +146,7 @@ fn has_shims(config: &Config) -> bool {
 }
 
 /// Root on the host has the rootful engine; root of a user namespace is an ordinary user outside.
-fn refuse_root() -> Result<()> {
+pub(crate) fn refuse_root() -> Result<()> {
     if rustix::process::geteuid().is_root() && !in_user_namespace() {
         return Err(Error::Root);
     }
@@ -158,7 +160,7 @@ fn in_user_namespace() -> bool {
 }
 
 /// `lichen-shim` in sealed memory, from beside this program or from PATH.
-fn shim_program() -> Result<OwnedFd> {
+pub(crate) fn shim_program() -> Result<OwnedFd> {
     let beside =
         std::env::current_exe().map_err(Error::io("find", "this program"))?.with_file_name("lichen-shim");
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,0 +1,120 @@
+//! `lichen setup`, `lichen doctor`, and entering namespaces where no engine runs. The service itself is `cargo xtask vm`'s:
+//! no systemd runs here.
+
+use e2e::{Engine, Host, Output, program};
+use std::os::unix::fs::{MetadataExt, symlink};
+
+fn lichen(host: &Host, words: &[&str]) -> Output {
+    host.run_command(program("lichen"), words)
+}
+
+#[test]
+fn a_host_that_can_run_containers_satisfies_the_check() {
+    let host = Host::new();
+    let output = lichen(&host, &["setup", "check"]).ok();
+    assert!(output.stdout.ends_with("[INFO] Requirements are satisfied\n"), "{output}");
+    let json = lichen(&host, &["setup", "check", "--json"]).ok();
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["satisfied"], true, "{json}");
+    let findings = report["findings"].as_array().unwrap();
+    let overlay = findings.iter().find(|f| f["id"] == "overlay").unwrap();
+    assert_eq!(overlay["status"], "ok", "{json}");
+    assert_eq!(std::fs::read_dir(host.home()).unwrap().count(), 0, "the probe left something behind");
+}
+
+#[test]
+fn the_set_up_tool_answers_to_dockers_name() {
+    let host = Host::new();
+    let tool = host.path("dockerd-rootless-setuptool.sh");
+    symlink(program("lichen"), &tool).unwrap();
+    host.run_command(&tool, &["check", "--force", "--skip-iptables"])
+        .ok()
+        .prints("[INFO] Requirements are satisfied");
+    host.run_command(&tool, &["nsenter", "id", "-u"]).ok().prints("0");
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_commands_for_root() {
+    let host = Host::new();
+    let mut command = host.command(program("lichen"));
+    let output =
+        command.args(["setup", "check"]).env("PATH", host.home()).env_remove("HOME").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(err.contains("[ERROR] HOME needs to be set\n"), "{err}");
+    assert!(err.contains("[ERROR] newuidmap is not installed\n"), "{err}");
+    assert!(err.contains("[ERROR] Missing system requirements. Run the following commands to\n"), "{err}");
+    assert!(out.contains("########## BEGIN ##########\nsudo sh -eux <<EOF\n"), "{out}");
+    assert!(out.contains("\nEOF\n########## END ##########\n"), "{out}");
+    assert!(!out.contains("satisfied"), "{out}");
+}
+
+#[test]
+fn root_is_refused() {
+    let output = std::process::Command::new(program("lichen")).args(["setup", "install"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("[ERROR] Refusing to install rootless Docker as the root user"), "{text}");
+}
+
+#[test]
+fn without_systemd_installing_selects_a_context_and_says_how_to_start() {
+    let host = Host::new();
+    let output = lichen(&host, &["setup", "install"]).ok();
+    let socket = format!("unix://{}", host.socket().display());
+    for expected in
+        ["systemd not detected", "lichen daemon\n", "Current context is now \"rootless\"", "export PATH="]
+    {
+        assert!(output.stdout.contains(expected), "{expected}: {output}");
+    }
+    assert!(output.stdout.contains(&format!("export DOCKER_HOST={socket}\n")), "{output}");
+    let mut docker = host.command("docker");
+    let shown = docker.args(["context", "ls"]).env_remove("DOCKER_HOST").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.lines().any(|l| l.starts_with("rootless *") && l.contains(&socket)), "{shown}");
+
+    lichen(&host, &["setup", "install"]).ok().prints("CLI context \"rootless\" already exists");
+
+    let output = lichen(&host, &["setup", "uninstall"]).ok();
+    assert!(output.stdout.contains(&format!("nsenter rm -rf {}`", host.data().display())), "{output}");
+    let mut docker = host.command("docker");
+    let shown = docker.args(["context", "ls", "-q"]).env_remove("DOCKER_HOST").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), "default\n");
+    lichen(&host, &["setup", "uninstall"]).ok();
+}
+
+#[test]
+fn the_doctor_tells_whether_an_engine_runs() {
+    let host = Host::new();
+    let output = lichen(&host, &["doctor"]).ok();
+    assert!(output.stdout.contains("no engine answers at unix://"), "{output}");
+    let engine = Engine::start_on(host, &[], &[]);
+    let output = engine.lichen(&["doctor"]).ok();
+    assert!(
+        output.stdout.contains("answers at unix://") && output.stdout.contains("storage driver "),
+        "{output}"
+    );
+    let json = engine.lichen(&["doctor", "--json"]).ok();
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(
+        report["findings"].as_array().unwrap().iter().any(|f| f["id"] == "engine" && f["status"] == "ok")
+    );
+}
+
+#[test]
+fn files_of_subordinate_ids_are_removed_without_an_engine() {
+    let host = Host::new();
+    let file = host.path("left/file");
+    lichen(&host, &["nsenter", "sh", "-c", "mkdir left && touch left/file && chown -R 1000:1000 left"]).ok();
+    assert!(std::fs::metadata(&file).unwrap().uid() > 65_536, "the file has a subordinate ID");
+    assert!(!host.run_command("rm", &["-r", "left"]).status.success(), "the user cannot remove it");
+    lichen(&host, &["nsenter", "rm", "-r", "left"]).ok();
+    assert!(!file.exists());
+    lichen(&host, &["nsenter", "sh", "-c", "exit 7"]).exits(7);
+    assert!(host.processes().is_empty(), "{:?}", host.processes());
+    assert_eq!(
+        std::fs::read_dir(host.run()).unwrap().count(),
+        0,
+        "the temporary namespaces left something behind"
+    );
+}

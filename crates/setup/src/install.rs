@@ -1,0 +1,140 @@
+//! `setup install` and `setup uninstall`.
+
+use crate::facts::Facts;
+use crate::session::Systemd;
+use crate::undo::Undo;
+use crate::unit::{self, Unit};
+use crate::{Error, Places, Result, context, systemd};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The requirements are satisfied.
+pub fn install(facts: &Facts, places: &Places) -> Result<()> {
+    let mut undo = Undo::default();
+    let result = match facts.session.systemd {
+        Systemd::Running => with_systemd(facts, places, &mut undo),
+        _ => {
+            without_systemd(facts, places);
+            Ok(())
+        }
+    }
+    .and_then(|()| context::create(&places.host(), &mut undo));
+    if let Err(error) = result {
+        undo.run();
+        return Err(error);
+    }
+    exports(facts, places);
+    Ok(())
+}
+
+fn unit_file(places: &Places) -> PathBuf {
+    places.config.join("systemd/user").join(unit::NAME)
+}
+
+fn with_systemd(facts: &Facts, places: &Places, undo: &mut Undo) -> Result<()> {
+    let file = unit_file(places);
+    if file.exists() {
+        println!("[WARNING] File already exists, skipping: {}", file.display());
+    } else {
+        println!("[INFO] Creating {}", file.display());
+        let unit = Unit {
+            program: &facts.program,
+            path: &std::env::var("PATH").unwrap_or_default(),
+            bus: systemd::ask(&["cat", "dbus.socket"]),
+        };
+        write(&file, &unit.text())?;
+        undo.push(move || {
+            fs::remove_file(&file).map_err(Error::file("remove", &file))?;
+            systemd::call(&["daemon-reload"])
+        });
+        systemd::call(&["daemon-reload"])?;
+    }
+    if systemd::is_active() {
+        println!("[INFO] {} runs already", unit::NAME);
+    } else {
+        println!("[INFO] starting systemd service {}", unit::NAME);
+        undo.push(|| systemd::call(&["stop", unit::NAME]));
+        systemd::call(&["start", unit::NAME])?;
+    }
+    cli::get_json(&places.host(), "/version")
+        .map_err(|message| Error::NoAnswer { host: places.host(), message })?;
+    if !systemd::is_enabled() {
+        undo.push(|| systemd::call(&["disable", unit::NAME]));
+        systemd::call(&["enable", unit::NAME])?;
+    }
+    println!("[INFO] Installed {} successfully.", unit::NAME);
+    println!("[INFO] To control {0}, run: `systemctl --user (start|stop|restart) {0}`", unit::NAME);
+    println!(
+        "[INFO] To run {} on system startup, run: `sudo loginctl enable-linger {}`\n",
+        unit::NAME,
+        facts.user.name
+    );
+    Ok(())
+}
+
+/// The file whole or not at all.
+fn write(file: &Path, text: &str) -> Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
+    let new = file.with_extension("service.new");
+    fs::write(&new, text).map_err(Error::file("write", &new))?;
+    fs::rename(&new, file).map_err(Error::file("rename", &new))
+}
+
+fn without_systemd(facts: &Facts, places: &Places) {
+    println!("[INFO] systemd not detected, the engine needs to be started manually:\n");
+    println!("XDG_RUNTIME_DIR={} {} daemon\n", places.runtime.display(), facts.program.display());
+}
+
+fn exports(facts: &Facts, places: &Places) {
+    println!("[INFO] Make sure the following environment variable(s) are set (or add them to ~/.bashrc):");
+    if facts.session.systemd != Systemd::Running {
+        println!(
+            "# WARNING: systemd not found. You have to remove XDG_RUNTIME_DIR manually on every logout."
+        );
+        println!("export XDG_RUNTIME_DIR={}", places.runtime.display());
+    }
+    if let Some(directory) = facts.program.parent() {
+        println!("export PATH={}:$PATH", directory.display());
+    }
+    println!("\n[INFO] Some applications may require the following environment variable too:");
+    println!("export DOCKER_HOST={}\n", places.host());
+}
+
+/// Takes down the service and the context; data stays. Every step is tried; the first failure is returned.
+pub fn uninstall(facts: &Facts, places: &Places) -> Result<()> {
+    let mut first = Ok(());
+    let mut note = |result: Result<()>| {
+        if let Err(error) = result {
+            eprintln!("[WARNING] {error}");
+            if first.is_ok() {
+                first = Err(error);
+            }
+        }
+    };
+    let file = unit_file(places);
+    if facts.session.systemd == Systemd::Running {
+        if systemd::is_active() {
+            note(systemd::call(&["stop", unit::NAME]));
+        }
+        if systemd::is_enabled() {
+            note(systemd::call(&["disable", unit::NAME]));
+        }
+    }
+    if file.exists() {
+        note(fs::remove_file(&file).map_err(Error::file("remove", &file)));
+    }
+    if facts.session.systemd == Systemd::Running {
+        note(systemd::call(&["daemon-reload"]));
+    }
+    note(context::remove());
+    first?;
+    println!("[INFO] Uninstalled {}", unit::NAME);
+    println!("[INFO] This uninstallation tool does NOT remove Lichen's programs and data.");
+    println!(
+        "[INFO] To remove data, run: `{} nsenter rm -rf {}`",
+        facts.program.display(),
+        places.data_root.display()
+    );
+    Ok(())
+}
