@@ -4,6 +4,8 @@
 //! pending ─▶ ┬ network, files, plan, specification (blocking) ┬ ─▶ Create ─▶ Attach* ─▶ Start ─▶ running
 //!            └ shim (asked of the holder)                     ┘
 //! ```
+//! The messages go out at once, and are answered in order.
+//!
 //! On failure everything is undone in reverse, and the reason is kept in the record; a new engine that finds
 //! [`Pending::Starting`] does the same, or adopts the run if it has begun.
 
@@ -86,21 +88,28 @@ async fn attempt(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<Sta
         let (engine, record) = (engine.clone(), record.clone());
         blocking("start", move || prepare(&engine, &record))
     };
-    let (prepared, spawned) = tokio::join!(prepare, engine.shims.spawn(container.id()));
-    let (shim, events) = spawned?;
+    let (prepared, spawned) = tokio::join!(prepare, spawn(engine, &record));
+    let (shim, events, placed) = spawned?;
     let shim = Arc::new(shim);
     // From here on a failure finds the shim, and ends it.
     container.live.set_shim(Some(shim.clone()));
+    placed?;
     let Prepared { create, netns } = prepared??;
     fault::point("start.shim");
-    shim.create(create, netns.as_ref()).await.map_err(not_created)?;
-    fault::point("start.created");
-    for waiting in container.live.take_waiting() {
-        shim.attach(waiting.attach, waiting.stream).await?;
-    }
-    let (process, started) = shim.start().await.map_err(not_created)?;
+    let waiting = container.live.take_waiting().into_iter().map(|w| (w.attach, w.stream)).collect();
+    let (process, started) = shim.run(create, netns.as_ref(), waiting).await.map_err(not_created)?;
     fault::point("start.started");
     Ok(Started { shim, events, run: Run { process, started } })
+}
+
+/// A shim, and whether it is in the cgroup that the container's is to be made beside.
+async fn spawn(engine: &Engine, record: &Record) -> Result<(Shim, Events, Result<(), Error>), Error> {
+    let (shim, events) = engine.shims.spawn(&record.id).await?;
+    let placed = match shim.process() {
+        Some(process) => engine.config.cgroup.prepare(record, process.pid).await,
+        None => Ok(()),
+    };
+    Ok((shim, events, placed))
 }
 
 struct Prepared {
@@ -115,7 +124,9 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
     let sandbox = match Mode::of(&record.host_config) {
         Mode::Own => {
             let mut request = network_plan::sandbox(record)?;
-            request.dns_servers = network_plan::dns(record, engine).servers;
+            let dns = network_plan::dns(record, engine);
+            request.ndots_chosen = dns.options.iter().any(|option| option.starts_with("ndots:"));
+            request.dns_servers = dns.servers;
             Some(engine.networks.start(request).map_err(|source| Error::SetUpNetwork { source })?)
         }
         Mode::Host | Mode::Container(_) => None,
@@ -145,6 +156,8 @@ fn runtime(engine: &Engine, record: &Record) -> shim_proto::RuntimeChoice {
     // Checked at creation; configuration may have lost it since, and the built-in one is always there.
     engine
         .config
+        .settings
+        .get()
         .runtimes
         .get(&record.host_config.runtime)
         .cloned()

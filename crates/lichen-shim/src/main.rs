@@ -10,7 +10,7 @@ mod shim;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, shim, netd and oci";
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, netd and oci";
 
 fn main() -> ExitCode {
     let name = std::env::args().next().unwrap_or_default();
@@ -24,7 +24,6 @@ fn main() -> ExitCode {
     };
     match verb.as_str() {
         "holder" => holder(rest),
-        "shim" => shim(rest),
         "netd" => netd::main(std::env::args_os().skip(2)),
         "oci" => oci::main(rest),
         other => {
@@ -41,15 +40,7 @@ fn holder(arguments: &[String]) -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    report("holder", rootless::holder::main(&arguments))
-}
-
-fn shim(arguments: &[String]) -> ExitCode {
-    let Some(arguments) = shim::parse(arguments) else {
-        eprintln!("usage: lichen-shim shim --run-dir DIR --id ID [--connection FD] [--replace]");
-        return ExitCode::from(2);
-    };
-    report("shim", shim::main(arguments).map_err(|e| format!("{e:#}")))
+    report("holder", rootless::holder::main(&arguments, shim::entry))
 }
 
 fn report<E: std::fmt::Display>(verb: &str, outcome: Result<(), E>) -> ExitCode {

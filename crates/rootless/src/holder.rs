@@ -58,8 +58,11 @@ pub fn parse(arguments: &[String]) -> Option<Arguments> {
     Some(Arguments { role: role?, run: run?, handshake: handshake?, join })
 }
 
+/// What a fork of the holder becomes: a shim with these arguments. Returns its exit status.
+pub type Shim = fn(&[String]) -> i32;
+
 /// Be the holder. Returns when told to end.
-pub fn main(arguments: &Arguments) -> Result<()> {
+pub fn main(arguments: &Arguments, shim: Shim) -> Result<()> {
     let Arguments { role, run, .. } = arguments;
     let launcher = UnixStream::from(sys::fds::take_inherited(arguments.handshake)?);
     if let Some(survivor) = arguments.join {
@@ -72,7 +75,7 @@ pub fn main(arguments: &Arguments) -> Result<()> {
         Ok((listener, router, state)) => {
             launcher.send(1, &FromNewHolder::Ready { state }, &[])?;
             drop(launcher);
-            serve::serve(run, listener, router)
+            serve::serve(run, listener, router, shim)
         }
         Err(Begin::Said) => Ok(()),
         Err(Begin::Failed(step, error)) => {

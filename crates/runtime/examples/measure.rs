@@ -39,18 +39,17 @@ fn main() {
     };
     command(&mut spec, &["/bin/sleep", "1000"]);
     let (created, null) = create(&spec, &rootfs, &cache);
-    let (pidfd, process) = (created.pidfd, created.process);
+    let (pidfd, process, filter) = (created.pidfd, created.process, created.seccomp);
     created.pending.start().expect("start");
     command(&mut spec, &["/bin/true"]);
     let options = ExecOptions {
         init: pidfd.as_fd(),
         init_process: process,
         process: spec.process().as_ref().expect("a process"),
-        seccomp: spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()),
+        seccomp: filter.as_ref(),
         stdio: Stdio::Fds { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() },
         preserve_fds: 0,
         cgroup: &Cgroup::none("measured without"),
-        seccomp_cache: Some(&cache),
         listener: None,
         personality: None,
     };

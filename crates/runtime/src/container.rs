@@ -6,6 +6,7 @@ use crate::{
     init::{self, InitPlan},
     notify::{self, Listener},
     report::{Message, Watcher},
+    seccomp::Filter,
     spawn,
 };
 use model::ProcessRef;
@@ -83,6 +84,8 @@ pub struct Created {
     /// The terminal's master, with [`Stdio::Terminal`].
     pub console: Option<OwnedFd>,
     pub warnings: Vec<Warning>,
+    /// What exec processes of the container are to be confined by as well.
+    pub seccomp: Option<Filter>,
     pub pending: Pending,
 }
 
@@ -167,7 +170,8 @@ pub fn create(options: &CreateOptions<'_>) -> Result<Created> {
     let state = plan.state(ContainerState::Running, process.pid)?;
     let poststart = (hooks::at(options.spec, Moment::Poststart).to_vec(), state);
     let pending = Pending(Kind::Builtin(Box::new(Builtin { watcher, pidfd, listener, poststart })));
-    Ok(Created { process, pidfd: child.pidfd, console, warnings, pending })
+    let seccomp = plan.filter().cloned();
+    Ok(Created { process, pidfd: child.pidfd, console, warnings, seccomp, pending })
 }
 
 fn apply_limits(options: &CreateOptions<'_>) -> Result<Vec<Warning>> {

@@ -8,10 +8,11 @@ use crate::{
     process::{IoPlan, ProcessPlan},
     report::{Message, Reporter, Watcher, failed},
     root::Root,
-    seccomp, spawn,
+    seccomp::Filter,
+    spawn,
 };
 use model::{ErrorKind, ProcessRef};
-use oci_spec::runtime::{LinuxSeccomp, Process};
+use oci_spec::runtime::Process;
 use std::{
     convert::Infallible,
     os::fd::{BorrowedFd, OwnedFd},
@@ -29,12 +30,11 @@ pub struct ExecOptions<'a> {
     pub init: BorrowedFd<'a>,
     pub init_process: ProcessRef,
     pub process: &'a Process,
-    /// The container's own rules; an exec is confined like its container.
-    pub seccomp: Option<&'a LinuxSeccomp>,
+    /// The container's own filter; an exec is confined like its container.
+    pub seccomp: Option<&'a Filter>,
     pub stdio: Stdio<'a>,
     pub preserve_fds: u32,
     pub cgroup: &'a Cgroup,
-    pub seccomp_cache: Option<&'a Path>,
     /// Who is told of system calls, when the rules say `SCMP_ACT_NOTIFY`: see [`Listener::of_spec`].
     pub listener: Option<&'a Listener>,
     /// The container's execution domain ([`personality`](crate::personality)).
@@ -55,12 +55,13 @@ pub struct Executing {
 ///
 /// The caller must be single-threaded, and gets the process as its own child.
 pub fn exec(options: &ExecOptions<'_>) -> Result<Executing> {
-    let filter = match options.seccomp {
-        Some(rules) => seccomp::load(rules, options.seccomp_cache)?,
-        None => None,
-    };
     let plan = ExecPlan {
-        process: ProcessPlan::plan(options.process, filter, options.personality, options.preserve_fds)?,
+        process: ProcessPlan::plan(
+            options.process,
+            options.seccomp.cloned(),
+            options.personality,
+            options.preserve_fds,
+        )?,
         namespaces: differing(options)?,
         io: IoPlan(options.stdio),
         init: options.init,

@@ -53,7 +53,8 @@ impl External {
         }
         let (process, pidfd, console) = created?;
         let pending = Pending::external(self.clone(), options.id);
-        Ok(Created { process, pidfd, console, warnings, pending })
+        // It confines what it executes by itself.
+        Ok(Created { process, pidfd, console, warnings, seccomp: None, pending })
     }
 
     fn create_process(&self, options: &CreateOptions<'_>) -> Result<(ProcessRef, OwnedFd, Option<OwnedFd>)> {

@@ -83,6 +83,10 @@ impl<'a> InitPlan<'a> {
         }
     }
 
+    pub(crate) fn filter(&self) -> Option<&seccomp::Filter> {
+        self.process.filter()
+    }
+
     /// Whether the parent has something to do before the child may go on.
     pub(crate) fn needs_parent(&self) -> bool {
         let spec = self.options.spec;

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The agent of one container.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Listener {
     path: PathBuf,
     metadata: Option<String>,

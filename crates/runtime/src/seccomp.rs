@@ -1,7 +1,8 @@
 //! Seccomp: from the rules of the specification to a BPF program.
 //!
 //! libseccomp compiles the rules; a few instructions of ours go in front of what it makes ([`prologue`]). Compiling
-//! Docker's default rules takes some twenty milliseconds, so that the result can be kept in a directory ([`load`]).
+//! Docker's default rules takes some twenty milliseconds, so that the result can be kept in a directory ([`load`]), and
+//! once for a container, whose exec processes share it ([`Filter::keep`]).
 
 mod cache;
 mod compile;
@@ -9,14 +10,28 @@ mod prologue;
 
 use crate::{Error, Result};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
-use std::path::Path;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A compiled filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Filter {
     program: Vec<u8>,
     flags: u64,
+    /// The file of the cache that holds it.
+    cached: Option<PathBuf>,
 }
+
+/// Where a filter was found makes no difference to what it does.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.program == other.program && self.flags == other.flags
+    }
+}
+
+impl Eq for Filter {}
 
 /// `SECCOMP_FILTER_FLAG_*` (`<linux/seccomp.h>`).
 const FLAG_TSYNC: u64 = 1;
@@ -36,6 +51,24 @@ impl Filter {
         self.flags
     }
 
+    /// Makes `path` a file to [`open`](Self::open) it from: a link to the cache's, or one of its own.
+    pub fn keep(&self, path: &Path) -> io::Result<()> {
+        match &self.cached {
+            Some(cached) if std::fs::hard_link(cached, path).is_ok() => Ok(()),
+            _ => std::fs::write(path, cache::file(&[], self.flags, &self.program)),
+        }
+    }
+
+    /// A filter that was kept. None when there is no such file.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        let bytes = match std::fs::read(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let whole = cache::parse(&bytes).ok_or_else(|| io::Error::other("the file is cut short"))?;
+        Ok(Some(Self { program: whole.program.to_vec(), flags: whole.flags, cached: Some(path.to_owned()) }))
+    }
+
     /// Whether an agent is to be told of system calls.
     pub fn notifies(&self) -> bool {
         self.flags & FLAG_NEW_LISTENER != 0
@@ -50,14 +83,16 @@ pub fn load(rules: &LinuxSeccomp, cache: Option<&Path>) -> Result<Option<Filter>
         return Ok(None);
     }
     let flags = flags(rules);
-    let Some(directory) = cache else { return Ok(Some(Filter { program: compile::compile(rules)?, flags })) };
-    let entry = cache::Entry::of(rules, directory)?;
+    let Some(directory) = cache else {
+        return Ok(Some(Filter { program: compile::compile(rules)?, flags, cached: None }));
+    };
+    let entry = cache::Entry::of(rules, flags, directory)?;
     if let Some(program) = entry.read() {
-        return Ok(Some(Filter { program, flags }));
+        return Ok(Some(Filter { program, flags, cached: Some(entry.into_path()) }));
     }
     let program = compile::compile(rules)?;
-    entry.write(&program);
-    Ok(Some(Filter { program, flags }))
+    let cached = entry.write(&program).then(|| entry.into_path());
+    Ok(Some(Filter { program, flags, cached }))
 }
 
 /// No flags at all mean SPEC_ALLOW, as in runc: mitigations against speculation cost more than they protect here, and

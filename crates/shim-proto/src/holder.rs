@@ -7,19 +7,13 @@ use serde::{Deserialize, Serialize};
 /// A request to the holder. It answers nobody but its own user (`SO_PEERCRED`).
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToHolder {
-    /// Run `lichen-shim` (the holder's own sealed program, or the first descriptor when `program` is set) as a child of
-    /// the holder. Answered by [`FromHolder::Spawned`].
+    /// Make a shim: a fork of the holder that goes on as `lichen-shim` with `args`, which begin with `shim`. Answered by
+    /// [`FromHolder::Spawned`].
     ///
-    /// Descriptors: the program when `program` is set, then as many as `fds` has entries; the child sees them under the
-    /// numbers in `fds`. It has no other descriptors but `/dev/null` on 0 and 1 and the holder's log on 2.
-    Spawn {
-        /// Arguments after `argv[0]`, which is always `lichen-shim`.
-        args: Vec<String>,
-        /// The child's whole environment, `NAME=value`.
-        env: Vec<String>,
-        fds: Vec<i32>,
-        program: bool,
-    },
+    /// Descriptors: as many as `fds` has entries; the child sees them under the numbers in `fds`. It has no other
+    /// descriptors but `/dev/null` on 0 and 1, the holder's log on 2, and a connection to the holder, whose number the
+    /// holder adds to the arguments as `--holder`.
+    Spawn { args: Vec<String>, fds: Vec<i32> },
     /// Keep the descriptors that come with this frame, in order, under `key`, replacing what was there.
     /// Answered by [`FromHolder::Done`].
     Keep { key: String },

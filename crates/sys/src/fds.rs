@@ -52,6 +52,42 @@ fn set_cloexec_raw(fd: RawFd) -> Result<()> {
     }
 }
 
+/// Closes every descriptor from 3 on except those in `keep` (close_range(2), Linux 5.9; before that one by one).
+///
+/// For a forked child only, in which no value that owns one of them is used or dropped any more.
+pub(crate) fn close_all_but(keep: &[RawFd]) -> Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    keep.sort_unstable();
+    let mut from = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if fd > from {
+            close_range(from, if fd == u32::MAX { fd } else { fd - 1 })?;
+        }
+        from = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: whoever owns these is not used any more, as the caller promises.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return Ok(());
+    }
+    let error = Error::last("close_range", format!("{first}, {last}"));
+    if error.errno != Errno::NOSYS {
+        return Err(error);
+    }
+    let open: Vec<u32> = std::fs::read_dir("/proc/self/fd")
+        .map_err(|e| Error::of("opendir", "/proc/self/fd")(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        // SAFETY: as above. The descriptor of the listing itself is closed already; EBADF means just that.
+        unsafe { libc::close(fd as RawFd) };
+    }
+    Ok(())
+}
+
 /// Clears close-on-exec of the inherited descriptors `3 .. 3 + count`; fails with EBADF when one is not open.
 pub fn keep_over_exec(count: u32) -> Result<()> {
     for fd in 3..3 + count as RawFd {
@@ -149,6 +185,23 @@ mod tests {
                 cloexec_from(high.as_raw_fd() as u32).unwrap();
                 assert_eq!(rustix::io::fcntl_getfd(&low).unwrap(), FdFlags::empty());
                 assert_eq!(rustix::io::fcntl_getfd(&high).unwrap(), FdFlags::CLOEXEC);
+            });
+        }
+    }
+
+    #[test]
+    fn all_but_some_descriptors_are_closed_with_and_without_close_range() {
+        for old_kernel in [false, true] {
+            testing::single_threaded(|| {
+                if old_kernel {
+                    testing::without_syscall(libc::SYS_close_range);
+                }
+                let open = || std::fs::File::open("/dev/null").unwrap();
+                let files = std::mem::ManuallyDrop::new([open(), open(), open(), open()]);
+                let keep = [files[2].as_raw_fd(), files[0].as_raw_fd()];
+                close_all_but(&keep).unwrap();
+                let is_open = files.each_ref().map(|file| rustix::io::fcntl_getfd(file).is_ok());
+                assert_eq!(is_open, [true, false, true, false]);
             });
         }
     }

@@ -26,6 +26,41 @@ pub fn forbid_inspection() -> Result<()> {
         .map_err(Error::of("prctl", "PR_SET_DUMPABLE, 0"))
 }
 
+/// Undoes [`forbid_inspection`], as execve(2) would: for a copy of a process that has changed its user IDs, which made it
+/// uninspectable (prctl(2), PR_SET_DUMPABLE).
+pub fn allow_inspection() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .map_err(Error::of("prctl", "PR_SET_DUMPABLE, 1"))
+}
+
+/// What ps(1) shows as this process's name and command line from now on: `words`, cut to the room that the arguments
+/// take which the process was executed with. For a process that was forked to be something else than its parent.
+pub fn set_title(name: &CStr, words: &[&str]) -> Result<()> {
+    rustix::thread::set_name(name).map_err(Error::of("prctl", "PR_SET_NAME"))?;
+    let path = "/proc/self/stat";
+    let invalid = || Error::of("parse", path)(Errno::INVAL);
+    let stat = std::fs::read(path)
+        .map_err(|e| Error::of("read", path)(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    let (start, end) = arguments(&stat).ok_or_else(invalid)?;
+    let room = end.checked_sub(start).filter(|room| *room > 0).ok_or_else(invalid)?;
+    let mut title = words.join("\0").into_bytes();
+    title.resize(room, 0);
+    title[room - 1] = 0;
+    // SAFETY: the kernel put the argument strings there when the program was executed: `room` writable bytes that live
+    // as long as the process. No reference to them exists: the standard library copies arguments out when asked, and
+    // pointers into the area still find a zero byte at its end.
+    unsafe { std::ptr::copy_nonoverlapping(title.as_ptr(), start as *mut u8, room) };
+    Ok(())
+}
+
+/// Fields 48 and 49 of `/proc/PID/stat`, `arg_start` and `arg_end` (proc_pid_stat(5)).
+fn arguments(stat: &[u8]) -> Option<(usize, usize)> {
+    let after_name = stat.iter().rposition(|b| *b == b')')? + 1;
+    let text = std::str::from_utf8(&stat[after_name..]).ok()?;
+    let mut fields = text.split_ascii_whitespace().skip(48 - 3);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
 /// Has the calling process killed when the thread that made it ends. Check `getppid` afterwards: the parent may be
 /// gone already.
 pub fn die_with_parent(signal: Signal) -> Result<()> {
@@ -163,6 +198,16 @@ mod tests {
         assert_eq!(parse_start_time(line), Some(4242));
         assert_eq!(parse_start_time(b"7 (a) S 1"), None);
         assert_eq!(parse_start_time(b""), None);
+    }
+
+    #[test]
+    fn a_copy_may_go_by_another_name() {
+        crate::testing::single_threaded(|| {
+            set_title(c"another", &["another", "name"]).unwrap();
+            let line = std::fs::read("/proc/self/cmdline").unwrap();
+            assert!(line.starts_with(b"another\0name\0"), "{line:?}");
+            assert_eq!(std::fs::read("/proc/self/comm").unwrap(), b"another\n");
+        });
     }
 
     #[test]

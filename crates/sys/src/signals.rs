@@ -23,5 +23,10 @@ pub fn reset() {
             libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u8>(), 8)
         };
     }
+    unblock();
+}
+
+/// Unblocks all signals.
+pub fn unblock() {
     SigSet::empty().thread_set_mask().expect("an empty mask is always valid");
 }

@@ -48,9 +48,11 @@ impl Shims {
         args.extend(["--id".to_owned(), id.to_string()]);
         args.extend(["--connection".to_owned(), CONNECTION.to_string()]);
         args.extend(more.iter().map(|a| (*a).to_owned()));
-        let request = ToHolder::Spawn { args, env: Vec::new(), fds: vec![CONNECTION], program: false };
+        let request = ToHolder::Spawn { args, fds: vec![CONNECTION] };
         match self.ask(&request, &[theirs.as_fd()]).await? {
-            (FromHolder::Spawned { .. }, _) => Shim::new(ours),
+            (FromHolder::Spawned { process }, _) => {
+                Shim::new(ours).map(|(shim, events)| (shim.spawned(process), events))
+            }
             (other, _) => Err(unexpected(other, &request, "Spawned")),
         }
     }

@@ -4,6 +4,7 @@ use super::{
     Error,
     client::{Client, Pending},
 };
+use crate::fault;
 use model::{ProcessRef, Timestamp};
 use oci_spec::runtime::LinuxResources;
 use shim_proto::{Attach, Create, Exec, FromShim, ProtoError, ShimStatus, Stats, Target, ToShim, WindowSize};
@@ -15,6 +16,8 @@ pub type Events = mpsc::UnboundedReceiver<FromShim>;
 
 pub struct Shim {
     client: Client<FromShim>,
+    /// Known of one that was just spawned.
+    process: Option<ProcessRef>,
 }
 
 impl Shim {
@@ -22,22 +25,44 @@ impl Shim {
     pub fn new(socket: std::os::unix::net::UnixStream) -> Result<(Self, Events), Error> {
         let (client, events) =
             Client::new(socket, "shim").map_err(|source| Error::SocketPair { what: "the shim", source })?;
-        Ok((Self { client }, events))
+        Ok((Self { client, process: None }, events))
     }
 
-    /// Sends `Create`, every `Attach` and `Start` without waiting in between; the shim answers them in order. Returns
-    /// once `Create` is answered, so that the caller can tell a container that could not be made from a program that
-    /// could not be run.
-    pub async fn create(&self, create: Box<Create>, netns: Option<&OwnedFd>) -> Result<u32, Error> {
+    pub(super) fn spawned(self, process: ProcessRef) -> Self {
+        Self { process: Some(process), ..self }
+    }
+
+    pub(crate) fn process(&self) -> Option<ProcessRef> {
+        self.process
+    }
+
+    /// Sends `Create`, every `Attach` and `Start` without waiting in between; the shim carries them out and answers
+    /// them in order, and refuses to start what it could not create.
+    pub async fn run(
+        &self,
+        create: Box<Create>,
+        netns: Option<&OwnedFd>,
+        attached: Vec<(Attach, OwnedFd)>,
+    ) -> Result<(ProcessRef, Timestamp), Error> {
         let fds: Vec<BorrowedFd<'_>> = netns.iter().map(AsFd::as_fd).collect();
-        match self.ask(ToShim::Create(create), &fds).await? {
-            FromShim::Created { pid } => Ok(pid),
-            other => Err(unexpected(other, "Create", "Created")),
+        let created = self.send(ToShim::Create(create), &fds).await?;
+        let mut attaching = Vec::with_capacity(attached.len());
+        for (attach, stream) in attached {
+            attaching.push(self.send(ToShim::Attach(attach), &[stream.as_fd()]).await?);
         }
-    }
-
-    pub async fn start(&self) -> Result<(ProcessRef, Timestamp), Error> {
-        match self.ask(ToShim::Start, &[]).await? {
+        let started = self.send(ToShim::Start, &[]).await?;
+        match answer(created, "Create").await? {
+            FromShim::Created { .. } => {}
+            other => return Err(unexpected(other, "Create", "Created")),
+        }
+        fault::point("start.created");
+        for reply in attaching {
+            // Its end closes, and the client sees the end of its stream; the program runs all the same.
+            if let Err(error) = answer(reply, "Attach").await {
+                tracing::debug!(%error, "attach before the start");
+            }
+        }
+        match answer(started, "Start").await? {
             FromShim::Started { process, at } => Ok((process, at)),
             other => Err(unexpected(other, "Start", "Started")),
         }
@@ -114,12 +139,21 @@ impl Shim {
 
     async fn ask(&self, request: ToShim, fds: &[BorrowedFd<'_>]) -> Result<FromShim, Error> {
         let name = request.name();
-        let failed = |source| Error::Ask { peer: "shim", request: name, source };
-        let pending: Pending<FromShim> = self.client.send(name, &request, fds).await.map_err(failed)?;
-        match pending.reply().await.map_err(failed)? {
-            (FromShim::Failed(failure), _) => Err(failed(ProtoError::Failed(failure))),
-            (reply, _) => Ok(reply),
-        }
+        answer(self.send(request, fds).await?, name).await
+    }
+
+    async fn send(&self, request: ToShim, fds: &[BorrowedFd<'_>]) -> Result<Pending<FromShim>, Error> {
+        let name = request.name();
+        let sent = self.client.send(name, &request, fds).await;
+        sent.map_err(|source| Error::Ask { peer: "shim", request: name, source })
+    }
+}
+
+async fn answer(pending: Pending<FromShim>, name: &'static str) -> Result<FromShim, Error> {
+    let failed = |source| Error::Ask { peer: "shim", request: name, source };
+    match pending.reply().await.map_err(failed)? {
+        (FromShim::Failed(failure), _) => Err(failed(ProtoError::Failed(failure))),
+        (reply, _) => Ok(reply),
     }
 }
 

@@ -169,16 +169,19 @@ fn run(
     } else {
         Stdio::Fds { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() }
     };
+    let filter = match spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) {
+        Some(rules) => runtime::seccomp::load(rules, None)?,
+        None => None,
+    };
     let listener = Listener::of_spec(spec, &state.id, &state.bundle, state.init.pid, container.status())?;
     Ok(runtime::exec(&ExecOptions {
         init: init.as_fd(),
         init_process: state.init,
         process,
-        seccomp: spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()),
+        seccomp: filter.as_ref(),
         stdio,
         preserve_fds: flags.preserve_fds,
         cgroup: &container.cgroup()?,
-        seccomp_cache: None,
         listener: listener.as_ref(),
         personality: runtime::personality(spec)?,
     })?)

@@ -8,7 +8,7 @@ use super::serve::Shim;
 use super::streams::{Ends, Streams};
 use anyhow::{Context, bail};
 use model::{Id, ProcessRef, RunLayout};
-use shim_proto::{Io, Stage, Target};
+use shim_proto::{Io, Target};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
     let mut fds = kept::take(&shim.run, shim.id.as_str()).context("take the streams from the holder")?;
     let pidfd = fds.pop().context("the holder keeps nothing for this container")?;
     let streams = Streams::new(record.io.clone(), ends(&record.io, fds)?, Some(log))?;
-    shim.cgroup = open_cgroup(&record.cgroup, false)?;
-    shim.stage = if record.stage == Stage::Created { Stage::Running } else { record.stage };
+    shim.watch_memory(open_cgroup(&record.cgroup, false)?);
+    shim.stage = record.stage;
     record.shim = shim.own;
     shim.processes.push(Process {
         target: Target::Init,
@@ -47,7 +47,7 @@ pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
         exit: None,
         announced: false,
     });
-    shim.keep().context("have the holder keep the streams")?;
+    shim.keep().and_then(|()| Ok(shim.kept.confirm()?)).context("have the holder keep the streams")?;
     record.write(&shim.run, &shim.id).context("write shim.json")?;
     shim.record = Some(record);
     Ok(())

@@ -1,16 +1,16 @@
 //! `Create`, `Start`, `Shutdown`.
 
 use super::ends::Pipes;
+use super::failed;
 use super::process::Process;
 use super::record::{self, Record};
 use super::requests::one;
 use super::serve::Shim;
 use super::streams::{Ends, Streams};
-use super::{failed, kept};
 use logs::{Config, Writer};
 use model::Timestamp;
-use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec, UserBuilder};
-use runtime::{CreateOptions, Created, External, GivenMount, Runtime, StartGate, Stdio};
+use oci_spec::runtime::{ContainerState, LinuxNamespace, LinuxNamespaceType, Spec, UserBuilder};
+use runtime::{CreateOptions, Created, External, GivenMount, Listener, Runtime, StartGate, Stdio};
 use shim_proto::{
     Cgroup, Create, Failure, FailureClass, FromShim, Io, LogConfig, RuntimeChoice, Stage, Target, UserRequest,
 };
@@ -28,7 +28,7 @@ pub(super) fn create(shim: &mut Shim, create: &Create, fds: Vec<OwnedFd>) -> Res
     let cgroup = open_cgroup(&create.cgroup, true)?;
     match make(shim, create, netns.as_ref(), log, &cgroup) {
         Ok(reply) => {
-            shim.cgroup = cgroup;
+            shim.watch_memory(cgroup);
             Ok(reply)
         }
         Err(failure) => {
@@ -127,10 +127,12 @@ fn keep(
         eprintln!("lichen-shim: {}: {warning}", shim.id.short());
     }
     let ends = ends(pipes, created.console)?;
-    if let Some(seccomp) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) {
-        record::write_seccomp(&shim.run, &shim.id, seccomp).map_err(failed("write seccomp.json"))?;
+    if let Some(filter) = &created.seccomp {
+        filter.keep(&record::seccomp(&shim.run, &shim.id)).map_err(failed("keep the seccomp filter"))?;
     }
     let pid = created.process.pid;
+    let bundle = shim.run.shim(&shim.id);
+    let listener = Listener::of_spec(spec, shim.id.as_str(), &bundle, pid, ContainerState::Running);
     shim.record = Some(Record {
         shim: shim.own,
         init: created.process,
@@ -141,6 +143,8 @@ fn keep(
         log: create.log.clone(),
         cgroup: create.cgroup.clone(),
         runtime: create.runtime.clone(),
+        personality: runtime::personality(spec).map_err(from_runtime("create"))?,
+        listener: listener.map_err(from_runtime("create"))?,
     });
     shim.processes.push(Process {
         target: Target::Init,
@@ -154,23 +158,25 @@ fn keep(
     });
     shim.pending = Some(created.pending);
     shim.stage = Stage::Created;
+    // The holder does it while we go on: `start` makes sure that it has.
     shim.keep().map_err(failed("have the holder keep the streams"))?;
-    write_record(shim)?;
     Ok(FromShim::Created { pid })
 }
 
-/// Run the container's program.
+/// Run the container's program. From here on the container can outlive this shim, so what a replacement needs is
+/// recorded before; until then it dies with the shim (`StartGate::Socket`).
 pub(super) fn start(shim: &mut Shim) -> Result<FromShim, Failure> {
     let Some(pending) = shim.pending.take() else {
         return Err(Failure::new(FailureClass::Conflict, "start", "the container is being started already"));
     };
-    pending.start().map_err(from_runtime("start"))?;
     let at = Timestamp::now();
-    shim.stage = Stage::Running;
     if let Some(record) = &mut shim.record {
         record.started_at = Some(at);
     }
-    write_record(shim)?;
+    write_record(shim, Stage::Running)?;
+    shim.kept.confirm().map_err(failed("have the holder keep the streams"))?;
+    pending.start().map_err(from_runtime("start"))?;
+    shim.stage = Stage::Running;
     let process = shim.init().map(|p| p.process);
     let process = process
         .ok_or_else(|| Failure::new(FailureClass::Other, "start", "the container's init is unknown"))?;
@@ -187,7 +193,11 @@ pub(super) fn shut_down(shim: &mut Shim) -> Result<FromShim, Failure> {
         }
     }
     if shim.stage == Stage::Created {
-        kept::drop_kept(&shim.run, shim.id.as_str()).map_err(failed("have the holder drop the streams"))?;
+        shim.kept.stop(shim.id.as_str()).map_err(failed("have the holder drop the streams"))?;
+        if let Some(record) = &shim.record {
+            let delete = runtime_of(shim, &record.runtime).delete(shim.id.as_str());
+            delete.map_err(from_runtime("delete"))?;
+        }
         shim.cgroup.remove().map_err(failed("remove the cgroup"))?;
     }
     // Before the answer: the container's next shim may use the same directory at once.
@@ -198,9 +208,9 @@ pub(super) fn shut_down(shim: &mut Shim) -> Result<FromShim, Failure> {
 }
 
 /// Bring `shim.json` up to date.
-pub(super) fn write_record(shim: &mut Shim) -> Result<(), Failure> {
+pub(super) fn write_record(shim: &mut Shim, stage: Stage) -> Result<(), Failure> {
     let Some(record) = &mut shim.record else { return Ok(()) };
-    record.stage = shim.stage;
+    record.stage = stage;
     record.write(&shim.run, &shim.id).map_err(failed("write shim.json"))
 }
 
@@ -287,7 +297,7 @@ pub(super) fn runtime_of(shim: &Shim, choice: &RuntimeChoice) -> Runtime {
 }
 
 /// Compiled filters, shared by all containers.
-pub(super) fn seccomp_cache(shim: &Shim) -> Result<PathBuf, Failure> {
+fn seccomp_cache(shim: &Shim) -> Result<PathBuf, Failure> {
     let path = shim.run.root().join("seccomp");
     match std::fs::create_dir(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(failed("make the seccomp cache")(e)),

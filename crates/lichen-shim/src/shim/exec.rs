@@ -1,13 +1,13 @@
 //! `Exec`.
 
-use super::create::{ends, from_runtime, runtime_of, seccomp_cache, set_user, stdio};
+use super::create::{ends, from_runtime, runtime_of, set_user, stdio};
 use super::ends::Pipes;
 use super::process::Process;
 use super::requests::one;
 use super::serve::Shim;
 use super::streams::Streams;
 use super::{failed, record};
-use runtime::ExecOptions;
+use runtime::{ExecOptions, seccomp::Filter};
 use rustix::fs::{Mode, OFlags};
 use shim_proto::{Exec, Failure, FailureClass, FromShim, Target, UserRequest};
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,19 +29,18 @@ pub(super) fn exec(shim: &mut Shim, mut exec: Exec, fds: Vec<OwnedFd>) -> Result
         (false, None) => Some(Pipes::discarding()),
     };
     let pipes = pipes.transpose().map_err(failed("make pipes"))?;
-    let seccomp = record::read_seccomp(&shim.run, &shim.id).map_err(failed("read seccomp.json"))?;
-    let cache = seccomp_cache(shim)?;
+    let filter =
+        Filter::open(&record::seccomp(&shim.run, &shim.id)).map_err(failed("read the seccomp filter"))?;
     let options = ExecOptions {
         init: init.pidfd.as_fd(),
         init_process: init.process,
         process: &exec.process,
-        seccomp: seccomp.as_ref(),
+        seccomp: filter.as_ref(),
         stdio: stdio(pipes.as_ref(), &exec.io),
         preserve_fds: 0,
         cgroup: &shim.cgroup,
-        seccomp_cache: Some(&cache),
-        listener: None,
-        personality: None,
+        listener: record.listener.as_ref(),
+        personality: record.personality,
     };
     let runtime = runtime_of(shim, &record.runtime);
     let executing = runtime.exec(shim.id.as_str(), &options).map_err(from_runtime("exec"))?;

@@ -15,6 +15,7 @@
 //! * Nothing a client does stops the loop: every descriptor is non-blocking, every queue bounded.
 
 mod adopt;
+mod announce;
 mod attacher;
 mod create;
 mod detach_keys;
@@ -34,38 +35,68 @@ use shim_proto::{Failure, FailureClass};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// The command line of `lichen-shim shim`.
+const USAGE: &str = "lichen-shim shim --run-dir DIR --id ID --holder FD [--connection FD] [--replace]";
+
+/// What the holder gives a shim.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Arguments {
+struct Arguments {
     run: RunLayout,
     id: Id,
+    /// The descriptor of a connection to the holder.
+    holder: i32,
     /// The descriptor of the first engine's connection.
     connection: Option<i32>,
     /// Take the place of a shim that died.
     replace: bool,
 }
 
+/// A shim, in a fork of the holder. Returns the exit status.
+pub(crate) fn entry(arguments: &[String]) -> i32 {
+    let outcome = match parse(arguments) {
+        Some(arguments) => main(arguments).map_err(|e| format!("{e:#}")),
+        None => Err(format!("{arguments:?} are no arguments: {USAGE}")),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("lichen-shim shim: {error}");
+            1
+        }
+    }
+}
+
 /// None when the arguments are not understood.
-pub(crate) fn parse(arguments: &[String]) -> Option<Arguments> {
-    let (mut run, mut id, mut connection, mut replace) = (None, None, None, false);
+fn parse(arguments: &[String]) -> Option<Arguments> {
+    let (mut run, mut id, mut holder, mut connection, mut replace) = (None, None, None, None, false);
     let mut rest = arguments.iter();
+    if rest.next()? != "shim" {
+        return None;
+    }
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--run-dir" => run = Some(RunLayout::new(PathBuf::from(rest.next()?))),
             "--id" => id = Some(rest.next()?.parse().ok()?),
+            "--holder" => holder = Some(rest.next()?.parse().ok()?),
             "--connection" => connection = Some(rest.next()?.parse().ok()?),
             "--replace" => replace = true,
             _ => return None,
         }
     }
-    Some(Arguments { run: run?, id: id?, connection, replace })
+    Some(Arguments { run: run?, id: id?, holder: holder?, connection, replace })
 }
 
 /// Be a container's shim until it is told to end, or has nothing left to do.
-pub(crate) fn main(arguments: Arguments) -> anyhow::Result<()> {
-    let connection = arguments.connection.map(sys::fds::take_inherited).transpose()?;
-    let earlier = if arguments.replace { Some(adopt::record(&arguments.run, &arguments.id)?) } else { None };
-    let mut shim = serve::Shim::new(arguments.run, arguments.id)?;
+fn main(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { run, id, holder, connection, replace } = arguments;
+    let root = run.root().to_string_lossy().into_owned();
+    sys::process::set_title(
+        c"lichen-shim",
+        &["lichen-shim", "shim", "--run-dir", &root, "--id", id.short()],
+    )?;
+    let holder = UnixStream::from(sys::fds::take_inherited(holder)?);
+    let connection = connection.map(sys::fds::take_inherited).transpose()?;
+    let earlier = if replace { Some(adopt::record(&run, &id)?) } else { None };
+    let mut shim = serve::Shim::new(run, id, holder)?;
     if let Some(record) = earlier {
         adopt::adopt(&mut shim, record)?;
     }

@@ -1,7 +1,6 @@
 //! What a shim writes down: who it is, for whoever takes its place, and how its container ended.
 
 use model::{Id, ProcessRef, RunLayout, Timestamp};
-use oci_spec::runtime::LinuxSeccomp;
 use rootless::state::write_whole;
 use serde::{Deserialize, Serialize};
 use shim_proto::{Cgroup, ExitRecord, Io, LogConfig, RuntimeChoice, Stage};
@@ -21,6 +20,9 @@ pub(super) struct Record {
     pub(super) log: LogConfig,
     pub(super) cgroup: Cgroup,
     pub(super) runtime: RuntimeChoice,
+    pub(super) personality: Option<u64>,
+    /// Who is told of system calls when the filter asks for it.
+    pub(super) listener: Option<runtime::Listener>,
 }
 
 impl Record {
@@ -33,23 +35,10 @@ impl Record {
     }
 }
 
-/// The container's seccomp rules, which exec processes share. In a file, because they are larger than the rest of the
+/// The container's seccomp filter, which exec processes share. In a file, because it is larger than the rest of the
 /// shim's memory and needed only for exec.
-fn seccomp_path(run: &RunLayout, id: &Id) -> PathBuf {
-    run.shim(id).join("seccomp.json")
-}
-
-pub(super) fn write_seccomp(run: &RunLayout, id: &Id, seccomp: &LinuxSeccomp) -> io::Result<()> {
-    write_whole(&seccomp_path(run, id), &serde_json::to_vec(seccomp)?)
-}
-
-/// None when the container is unconfined.
-pub(super) fn read_seccomp(run: &RunLayout, id: &Id) -> io::Result<Option<LinuxSeccomp>> {
-    match fs::read(seccomp_path(run, id)) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
-    }
+pub(super) fn seccomp(run: &RunLayout, id: &Id) -> PathBuf {
+    run.shim(id).join("seccomp.bpf")
 }
 
 pub(super) fn write_exit(run: &RunLayout, id: &Id, exit: &ExitRecord) -> io::Result<()> {

@@ -96,7 +96,7 @@ fn frozen(shim: &mut Shim, frozen: bool, stage: Stage) -> Reply {
     let outcome = if frozen { shim.cgroup.freeze() } else { shim.cgroup.thaw() };
     outcome.map_err(cgroup(if frozen { "pause" } else { "resume" }))?;
     shim.stage = stage;
-    create::write_record(shim)?;
+    create::write_record(shim, stage)?;
     Ok(FromShim::Done)
 }
 

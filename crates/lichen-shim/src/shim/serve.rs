@@ -2,11 +2,11 @@
 
 use super::engines::Engine;
 use super::process::Process;
-use super::record::{self, Record};
+use super::record::Record;
 use super::streams::Place;
 use super::{adopt, kept, requests};
 use anyhow::Context;
-use model::{Id, ProcessRef, RunLayout, Timestamp};
+use model::{Id, ProcessRef, RunLayout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid};
@@ -14,14 +14,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shim_proto::{ExecExit, ExitRecord, FromShim, Stage, Target, ToShim};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 /// How long a shim without an engine stays after its container's exit; the exit is in `exit.json` anyway.
 const ALONE: Duration = Duration::from_secs(30);
-
-/// Ends of exec processes that are remembered for an engine to come back.
-const REMEMBERED: usize = 256;
 
 pub(super) struct Shim {
     pub(super) run: RunLayout,
@@ -35,13 +32,15 @@ pub(super) struct Shim {
     /// What a replacement would need; from `Create` on.
     pub(super) record: Option<Record>,
     pub(super) cgroup: runtime::Cgroup,
+    /// Tells when the kernel kills in the cgroup for lack of memory.
+    pub(super) oom: Option<runtime::cgroup::OomWatch>,
     pub(super) pending: Option<runtime::Pending>,
     /// Init first, then exec processes.
     pub(super) processes: Vec<Process>,
     pub(super) exit: Option<ExitRecord>,
     pub(super) exec_exits: Vec<ExecExit>,
     /// The process that compresses a rotated log file.
-    compressor: Option<u32>,
+    pub(super) compressor: Option<u32>,
     pub(super) ending: bool,
     alone_since: Option<Instant>,
 }
@@ -54,13 +53,15 @@ enum Source {
     /// The end of the holder.
     Holder,
     Engine(usize),
+    /// A change of the cgroup's memory events.
+    OutOfMemory,
     /// The end of an adopted process.
     Pidfd(usize),
     Stream(usize, Place),
 }
 
 impl Shim {
-    pub(super) fn new(run: RunLayout, id: Id) -> anyhow::Result<Self> {
+    pub(super) fn new(run: RunLayout, id: Id, holder: UnixStream) -> anyhow::Result<Self> {
         let dir = run.shim(&id);
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let path = run.shim_socket(&id);
@@ -82,9 +83,10 @@ impl Shim {
             listener,
             signals,
             engines: Vec::new(),
-            kept: kept::Watch::default(),
+            kept: kept::Watch::new(holder),
             record: None,
             cgroup: runtime::Cgroup::none("the container has not been created"),
+            oom: None,
             pending: None,
             processes: Vec::new(),
             exit: None,
@@ -93,6 +95,15 @@ impl Shim {
             ending: false,
             alone_since: None,
         })
+    }
+
+    /// The container's cgroup; kills in it are told from now on.
+    pub(super) fn watch_memory(&mut self, cgroup: runtime::Cgroup) {
+        self.oom = cgroup.watch_oom().unwrap_or_else(|e| {
+            eprintln!("lichen-shim: watch for kills for memory: {e}");
+            None
+        });
+        self.cgroup = cgroup;
     }
 
     pub(super) fn find(&mut self, target: &Target) -> Option<&mut Process> {
@@ -126,17 +137,18 @@ pub(super) fn serve(mut shim: Shim) -> anyhow::Result<()> {
 
 /// Everything that follows from what was handled.
 fn settle(shim: &mut Shim) {
+    let mut was_large = false;
     for index in 0..shim.engines.len() {
         while let Some(request) = shim.engines[index].request() {
             let seq = request.seq;
             // These carry a whole specification or process.
-            let was_large = matches!(request.msg, ToShim::Create(_) | ToShim::Exec(_));
+            was_large |= matches!(request.msg, ToShim::Create(_) | ToShim::Exec(_));
             let reply = requests::carry_out(shim, request).unwrap_or_else(FromShim::Failed);
             shim.engines[index].send(seq, &reply);
-            if was_large {
-                sys::heap::trim();
-            }
         }
+    }
+    if was_large {
+        sys::heap::trim();
     }
     shim.engines.retain(|e| !e.is_gone());
     for index in 0..shim.processes.len() {
@@ -195,6 +207,9 @@ impl Shim {
         if let Some(holder) = self.kept.socket() {
             add(holder, PollFlags::IN, Source::Holder);
         }
+        if let Some(oom) = &self.oom {
+            add(oom.as_fd(), PollFlags::PRI, Source::OutOfMemory);
+        }
         for (index, engine) in self.engines.iter().enumerate() {
             let out = if engine.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             add(engine.as_fd(), PollFlags::IN | out, Source::Engine(index));
@@ -234,7 +249,8 @@ impl Shim {
         match source {
             Source::Listener => self.accept(),
             Source::Signals => self.reap(),
-            Source::Holder => self.kept.ended(),
+            Source::Holder => self.kept.ready(),
+            Source::OutOfMemory => self.tell_oom(),
             Source::Engine(index) => {
                 let engine = &mut self.engines[index];
                 if flags.contains(PollFlags::OUT) {
@@ -291,7 +307,7 @@ impl Shim {
         }
     }
 
-    /// Have the holder keep init's streams as they are now, and its pidfd, which tells how it ended whoever reaps it.
+    /// Ask the holder to keep init's streams as they are now, and its pidfd, which tells how it ended whoever reaps it.
     pub(super) fn keep(&mut self) -> anyhow::Result<()> {
         let Some(init) = self.processes.first() else { return Ok(()) };
         let mut copies = init.streams.copies()?;
@@ -302,7 +318,7 @@ impl Shim {
 
     /// After the holder was made anew, or when input has ended.
     fn keep_again(&mut self) {
-        if self.keep().is_err() {
+        if self.keep().is_err() || self.kept.confirm().is_err() {
             // There is no holder now.
             self.kept.ended();
         }
@@ -315,66 +331,6 @@ impl Shim {
             Some(code) => process.ended(code),
             None if process.unreaped_since.is_none() => process.unreaped_since = Some(Instant::now()),
             None => process.ended(requests::LOST),
-        }
-    }
-
-    fn announce(&mut self) {
-        for index in 0..self.processes.len() {
-            let process = &mut self.processes[index];
-            let (true, Some((code, at))) = (process.is_to_be_announced(), process.exit) else { continue };
-            process.announced = true;
-            match process.target.clone() {
-                Target::Init => self.init_ended(code, at),
-                Target::Exec(id) => {
-                    let exit = ExecExit { id, code, at };
-                    self.event(&FromShim::ExecExited(exit.clone()));
-                    if self.engines.is_empty() && self.exec_exits.len() < REMEMBERED {
-                        self.exec_exits.push(exit);
-                    }
-                }
-            }
-        }
-    }
-
-    fn init_ended(&mut self, code: i32, at: Timestamp) {
-        let oom_killed = self.cgroup.oom_kills().is_ok_and(|n| n > 0);
-        let error = (code == requests::LOST).then(|| "the exit status was lost".to_owned());
-        let exit =
-            ExitRecord { code: if code == requests::LOST { 255 } else { code }, oom_killed, at, error };
-        if let Err(e) = record::write_exit(&self.run, &self.id, &exit) {
-            eprintln!("lichen-shim: write the exit record: {e}");
-        }
-        self.stage = Stage::Exited;
-        self.pending = None;
-        self.exit = Some(exit.clone());
-        self.event(&FromShim::Exited(exit));
-        self.kept.stop();
-        if let Err(e) = kept::drop_kept(&self.run, self.id.as_str()) {
-            eprintln!("lichen-shim: have the holder drop descriptors: {e}");
-        }
-        if let Err(e) = self.cgroup.remove() {
-            eprintln!("lichen-shim: remove the cgroup: {e}");
-        }
-    }
-
-    /// One compressor at a time, as a process: gzip would hold up the loop, and a thread is not allowed.
-    fn compress_logs(&mut self) {
-        if self.compressor.is_some() {
-            return;
-        }
-        let Some(path) = self.processes.iter_mut().find_map(|p| p.streams.take_compression()) else { return };
-        match sys::clone::fork() {
-            Ok(sys::clone::Fork::Parent(child)) => {
-                self.compressor = Some(child.pid.as_raw_pid().unsigned_abs())
-            }
-            Ok(sys::clone::Fork::Child { .. }) => {
-                let outcome = logs::compress(&path);
-                sys::process::exit(i32::from(outcome.is_err()))
-            }
-            Err(e) => {
-                eprintln!("lichen-shim: compress a log file: {e}");
-                self.processes.iter_mut().for_each(|p| p.streams.compressed());
-            }
         }
     }
 }

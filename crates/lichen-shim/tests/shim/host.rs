@@ -65,7 +65,7 @@ impl Host {
         let mut args: Vec<String> = ["shim", "--connection", "3", "--id"].map(str::to_owned).to_vec();
         args.extend([id.to_string(), "--run-dir".to_owned(), self.run.root().display().to_string()]);
         args.extend(replace.then(|| "--replace".to_owned()));
-        let request = ToHolder::Spawn { args, env: Vec::new(), fds: vec![3], program: false };
+        let request = ToHolder::Spawn { args, fds: vec![3] };
         let mut holder = Connection::connect(&self.run.holder_socket(), "holder").unwrap();
         match holder.ask_holder(&request, &[theirs.as_fd()]).unwrap().0 {
             FromHolder::Spawned { process } => Shim::new(Connection::new(ours, "shim"), Some(process)),

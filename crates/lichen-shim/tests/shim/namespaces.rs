@@ -84,7 +84,7 @@ fn descriptors_that_a_shim_cannot_have_are_refused() {
     in_userns("namespaces::descriptors_that_a_shim_cannot_have_are_refused", || {
         let host = Host::new();
         for fds in [vec![1], vec![64], vec![3]] {
-            let request = ToHolder::Spawn { args: vec!["shim".into()], env: Vec::new(), fds, program: false };
+            let request = ToHolder::Spawn { args: vec!["shim".into()], fds };
             let FromHolder::Failed(failure) = host.ask_holder(&request) else { panic!("it was started") };
             assert_eq!(failure.class, FailureClass::InvalidParameter, "{failure}");
         }

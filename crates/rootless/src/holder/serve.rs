@@ -1,7 +1,8 @@
 //! Answering requests.
 
+use super::Shim;
 use super::exits::Exits;
-use super::spawn::{Program, spawn};
+use super::spawn::{Start, spawn};
 use crate::{Error, Result};
 use model::RunLayout;
 use nix::sys::signal::{SigSet, Signal};
@@ -19,12 +20,14 @@ use sys::namespaces::{Kind, open_own};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Server {
-    /// This very program, which runs from a sealed memory file.
-    program: OwnedFd,
+    /// What forks of this process become.
+    shim: Shim,
     /// User, mount and router network namespace.
     namespaces: [OwnedFd; 3],
     kept: HashMap<String, Vec<OwnedFd>>,
     exits: Exits,
+    /// Connections of new shims.
+    born: Vec<Client>,
 }
 
 struct Client {
@@ -42,14 +45,15 @@ enum Next {
 }
 
 /// Serve until told to end.
-pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd) -> Result<()> {
+pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd, shim: Shim) -> Result<()> {
     let signals = signals().map_err(Error::io("watch signals in", run.root()))?;
     raise_descriptor_limit();
     let mut server = Server {
-        program: sys::memfd::sealed_self("lichen-shim")?,
+        shim,
         namespaces: [open_own(Kind::User)?, open_own(Kind::Mount)?, router],
         kept: HashMap::new(),
         exits: Exits::open(run),
+        born: Vec::new(),
     };
     let mut clients: Vec<Client> = Vec::new();
     let own_uid = rustix::process::geteuid().as_raw();
@@ -70,6 +74,7 @@ pub(super) fn serve(run: &RunLayout, listener: UnixListener, router: OwnedFd) ->
         if let (Some((client, seq)), 0) = (asked, server.exits.children()) {
             return leave(run, client, seq);
         }
+        clients.append(&mut server.born);
         if ready.accept {
             accept(&listener, own_uid, &mut clients);
         }
@@ -146,14 +151,20 @@ fn accept(listener: &UnixListener, own_uid: u32, clients: &mut Vec<Client>) {
         if peer.uid.as_raw() != own_uid {
             return Ok(None);
         }
-        socket.set_nonblocking(false)?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Some(Client { socket, decoder: Decoder::new(), waits_for_end: None }))
+        Client::new(socket).map(Some)
     };
     match listener.accept().and_then(|(socket, _)| admit(socket)) {
         Ok(client) => clients.extend(client),
         Err(e) if e.kind() == ErrorKind::WouldBlock => {}
         Err(e) => eprintln!("lichen-shim holder: accept: {e}"),
+    }
+}
+
+impl Client {
+    fn new(socket: UnixStream) -> io::Result<Self> {
+        socket.set_nonblocking(false)?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { socket, decoder: Decoder::new(), waits_for_end: None })
     }
 }
 
@@ -211,8 +222,8 @@ impl Server {
 
     fn carry_out(&mut self, request: Received<ToHolder>) -> std::result::Result<FromHolder, Failure> {
         match request.msg {
-            ToHolder::Spawn { args, env, fds, program } => {
-                let process = self.spawn(&args, &env, &fds, program, &request.fds)?;
+            ToHolder::Spawn { args, fds } => {
+                let process = self.spawn(&args, &fds, &request.fds)?;
                 Ok(FromHolder::Spawned { process })
             }
             ToHolder::Keep { key } => {
@@ -257,20 +268,24 @@ impl Server {
     fn spawn(
         &mut self,
         args: &[String],
-        env: &[String],
         numbers: &[i32],
-        program: bool,
         fds: &[OwnedFd],
     ) -> std::result::Result<model::ProcessRef, Failure> {
-        let expected = numbers.len() + usize::from(program);
-        if fds.len() != expected {
-            let message = format!("{} descriptors came with the message: expected {expected}", fds.len());
+        if fds.len() != numbers.len() {
+            let message =
+                format!("{} descriptors came with the message: expected {}", fds.len(), numbers.len());
             return Err(Failure::new(FailureClass::InvalidParameter, "start a shim", message));
         }
-        let (own, rest) = if program { (&fds[0], &fds[1..]) } else { (&self.program, fds) };
-        let fds = rest.iter().map(AsFd::as_fd).zip(numbers.iter().copied()).collect();
-        let process = spawn(&Program { program: own.as_fd(), args, env, fds })?;
+        let connect = || {
+            let (ours, theirs) = UnixStream::pair()?;
+            Ok((Client::new(ours)?, theirs))
+        };
+        let (client, theirs) =
+            connect().map_err(|e: io::Error| Failure::new(FailureClass::Other, "start a shim", e))?;
+        let fds = fds.iter().map(AsFd::as_fd).zip(numbers.iter().copied()).collect();
+        let process = spawn(&Start { shim: self.shim, args, fds, connection: theirs.as_fd() })?;
         self.exits.adopt(process.pid);
+        self.born.push(client);
         Ok(process)
     }
 }

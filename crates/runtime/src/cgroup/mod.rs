@@ -5,9 +5,11 @@
 //! (pause, stats, update) says so.
 
 mod limits;
+mod oom;
 mod stats;
 mod v2;
 
+pub use oom::OomWatch;
 pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Stats};
 pub use v2::CgroupDir;
 

@@ -156,6 +156,14 @@ impl CgroupDir {
         Ok(self.read_optional("memory.events")?.and_then(|t| stats::field(&t, "oom_kill")).unwrap_or(0))
     }
 
+    /// `memory.events` and the group's path, or none when the memory controller is not enabled.
+    pub(super) fn memory_events(&self) -> Result<Option<(OwnedFd, PathBuf)>> {
+        match self.open_file("memory.events", OFlags::RDONLY) {
+            Err(Error::Cgroup { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(|file| Some((file, self.path.clone()))),
+        }
+    }
+
     fn children(&self) -> Result<Vec<String>> {
         let directory = Dir::read_from(&self.fd).map_err(|e| failed(&self.path, "getdents64", e))?;
         let mut names = Vec::new();
@@ -226,7 +234,7 @@ fn failed(path: &Path, file: &str, errno: Errno) -> Error {
     Error::Cgroup { path: path.to_owned(), file: file.to_owned(), source: errno.into() }
 }
 
-fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
+pub(super) fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
     let (mut bytes, mut chunk) = (Vec::new(), [0u8; 4096]);
     loop {
         match rustix::io::pread(file, &mut chunk[..], bytes.len() as u64)? {

@@ -97,6 +97,10 @@ impl ProcessPlan {
         self.uid
     }
 
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.seccomp.as_ref()
+    }
+
     /// What has to be written while /proc is still the creator's.
     pub(crate) fn set_oom_score(&self, reporter: &Reporter) -> Result<(), Failure> {
         self.oom_score_adj.map_or(Ok(()), |wanted| limits::set_oom_score(wanted, reporter))

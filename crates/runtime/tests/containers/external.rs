@@ -91,7 +91,6 @@ fn exec(runtime: &Runtime, init: &OwnedFd, init_process: ProcessRef, cgroup: &Cg
             stdio: io.stdio(),
             preserve_fds: 0,
             cgroup,
-            seccomp_cache: None,
             listener: None,
             personality: None,
         };

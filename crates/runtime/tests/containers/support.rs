@@ -114,15 +114,16 @@ impl Running {
 
     pub fn exec_with(&self, process: &Value, stdio: Stdio<'_>) -> Result<Executing, Error> {
         let process: Process = serde_json::from_value(process.clone()).unwrap();
+        let rules = self.spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
+        let filter = rules.and_then(|rules| runtime::seccomp::load(rules, None).unwrap());
         runtime::exec(&ExecOptions {
             init: self.pidfd.as_fd(),
             init_process: self.process,
             process: &process,
-            seccomp: self.spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()),
+            seccomp: filter.as_ref(),
             stdio,
             preserve_fds: 0,
             cgroup: &Cgroup::none("tests have none"),
-            seccomp_cache: None,
             listener: None,
             personality: None,
         })
