@@ -6,14 +6,17 @@ use model::IdMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Write both maps for `pid`, a child that has unshared its user namespace and waits.
 pub(crate) fn apply(mapping: &Mapping, pid: u32) -> Result<()> {
     match mapping {
         Mapping::Subordinate { uids, gids } => {
-            run("newuidmap", pid, uids)?;
-            run("newgidmap", pid, gids)
+            // At once: neither needs the other, and each is a set-user-ID program that looks its caller up.
+            let started =
+                [("newuidmap", uids), ("newgidmap", gids)].map(|(p, map)| Running::start(p, pid, map));
+            let ended = started.map(|running| running.and_then(Running::end));
+            ended.into_iter().collect()
         }
         Mapping::Single { uids, gids } => {
             write(pid, "setgroups", "deny")?;
@@ -32,23 +35,39 @@ fn write(pid: u32, file: &str, map: &str) -> Result<()> {
     fs::write(&path, map).map_err(|source| Error::WriteMap { path, map: map.trim().to_owned(), source })
 }
 
-fn run(program: &'static str, pid: u32, map: &IdMap) -> Result<()> {
-    let numbers = map.0.iter().flat_map(|r| [r.inside, r.outside, r.count]).map(|n| n.to_string());
-    let arguments: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
-    let output = match Command::new(program).args(&arguments).output() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NoMapProgram { program, pid }),
-        other => other.map_err(Error::io("run", program))?,
-    };
-    if output.status.success() {
-        return Ok(());
+/// One of the two programs.
+struct Running {
+    program: &'static str,
+    arguments: Vec<String>,
+    child: Child,
+}
+
+impl Running {
+    fn start(program: &'static str, pid: u32, map: &IdMap) -> Result<Self> {
+        let numbers = map.0.iter().flat_map(|r| [r.inside, r.outside, r.count]).map(|n| n.to_string());
+        let arguments: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
+        let mut command = Command::new(program);
+        command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NoMapProgram { program, pid }),
+            other => Ok(Self { program, arguments, child: other.map_err(Error::io("run", program))? }),
+        }
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(Error::MapProgramFailed {
-        program,
-        arguments: format!("[{}]", arguments.join(" ")),
-        fix: fix(program, &said),
-        output: format!("{said}: {}", output.status),
-    })
+
+    fn end(self) -> Result<()> {
+        let Self { program, arguments, child } = self;
+        let output = child.wait_with_output().map_err(Error::io("run", program))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+        Err(Error::MapProgramFailed {
+            program,
+            arguments: format!("[{}]", arguments.join(" ")),
+            fix: fix(program, &said),
+            output: format!("{said}: {}", output.status),
+        })
+    }
 }
 
 /// What most often makes these programs fail.

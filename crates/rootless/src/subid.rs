@@ -50,10 +50,13 @@ impl Range {
     }
 }
 
-/// The ranges given to `user`: from `getsubids` when it is installed (it also asks other sources than the files, by
-/// `subid:` in nsswitch.conf), else from the file, by name and by number. None is no error here.
+/// The ranges given to `user`: from `getsubids` where nsswitch.conf names another source than the files and the program
+/// is installed, else from the file, by name and by number. None is no error here.
 pub fn ranges(kind: Kind, user: &User) -> Result<Vec<Range>> {
-    if let Some(ranges) = from_getsubids(kind, &user.name).filter(|r| !r.is_empty()) {
+    let nsswitch = fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+    if names_subid(&nsswitch)
+        && let Some(ranges) = from_getsubids(kind, &user.name).filter(|r| !r.is_empty())
+    {
         return Ok(disjoint(ranges));
     }
     let path = kind.file();
@@ -104,6 +107,11 @@ fn parse_line(line: &str) -> Option<(String, Range)> {
     (fields.next().is_none() && !owner.is_empty()).then(|| (owner.to_owned(), Range { start, count }))
 }
 
+/// Whether `subid:` has a source; without one it is the files (subuid(5), nsswitch.conf(5)).
+fn names_subid(nsswitch: &str) -> bool {
+    nsswitch.lines().any(|line| line.trim_start().starts_with("subid:"))
+}
+
 /// None when the program is missing or knows nothing of the user.
 fn from_getsubids(kind: Kind, name: &str) -> Option<Vec<Range>> {
     let mut command = Command::new("getsubids");
@@ -137,6 +145,12 @@ fn disjoint(ranges: Vec<Range>) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_program_is_asked_only_where_nsswitch_names_another_source() {
+        assert!(!names_subid("passwd: files\n# subid: sss\n"));
+        assert!(names_subid("passwd: files\nsubid:  sss\n"));
+    }
 
     fn range(start: u32, count: u32) -> Range {
         Range { start, count }
