@@ -9,8 +9,8 @@
 
 use crate::{
     poll::Token,
-    proto::{Port, Protocol},
-    server::{Server, spare},
+    proto::{Listen, Port, Protocol},
+    server::{Published, Server, spare},
     slab::Key,
     socket::{self, Family},
     tcp, udp,
@@ -35,12 +35,40 @@ pub(crate) fn source(client: SocketAddr, port: &Port) -> Option<SocketAddr> {
     (!unfit).then_some(client)
 }
 
+/// Which of a port's listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Host,
+    Router,
+}
+
+impl Published {
+    fn listener(&self, side: Side) -> Option<&OwnedFd> {
+        match side {
+            Side::Host => Some(&self.listener),
+            Side::Router => self.inside.as_ref(),
+        }
+    }
+}
+
 impl Server {
-    pub(crate) fn accept(&mut self, key: Key) {
+    /// A listener for a port that is published on every address: the gateways' are among them, as on a host whose
+    /// bridges are its own. Where it cannot be had, the host's own address still leads there.
+    pub(crate) fn listen_inside(&mut self, at: Listen) -> Option<OwnedFd> {
+        if at.protocol != Protocol::Tcp || !at.address.ip().is_unspecified() {
+            return None;
+        }
+        let socket = self.router.take(at.protocol, Family::of(&at.address)).ok()?;
+        socket::listen_to_gateways(&socket, at.address).ok()?;
+        Some(socket)
+    }
+
+    pub(crate) fn accept(&mut self, key: Key, side: Side) {
         for _ in Self::turn() {
             let Some(published) = self.ports.get_mut(key) else { return };
+            let Some(listener) = published.listener(side) else { return };
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            match rustix::net::acceptfrom_with(&published.listener, flags) {
+            match rustix::net::acceptfrom_with(listener, flags) {
                 Ok((client, Some(address))) => {
                     let Some(address) = socket::internet(address) else { continue };
                     let port = published.port.clone();
@@ -50,7 +78,7 @@ impl Server {
                     }
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) => self.refuse_one(key),
+                Err(Errno::MFILE | Errno::NFILE) => self.refuse_one(key, side),
                 // EAGAIN, and errors of connections that broke before they were accepted (accept(2), "Error handling").
                 Err(_) => return,
             }
@@ -59,10 +87,11 @@ impl Server {
 
     /// Out of descriptors: the connection at the head of the queue is taken with the spare one and reset, so that it
     /// does not hang and the listener does not spin.
-    fn refuse_one(&mut self, key: Key) {
+    fn refuse_one(&mut self, key: Key, side: Side) {
         self.spare = None;
         if let Some(published) = self.ports.get_mut(key)
-            && let Ok(client) = rustix::net::accept_with(&published.listener, SocketFlags::CLOEXEC)
+            && let Some(listener) = published.listener(side)
+            && let Ok(client) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC)
         {
             socket::reset_on_close(&client).ok();
         }
@@ -188,7 +217,6 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::Listen;
 
     fn seen(client: &str, listen: &str, target: &str) -> Option<SocketAddr> {
         let port = Port {

@@ -99,7 +99,7 @@ fn catcher(family: Family, loopback: IpAddr) -> io::Result<OwnedFd> {
     options::set_socket_reuseaddr(&socket, true)?;
     setsockopt(&socket, sockopt::IpTransparent, &true)?;
     // Accepted sockets have what their listener had.
-    socket::set_stream_options(&socket)?;
+    socket::set_container_options(&socket)?;
     rustix::net::bind(&socket, &SocketAddr::new(loopback, CATCH_PORT))?;
     rustix::net::listen(&socket, socket::BACKLOG)?;
     Ok(socket)
@@ -261,7 +261,11 @@ impl Server {
             outward.relays.iter_mut().filter(|(_, r)| r.is_idle(now)).map(|(k, _)| k).collect();
         let echoes: Vec<Key> =
             outward.echoes.iter_mut().filter(|(_, e)| e.is_idle(now)).map(|(k, _)| k).collect();
-        dials.into_iter().for_each(|key| drop(outward.end_dial(key)));
+        let abandoned = dials.into_iter().filter_map(|key| outward.end_dial(key));
+        // The remote was told nothing yet; a reset says that there is nothing to come.
+        abandoned.for_each(|socket| {
+            socket::reset_on_close(&socket).ok();
+        });
         relays.into_iter().for_each(|key| outward.end_relay(key));
         echoes.into_iter().for_each(|key| outward.end_echo(key));
     }

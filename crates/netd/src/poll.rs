@@ -17,8 +17,9 @@ pub(crate) enum Token {
     Control,
     /// A connection to the control socket.
     Connection(Key),
-    /// A published port's listener.
+    /// A published port's listener, in the host's namespace and in the router's.
     Port(Key),
+    PortInside(Key),
     /// Either end of a TCP flow: both are looked at whichever it was.
     Stream(Key),
     /// The container's end of a UDP flow.
@@ -65,6 +66,7 @@ impl Token {
             Self::RelayOutside(key) => (12, key),
             Self::Echo(key) => (13, key),
             Self::QueryClient(key) => (14, key),
+            Self::PortInside(key) => (15, key),
         };
         (kind << 56) | (u64::from(key.generation) << 32) | u64::from(key.index)
     }
@@ -87,6 +89,7 @@ impl Token {
             12 => Some(Self::RelayOutside(key)),
             13 => Some(Self::Echo(key)),
             14 => Some(Self::QueryClient(key)),
+            15 => Some(Self::PortInside(key)),
             _ => None,
         }
     }
@@ -161,6 +164,7 @@ mod tests {
             Token::Control,
             Token::Connection(key),
             Token::Port(key),
+            Token::PortInside(key),
             Token::Stream(key),
             Token::Datagram(key),
             Token::Query(key),

@@ -7,6 +7,7 @@ use crate::{
         upstream::Pending,
         zone::Zones,
     },
+    inward::Side,
     outward::Outward,
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
@@ -36,6 +37,8 @@ const TURN: usize = 64;
 pub(crate) struct Published {
     pub port: Port,
     pub listener: OwnedFd,
+    /// Where containers find the port: at their gateways' addresses.
+    pub inside: Option<OwnedFd>,
 }
 
 /// Everything the forwarder holds.
@@ -140,6 +143,7 @@ impl Server {
             Token::QueryStream(key) => self.take_query_stream(key),
             Token::QueryClient(key) => self.serve_query_client(key),
             Token::Answer(key) => self.take_answer(key),
+            Token::PortInside(key) => self.accept(key, Side::Router),
             Token::Tun => self.take_packets(),
             Token::Caught(key) => self.take_caught(key.index as usize),
             Token::Dial(key) => self.dialled(key, event.writable),
@@ -147,7 +151,7 @@ impl Server {
             Token::RelayOutside(key) => self.relay_in(key),
             Token::Echo(key) => self.take_echoes(key),
             Token::Port(key) => match self.ports.get_mut(key).map(|p| p.port.listen.protocol) {
-                Some(Protocol::Tcp) => self.accept(key),
+                Some(Protocol::Tcp) => self.accept(key, Side::Host),
                 Some(Protocol::Udp) => self.receive(key),
                 Some(Protocol::Sctp) | None => {}
             },
@@ -271,9 +275,12 @@ impl Server {
 
     fn publish(&mut self, port: Port, listener: OwnedFd) -> Result<(), socket::Failure> {
         let listen = port.listen;
-        let key = self.ports.insert(Published { port, listener });
+        let inside = self.listen_inside(listen);
+        let key = self.ports.insert(Published { port, listener, inside });
         let published = self.ports.get_mut(key).expect("just inserted");
-        if let Err(errno) = self.poll.add_input(&published.listener, Token::Port(key)) {
+        let inside =
+            published.inside.as_ref().map_or(Ok(()), |l| self.poll.add_input(l, Token::PortInside(key)));
+        if let Err(errno) = inside.and_then(|()| self.poll.add_input(&published.listener, Token::Port(key))) {
             self.ports.remove(key);
             return Err(("epoll_ctl", errno));
         }

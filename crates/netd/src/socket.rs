@@ -60,7 +60,7 @@ pub(crate) fn towards_container(
     if protocol == Protocol::Tcp {
         // The port is checked against the whole connection rather than reserved (ip(7), since Linux 4.2).
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true).map_err(errno)?;
-        set_stream_options(&socket)?;
+        set_container_options(&socket)?;
     }
     Ok(socket)
 }
@@ -94,6 +94,15 @@ pub(crate) fn set_stream_options(socket: impl AsFd) -> Result<(), Errno> {
     options::set_socket_keepalive(&socket, true)
 }
 
+/// What streams towards containers have besides: they notice within two minutes that the container is gone without a
+/// word, its network namespace having gone with it. Where it lives its kernel answers, paused or not.
+pub(crate) fn set_container_options(socket: impl AsFd) -> Result<(), Errno> {
+    set_stream_options(&socket)?;
+    options::set_tcp_keepidle(&socket, Duration::from_secs(60))?;
+    options::set_tcp_keepintvl(&socket, Duration::from_secs(10))?;
+    options::set_tcp_keepcnt(&socket, 5)
+}
+
 /// Which step of [`listen`] failed.
 pub(crate) type Failure = (&'static str, Errno);
 
@@ -111,6 +120,17 @@ pub(crate) fn listen(at: Listen) -> Result<OwnedFd, Failure> {
     rustix::net::bind(&socket, &at.address).map_err(|e| ("bind", e))?;
     prepare_listener(&socket, at)?;
     Ok(socket)
+}
+
+/// Has a socket of the router namespace listen to containers. Not as a transparent one: a listener at every address that
+/// is transparent is the owner of every packet to its port, whatever host that is for (`nft_socket`).
+pub(crate) fn listen_to_gateways(socket: &OwnedFd, at: SocketAddr) -> Result<(), Errno> {
+    setsockopt(socket, sockopt::IpTransparent, &false).map_err(errno)?;
+    if at.is_ipv6() {
+        options::set_ipv6_v6only(socket, true)?;
+    }
+    rustix::net::bind(socket, &at)?;
+    rustix::net::listen(socket, BACKLOG)
 }
 
 /// Makes a bound socket, ours or one passed to us, ready to be polled.

@@ -139,7 +139,9 @@ impl Server {
                     match key.and_then(|key| outward.end_dial(key)) {
                         Some(outer) => self.join_streams(None, tcp::Flow::joined(inner, outer)),
                         // Nobody dialled: the host's side broke meanwhile.
-                        None => drop(socket::reset_on_close(&inner)),
+                        None => {
+                            socket::reset_on_close(&inner).ok();
+                        }
                     }
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}

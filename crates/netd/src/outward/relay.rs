@@ -127,7 +127,14 @@ fn connect_from(port: u16, target: SocketAddr) -> Result<OwnedFd, Errno> {
         rustix::net::bind(&socket, &SocketAddr::new(any, port))?;
     }
     rustix::net::connect(&socket, &target)?;
+    discard(&socket);
     Ok(socket)
+}
+
+/// Between bind(2) and connect(2) a socket takes datagrams of anybody's; they stay in its queue, and are not this flow's.
+fn discard(socket: &OwnedFd) {
+    let mut byte = [0];
+    while recv(socket, &mut byte, RecvFlags::TRUNC).is_ok() {}
 }
 
 impl Server {
@@ -160,6 +167,7 @@ impl Server {
         let inside = self.router.take(Protocol::Udp, Family::of(&pair.inside))?;
         rustix::net::bind(&inside, &pair.outside)?;
         rustix::net::connect(&inside, &pair.inside)?;
+        discard(&inside);
         let port = rustix::net::getsockname(&outside).ok().and_then(socket::internet).map_or(0, |a| a.port());
         let Some(outward) = &mut self.outward else { return Ok(()) };
         outward.make_room(pair.inside.ip());

@@ -242,6 +242,9 @@ fn a_container_reaches_another_by_the_hosts_published_port() {
         assert_eq!(hear(&server.netns, &at_port(HOST, 8080)).unwrap(), HOST, "its own");
         let answer = ask_udp(&sandbox.netns, "0.0.0.0:0", &at_port(HOST, 5353), "q").unwrap();
         assert_eq!(answer, format!("{HOST} q"));
+        assert_eq!(hear(&server.netns, "172.17.0.1:8080").unwrap(), "172.17.0.1", "by the gateway");
+        tcp_server(&host.client, &at_port(CLIENT, 8080), tell_peer);
+        assert_eq!(hear(&sandbox.netns, &at_port(CLIENT, 8080)).unwrap(), HOST, "the same port elsewhere");
         assert!(connect(&sandbox.netns, "172.17.0.2:80").is_err(), "not past the isolation of networks");
     });
 }
