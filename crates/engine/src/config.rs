@@ -1,5 +1,6 @@
 //! What the engine is told at start, by `daemon.json` and flags; validated by the one who made it.
 
+pub use crate::cgroups::Cgroups;
 use model::{DataLayout, IdMap, RunLayout};
 use shim_proto::RuntimeChoice;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -67,22 +68,4 @@ pub struct DefaultLog {
 pub struct Ulimit {
     pub soft: i64,
     pub hard: i64,
-}
-
-/// Whether and how resource limits can be enforced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cgroups {
-    /// No usable cgroup: limits are discarded with Docker's warnings.
-    None,
-    /// A delegated directory of the unified hierarchy, relative to its mount, with these controllers enabled below it.
-    Cgroupfs { parent: PathBuf, controllers: Vec<String> },
-}
-
-impl Cgroups {
-    pub fn has(&self, controller: &str) -> bool {
-        match self {
-            Self::None => false,
-            Self::Cgroupfs { controllers, .. } => controllers.iter().any(|c| c == controller),
-        }
-    }
 }

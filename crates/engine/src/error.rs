@@ -94,6 +94,8 @@ pub enum Error {
     /// The container could not be started; the text is Docker's, and clients find the exit code by it.
     #[error("{message}")]
     Start { code: i32, message: String },
+    #[error("failed to set up the container's cgroup: {0}")]
+    Cgroup(#[from] crate::cgroups::Error),
     #[error("failed to set up container networking: {source}")]
     SetUpNetwork { source: network::Error },
     #[error("join {what} namespace of container {reference}: container is not running")]
@@ -202,6 +204,7 @@ impl Error {
             // 400 for a command that cannot be run, as moby's startInvalidConfigError; else 500.
             Self::Start { code: 126 | 127, .. } => ErrorKind::InvalidParameter,
             Self::Start { .. } | Self::NotShareable { .. } => ErrorKind::System,
+            Self::Cgroup(source) => source.kind(),
             Self::SetUpNetwork { source } | Self::Network(source) => source.kind(),
             Self::Unsupported { .. } => ErrorKind::NotImplemented,
             Self::Store(e) => e.kind(),

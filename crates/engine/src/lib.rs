@@ -19,6 +19,7 @@
 
 pub mod adopt;
 pub mod attach;
+pub mod cgroups;
 pub mod config;
 pub mod container;
 pub mod create;

@@ -1,8 +1,8 @@
 //! `update`: other limits, another restart policy.
 
 use crate::{
-    Engine, Error, config::Cgroups, container::Record, container::State, create::Invalid, create::resources,
-    create::validate, detached, events::Kind, plan,
+    Engine, Error, container::Record, container::State, create::Invalid, create::resources, create::validate,
+    detached, events::Kind, plan,
 };
 use api_types::{ContainerUpdateRequest, HostConfig};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub async fn update(
         let warnings = resources::check(&mut wanted, &engine.config.cgroup, true)?;
         validate::restart_policy(&wanted.restart_policy)?;
         let host = merged(&record, &wanted)?;
-        if record.state.run().is_some() && engine.config.cgroup != Cgroups::None {
+        if record.state.run().is_some() && !engine.config.cgroup.is_none() {
             container.live.shim()?.update(plan::resources(&host)).await?;
         }
         container.update(|record| record.host_config = host)?;

@@ -2,8 +2,9 @@
 //! `verifyPlatformContainerResources`). Also what `update` checks.
 
 use super::Invalid;
-use crate::config::Cgroups;
+use crate::cgroups::{Cgroups, MOUNT};
 use api_types::HostConfig;
+use std::{ops::RangeInclusive, path::Path};
 
 /// 6 MiB: below it no container starts.
 const MEMORY_MIN: i64 = 6 << 20;
@@ -14,6 +15,7 @@ const MEMORY_MIN: i64 = 6 << 20;
 /// [`Invalid::Limit`] for limits that make no sense anywhere.
 pub fn check(host: &mut HostConfig, cgroups: &Cgroups, update: bool) -> Result<Vec<String>, Invalid> {
     let mut warnings = Vec::new();
+    cgroups.check_parent(&host.cgroup_parent).map_err(|e| Invalid::Limit(e.to_string()))?;
     memory(host, cgroups.has("memory"), update, &mut warnings)?;
     pids(host, cgroups.has("pids"), &mut warnings);
     cpu(host, cgroups.has("cpu"), &mut warnings)?;
@@ -113,6 +115,12 @@ fn cpu(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Resul
             "range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available"
         )));
     }
+    if host.cpu_shares < 0 {
+        let shares = host.cpu_shares;
+        return Err(Invalid::Limit(format!(
+            "invalid CPU shares ({shares}): value must be a positive integer"
+        )));
+    }
     if host.cpu_shares > 0 && !usable {
         discard(
             warnings,
@@ -139,11 +147,23 @@ fn cpu(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Resul
 }
 
 fn cpuset(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Result<(), Invalid> {
-    for list in [&host.cpuset_cpus, &host.cpuset_mems] {
-        if !list.is_empty() && !is_cpu_list(list) {
-            let what =
-                if std::ptr::eq(list, &raw const host.cpuset_cpus) { "cpuset cpus" } else { "cpuset mems" };
+    for (list, what, things, file) in [
+        (&host.cpuset_cpus, "cpuset cpus", "CPUs", "cpuset.cpus.effective"),
+        (&host.cpuset_mems, "cpuset mems", "memory nodes", "cpuset.mems.effective"),
+    ] {
+        if list.is_empty() {
+            continue;
+        }
+        let Some(wanted) = ranges(list) else {
             return Err(Invalid::Limit(format!("Invalid value {list} for {what}")));
+        };
+        // The root of the hierarchy tells what the machine has; without it the kernel is left to refuse.
+        let Ok(there) = std::fs::read_to_string(Path::new(MOUNT).join(file)) else { continue };
+        if usable && !within(&wanted, &ranges(&there).unwrap_or_default()) {
+            return Err(Invalid::Limit(format!(
+                "Requested {things} are not available - requested {list}, available: {}",
+                there.trim()
+            )));
         }
     }
     if (!host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty()) && !usable {
@@ -158,11 +178,18 @@ fn cpuset(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Re
 }
 
 /// `0-3,5` (cpuset(7), "List format").
-fn is_cpu_list(text: &str) -> bool {
-    text.split(',').all(|part| {
+fn ranges(text: &str) -> Option<Vec<RangeInclusive<u32>>> {
+    let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        matches!((first.parse::<u32>(), last.parse::<u32>()), (Ok(a), Ok(b)) if a <= b)
-    })
+        let range = first.parse().ok()?..=last.parse().ok()?;
+        (!range.is_empty()).then_some(range)
+    };
+    text.trim().split(',').map(range).collect()
+}
+
+/// The kernel joins neighbours, so that what there is lies in one range of it.
+fn within(wanted: &[RangeInclusive<u32>], there: &[RangeInclusive<u32>]) -> bool {
+    wanted.iter().all(|w| there.iter().any(|t| t.contains(w.start()) && t.contains(w.end())))
 }
 
 fn block_io(host: &mut HostConfig, usable: bool, warnings: &mut Vec<String>) -> Result<(), Invalid> {
@@ -263,6 +290,16 @@ mod tests {
         );
         refused(|h| h.cpuset_cpus = "0-".into(), "Invalid value 0- for cpuset cpus");
         refused(|h| h.cpu_quota = 1, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+
+    #[test]
+    fn what_there_is_is_compared_by_ranges() {
+        let check = |wanted: &str, there: &str| within(&ranges(wanted).unwrap(), &ranges(there).unwrap());
+        assert!(check("0,2-3", "0-3\n"));
+        assert!(check("5", "0-3,5"));
+        assert!(!check("0-4294967295", "0-3"));
+        assert!(!check("4", "0-3,5"));
+        assert_eq!(ranges("3-1"), None);
     }
 
     #[test]

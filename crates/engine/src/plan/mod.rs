@@ -14,7 +14,6 @@ use crate::{Config, Engine, Error, container::Record, create::Invalid, links::Li
 use api_types::HostConfig;
 use shim_proto::Cgroup;
 use spec::ContainerPlan;
-use std::path::PathBuf;
 
 /// Where `--init` puts the init, as Docker does.
 const INIT: &str = "/sbin/docker-init";
@@ -47,7 +46,7 @@ pub(crate) fn plan(engine: &Engine, record: &Record, links: &[Link]) -> Result<C
     if init {
         args.splice(0..0, [INIT.to_owned(), "--".to_owned()]);
     }
-    let cgroup_path = cgroup_path(engine, record);
+    let cgroup_path = engine.config.cgroup.path(record);
     Ok(ContainerPlan {
         id: record.id.clone(),
         args,
@@ -105,16 +104,6 @@ fn devices(host: &HostConfig) -> Result<Vec<spec::oci::LinuxDevice>, Error> {
         nodes.extend(spec::devices::at(device.path_on_host.as_ref(), inside.as_ref())?);
     }
     Ok(nodes)
-}
-
-fn cgroup_path(engine: &Engine, record: &Record) -> Option<PathBuf> {
-    match &engine.config.cgroup {
-        crate::config::Cgroups::None => None,
-        crate::config::Cgroups::Cgroupfs { parent, .. } => {
-            let below = record.host_config.cgroup_parent.trim_start_matches('/');
-            Some(parent.join(below).join(record.id.as_str()))
-        }
-    }
 }
 
 /// How the shim is to enforce the plan's limits.

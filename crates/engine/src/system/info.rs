@@ -36,7 +36,7 @@ pub fn info(engine: &Engine) -> Result<SystemInfo, Error> {
         n_goroutines: host::threads(),
         system_time: Timestamp::now().to_string(),
         logging_driver: config.default_log.driver.clone(),
-        cgroup_driver: cgroup_driver(&config.cgroup).to_owned(),
+        cgroup_driver: config.cgroup.driver().to_owned(),
         cgroup_version: host::cgroup_version().to_owned(),
         n_events_listener: i64::try_from(engine.events.listeners()).unwrap_or(i64::MAX),
         kernel_version: kernel.release,
@@ -109,13 +109,6 @@ fn plugins() -> PluginsInfo {
     }
 }
 
-fn cgroup_driver(cgroups: &Cgroups) -> &'static str {
-    match cgroups {
-        Cgroups::None => "none",
-        Cgroups::Cgroupfs { .. } => "cgroupfs",
-    }
-}
-
 fn runtime(choice: &RuntimeChoice) -> Runtime {
     match choice {
         RuntimeChoice::Builtin => Runtime { path: "lichen-shim".to_owned(), ..Runtime::default() },
@@ -176,7 +169,7 @@ fn warnings(engine: &Engine) -> Vec<String> {
             "WARNING: Running in rootless-mode without cgroups. To enable cgroups in rootless-mode, you need to boot the system in cgroup v2 mode."
                 .to_owned(),
         ),
-        cgroups @ Cgroups::Cgroupfs { .. } => warnings.extend(missing_controllers(cgroups)),
+        cgroups => warnings.extend(missing_controllers(cgroups)),
     }
     warnings.extend(engine.networks.outward().warnings.into_iter().map(|text| format!("WARNING: {text}")));
     warnings

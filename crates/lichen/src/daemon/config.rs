@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) registry: Registry,
     pub(crate) network: Network,
     pub(crate) containers: Containers,
+    pub(crate) cgroups: Cgroups,
     pub(crate) labels: Vec<String>,
     pub(crate) live_restore: bool,
     pub(crate) shutdown_timeout: Duration,
@@ -88,6 +89,22 @@ pub(crate) struct Containers {
     pub(crate) no_new_privileges: bool,
 }
 
+/// How limits are enforced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cgroups {
+    /// What works here decides, unless this is set.
+    pub(crate) driver: Option<CgroupDriver>,
+    /// `cgroup-parent`: for containers that do not say otherwise. The driver says what it has to look like.
+    pub(crate) parent: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CgroupDriver {
+    None,
+    Cgroupfs,
+    Systemd,
+}
+
 /// From the command line, the file and the environment.
 pub(crate) fn load(line: &CommandLine) -> Result<Config> {
     let places = paths::places()?;
@@ -110,7 +127,6 @@ fn resolve(s: &Settings, places: Places) -> Result<Config> {
     let hosts = hosts(s, &places.runtime.join("docker.sock"), tls.is_some())?;
     let log = logging(s)?;
     let containers = containers(s)?;
-    check_exec_opts(s)?;
     Ok(Config {
         data: DataLayout::new(data),
         run: RunLayout::new(run),
@@ -122,6 +138,7 @@ fn resolve(s: &Settings, places: Places) -> Result<Config> {
         registry: registry(s)?,
         network: network(s, &rootless)?,
         containers,
+        cgroups: cgroups(s)?,
         labels: labels(s)?,
         live_restore: s.bool("live-restore").unwrap_or(false),
         shutdown_timeout: Duration::from_secs(
@@ -276,20 +293,22 @@ fn labels(s: &Settings) -> Result<Vec<String>> {
     }
 }
 
-/// `native.cgroupdriver` is the only one that dockerd knows on Linux. What is delegated decides; a driver that would not
-/// be used is refused.
-fn check_exec_opts(s: &Settings) -> Result<()> {
+/// `native.cgroupdriver` is the only option of this kind that dockerd knows on Linux.
+fn cgroups(s: &Settings) -> Result<Cgroups> {
+    let mut driver = None;
     for option in s.list("exec-opts") {
-        match option.split_once('=') {
-            Some(("native.cgroupdriver", "cgroupfs" | "none")) => {}
-            Some(("native.cgroupdriver", driver)) => {
-                let reason = format!("the cgroup driver {driver} is not supported");
-                return Err(Error::invalid("exec-opt", option.clone(), reason));
+        driver = Some(match option.split_once('=') {
+            Some(("native.cgroupdriver", "cgroupfs")) => CgroupDriver::Cgroupfs,
+            Some(("native.cgroupdriver", "systemd")) => CgroupDriver::Systemd,
+            Some(("native.cgroupdriver", "none")) => CgroupDriver::None,
+            _ => {
+                let expected = "expected native.cgroupdriver=systemd, cgroupfs or none";
+                return Err(Error::invalid("exec-opt", option, expected));
             }
-            _ => return Err(Error::invalid("exec-opt", option, "expected native.cgroupdriver=DRIVER")),
-        }
+        });
     }
-    Ok(())
+    let parent = s.text("cgroup-parent").filter(|p| !p.is_empty()).map(str::to_owned);
+    Ok(Cgroups { driver, parent })
 }
 
 fn proxies(s: &Settings) -> Result<Proxies> {
@@ -364,7 +383,7 @@ mod tests {
         check("--host=npipe://x", "expected unix://, tcp:// or fd://");
         check("--log-driver=fluentd", "no log driver named 'fluentd'");
         check("--log-opt=colour=red", "unknown log opt 'colour' for json-file log driver");
-        check("--exec-opt=native.cgroupdriver=systemd", "the cgroup driver systemd is not supported");
+        check("--exec-opt=native.cgroupdriver=x", "expected native.cgroupdriver=systemd, cgroupfs or none");
         check("--registry-mirror=127.0.0.1", "expected http:// or https://");
         check("--mtu=5", "expected 68 to 65535");
         check("--tls", "needed with --tls and --tlsverify");

@@ -66,7 +66,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     short('b', "bridge", "bridge", Text, No("the default network's bridge is made by the engine; use a user-defined network")),
     opt("bridge-accept-fwmark", "bridge-accept-fwmark", Text, NO_IPTABLES),
     opt("cdi-spec-dir", "cdi-spec-dirs", List, No("CDI devices are not supported yet")),
-    opt("cgroup-parent", "cgroup-parent", Text, No("containers live in the cgroup that was delegated to the user")),
+    opt("cgroup-parent", "cgroup-parent", Text, Yes),
     opt("config-file", "", Text, FlagOnly),
     opt("containerd", "containerd", Text, NO_CONTAINERD),
     opt("containerd-namespace", "containerd-namespace", Text, NO_CONTAINERD),

@@ -30,6 +30,9 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
     let or_private = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "private".to_owned());
     let own_init = || PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()));
     let host_gateway = config.network.host_gateways.first();
+    let uids = own_map("uid")?;
+    // Root of the namespace is who started the engine, unless there is no namespace of its own.
+    let uid = uids.0.iter().find(|range| range.inside == 0).map_or(0, |range| range.outside);
     Ok(engine::Config {
         data: config.data.clone(),
         run: config.run.clone(),
@@ -59,10 +62,10 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
             search: config.network.dns_search.clone(),
         },
         host_gateway: host_gateway.map(|ip| ip.parse()).transpose()?,
-        cgroup: cgroups::detect(),
+        cgroup: cgroups::detect(config, uid)?,
         labels: config.labels.clone(),
         warnings,
-        uids: own_map("uid")?,
+        uids,
         gids: own_map("gid")?,
     })
 }

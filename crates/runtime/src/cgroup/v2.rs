@@ -29,9 +29,28 @@ impl CgroupDir {
         Ok(Self { path: path.to_owned(), fd })
     }
 
-    /// Makes `parent/name`. The controllers that `parent` may hand down are enabled for its children first.
+    /// The directory `path`, made with those above it that are missing; controllers are handed down to it.
+    fn open_or_make(path: &Path) -> Result<Self> {
+        let (above, name) = match (Self::open(path), path.parent(), path.file_name()) {
+            (Err(Error::Cgroup { source, .. }), Some(above), Some(name))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                (Self::open_or_make(above)?, name)
+            }
+            (opened, ..) => return opened,
+        };
+        above.enable_controllers()?;
+        match rustix::fs::mkdirat(&above.fd, name, Mode::from_raw_mode(0o755)) {
+            // Another container's start was quicker.
+            Ok(()) | Err(Errno::EXIST) => Self::open(path),
+            Err(errno) => Err(failed(path, "mkdir", errno)),
+        }
+    }
+
+    /// Makes `parent/name`, and `parent` where it is missing; it stays, as it may be others' too. The controllers that
+    /// `parent` may hand down are enabled for its children first.
     pub fn create(parent: &Path, name: &str) -> Result<Self> {
-        let above = Self::open(parent)?;
+        let above = Self::open_or_make(parent)?;
         above.enable_controllers()?;
         let make = || rustix::fs::mkdirat(&above.fd, name, Mode::from_raw_mode(0o755));
         // One that is left over is made anew: on Linux 6.18 a group that was once killed (cgroup.kill) kills whatever is

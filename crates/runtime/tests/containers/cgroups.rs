@@ -123,6 +123,10 @@ fn a_container_lives_is_frozen_counted_and_killed_in_its_cgroup() {
             created.pending.start().unwrap();
             assert_eq!(sys::pidfd::wait(&created.pidfd).unwrap().code(), 0);
             cgroup.remove().unwrap();
+
+            let deep = Cgroup::create(&parent.join("a/b"), "container").unwrap();
+            assert!(deep.path().unwrap().ends_with("a/b/container"));
+            deep.remove().unwrap();
             assert!(!parent.join("container").exists());
             cgroup.remove().unwrap();
         },
