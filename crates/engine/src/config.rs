@@ -3,18 +3,20 @@
 pub use crate::cgroups::Cgroups;
 use model::{DataLayout, IdMap, RunLayout};
 use shim_proto::RuntimeChoice;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
-/// How the engine is set up. Nothing here changes while it runs.
+/// How the engine is set up. Nothing here changes while it runs, but [`Config::settings`].
 #[derive(Debug, Clone)]
 pub struct Config {
     pub data: DataLayout,
     pub run: RunLayout,
-    /// `default-runtime`: a key of [`Config::runtimes`].
-    pub default_runtime: String,
-    /// Name → runtime; always has `lichen`, the built-in one, which also answers to Docker's default name `runc` unless
-    /// configuration says otherwise.
-    pub runtimes: BTreeMap<String, RuntimeChoice>,
+    /// What a reload changes.
+    pub settings: Shared,
     pub default_log: DefaultLog,
     /// `default-ulimits`, by short name.
     pub default_ulimits: BTreeMap<String, Ulimit>,
@@ -32,22 +34,51 @@ pub struct Config {
     pub seccomp_profile: Option<String>,
     /// `no-new-privileges`.
     pub no_new_privileges: bool,
-    /// `live-restore`: leave containers running at a graceful stop.
-    pub live_restore: bool,
-    /// `shutdown-timeout`: how long a graceful stop waits for containers.
-    pub shutdown_timeout: Duration,
     /// `dns`, `dns-opts`, `dns-search`.
     pub dns: Dns,
     /// `host-gateway-ips`: what `--add-host x:host-gateway` stands for.
     pub host_gateway: Option<std::net::IpAddr>,
     pub cgroup: Cgroups,
-    /// `labels`: of the engine itself, `key=value`.
-    pub labels: Vec<String>,
     /// What start-up found wanting, such as a faster storage driver that does not run here: for `docker info`.
     pub warnings: Vec<String>,
     /// The IDs that exist in the engine's namespace.
     pub uids: IdMap,
     pub gids: IdMap,
+}
+
+/// Settings that [`crate::reload`] can change: those of dockerd's that Lichen has, beside the image store's.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `default-runtime`: a key of [`Settings::runtimes`].
+    pub default_runtime: String,
+    /// Name → runtime; always has `lichen`, the built-in one, which also answers to Docker's default name `runc` unless
+    /// configuration says otherwise.
+    pub runtimes: BTreeMap<String, RuntimeChoice>,
+    /// `live-restore`: leave containers running at a graceful stop.
+    pub live_restore: bool,
+    /// `shutdown-timeout`: how long a graceful stop waits for containers.
+    pub shutdown_timeout: Duration,
+    /// `labels`: of the engine itself, `key=value`.
+    pub labels: Vec<String>,
+}
+
+/// The [`Settings`] in force; clones share them.
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<RwLock<Arc<Settings>>>);
+
+impl Shared {
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(settings))))
+    }
+
+    /// As they are at this moment.
+    pub fn get(&self) -> Arc<Settings> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, settings: Settings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
 }
 
 #[derive(Debug, Clone, Default)]

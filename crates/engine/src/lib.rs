@@ -46,6 +46,7 @@ pub mod networks;
 pub mod pause;
 mod plan;
 pub mod prune;
+pub mod reload;
 pub mod rename;
 pub mod resize;
 pub mod restart;

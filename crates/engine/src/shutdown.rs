@@ -7,10 +7,11 @@ use std::sync::{Arc, atomic::Ordering};
 /// `live-restore` all of it goes on without an engine.
 pub async fn shutdown(engine: &Arc<Engine>) -> Result<(), Error> {
     engine.stopping.store(true, Ordering::Relaxed);
-    if engine.config.live_restore {
+    let settings = engine.config.settings.get();
+    if settings.live_restore {
         return Ok(());
     }
-    let limit = i64::try_from(engine.config.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
+    let limit = i64::try_from(settings.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
     let mut stops = tokio::task::JoinSet::new();
     for container in engine.containers.all() {
         let engine = engine.clone();

@@ -1,6 +1,6 @@
 //! What unit tests share.
 
-use crate::config::{Cgroups, Config, DefaultLog, Dns};
+use crate::config::{Cgroups, Config, DefaultLog, Dns, Settings, Shared};
 use shim_proto::RuntimeChoice;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,8 +9,13 @@ pub(crate) fn config() -> Config {
     Config {
         data: model::DataLayout::new("/nonexistent/data"),
         run: model::RunLayout::new("/nonexistent/run"),
-        default_runtime: "lichen".into(),
-        runtimes: BTreeMap::from([("lichen".to_owned(), RuntimeChoice::Builtin)]),
+        settings: Shared::new(Settings {
+            default_runtime: "lichen".into(),
+            runtimes: BTreeMap::from([("lichen".to_owned(), RuntimeChoice::Builtin)]),
+            live_restore: false,
+            shutdown_timeout: Duration::from_secs(15),
+            labels: Vec::new(),
+        }),
         default_log: DefaultLog { driver: "json-file".into(), options: BTreeMap::new() },
         default_ulimits: BTreeMap::new(),
         shm_size: 64 << 20,
@@ -20,12 +25,9 @@ pub(crate) fn config() -> Config {
         init_path: "/nonexistent/init".into(),
         seccomp_profile: None,
         no_new_privileges: false,
-        live_restore: false,
-        shutdown_timeout: Duration::from_secs(15),
         dns: Dns::default(),
         host_gateway: None,
         cgroup: Cgroups::None,
-        labels: Vec::new(),
         warnings: Vec::new(),
         uids: Default::default(),
         gids: Default::default(),

@@ -14,7 +14,7 @@ pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry
     }
     fill(&mut host.ipc_mode, &engine.ipc_mode);
     fill(&mut host.cgroupns_mode, &engine.cgroupns_mode);
-    fill(&mut host.runtime, &engine.default_runtime);
+    fill(&mut host.runtime, &engine.settings.get().default_runtime);
     fill(&mut host.restart_policy.name, "no");
     if matches!(host.network_mode.as_str(), "" | "default") {
         "bridge".clone_into(&mut host.network_mode);

@@ -68,7 +68,7 @@ pub fn host_config(host: &HostConfig, engine: &Config) -> Result<(), Invalid> {
     if !(-1000..=1000).contains(&host.oom_score_adj) {
         return Err(Invalid::OomScoreAdj(host.oom_score_adj));
     }
-    if !host.runtime.is_empty() && !engine.runtimes.contains_key(&host.runtime) {
+    if !host.runtime.is_empty() && !engine.settings.get().runtimes.contains_key(&host.runtime) {
         return Err(Invalid::Runtime(host.runtime.clone()));
     }
     if !host.storage_opt.is_empty() {

@@ -11,6 +11,7 @@ pub fn info(engine: &Engine) -> Result<SystemInfo, Error> {
     let kernel = host::kernel();
     let (operating_system, os_version) = host::distribution();
     let config = &engine.config;
+    let settings = config.settings.get();
     let environment =
         |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_lowercase())).unwrap_or_default();
     Ok(SystemInfo {
@@ -54,10 +55,11 @@ pub fn info(engine: &Engine) -> Result<SystemInfo, Error> {
         no_proxy: environment("NO_PROXY"),
         name: kernel.name,
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
-        runtimes: config.runtimes.iter().map(|(name, choice)| (name.clone(), runtime(choice))).collect(),
-        default_runtime: config.default_runtime.clone(),
+        runtimes: settings.runtimes.iter().map(|(name, choice)| (name.clone(), runtime(choice))).collect(),
+        default_runtime: settings.default_runtime.clone(),
         swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
-        live_restore_enabled: config.live_restore,
+        live_restore_enabled: settings.live_restore,
+        labels: settings.labels.clone(),
         // The shim's program is bound into containers as their init.
         init_binary: "lichen-shim".to_owned(),
         security_options: security_options(config),
@@ -91,7 +93,7 @@ impl Counts {
 }
 
 /// A random name for this engine's data, made when it is first asked for.
-fn identity(engine: &Engine) -> Result<String, Error> {
+pub(crate) fn identity(engine: &Engine) -> Result<String, Error> {
     let identities = engine.store.collection::<Id>("identity");
     identities.insert("engine", &Id::random())?;
     let id = identities.get("engine")?.unwrap_or_else(Id::random);

@@ -7,5 +7,11 @@ pub mod time;
 mod version;
 
 pub use df::{DiskUsageParts, disk_usage};
+pub(crate) use info::identity;
 pub use info::info;
 pub use version::version;
+
+/// What this machine is called.
+pub(crate) fn host_name() -> String {
+    host::kernel().name
+}

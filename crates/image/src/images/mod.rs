@@ -13,7 +13,7 @@ use model::{DataLayout, Digest, Timestamp};
 use snapshot::Driver;
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 use store::{Collection, Store};
 
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
     pub records: Records,
     /// For archives that must be read twice; emptied when the engine starts.
     pub tmp: PathBuf,
-    pub registries: Registries,
+    registries: RwLock<Arc<Registries>>,
     pub claims: Claims,
     catalog: Mutex<Catalog>,
 }
@@ -98,6 +98,12 @@ impl Drop for Pin {
     }
 }
 
+impl Inner {
+    pub fn registries(&self) -> Arc<Registries> {
+        self.registries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl ImageStore {
     /// Opens the records below `layout`. An image whose layers or configuration are gone (a power loss, a hand in the
     /// data root) is reported in the log and dropped; the rest opens.
@@ -114,7 +120,7 @@ impl ImageStore {
         let catalog = crate::open::read(&records, &content, &*driver)?;
         let inner = Inner {
             framing: crate::framing::Framings::open(&layout.content())?,
-            registries: Registries::new(registries),
+            registries: RwLock::new(Arc::new(Registries::new(registries))),
             claims: Claims::default(),
             catalog: Mutex::new(catalog),
             driver,
@@ -165,8 +171,14 @@ impl ImageStore {
     }
 
     /// How registries are reached (`docker info`).
-    pub fn registries(&self) -> &RegistryConfig {
-        self.inner.registries.config()
+    pub fn registries(&self) -> RegistryConfig {
+        self.inner.registries().config.clone()
+    }
+
+    /// Reaches them otherwise from now on; what is under way goes on as it began.
+    pub fn set_registries(&self, config: RegistryConfig) {
+        let registries = Arc::new(Registries::new(config));
+        *self.inner.registries.write().unwrap_or_else(PoisonError::into_inner) = registries;
     }
 
     /// How many images there are (`docker info`).

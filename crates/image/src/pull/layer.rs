@@ -128,13 +128,13 @@ impl Layer {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let downloads = &self.store.inner.registries.downloads;
+        let downloads = self.store.inner.registries().downloads.clone();
         if let Ok(permit) = downloads.clone().try_acquire_owned() {
             return Ok(permit);
         }
         self.tell("Waiting", 0, 0);
         let closed = |_| Error::Interrupted { operation: "pull" };
-        downloads.clone().acquire_owned().await.map_err(closed)
+        downloads.acquire_owned().await.map_err(closed)
     }
 
     /// Fetches and unpacks at the same time.

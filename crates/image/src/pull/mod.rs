@@ -54,7 +54,8 @@ impl ImageStore {
             return self.pull_embedded(&wanted.or_latest(), &progress).await.map(|pulled| vec![pulled]);
         }
         let platform = request.platform.clone().unwrap_or_else(Platform::host).normalized();
-        let mut tries = self.inner.registries.tries(&wanted, request.auth.as_ref())?;
+        let registries = self.inner.registries();
+        let mut tries = registries.tries(&wanted, request.auth.as_ref())?;
         while let Some(session) = tries.next().await? {
             let pull = one::Pull { store: self, session: &session, platform: &platform, progress: &progress };
             match pull.targets(&request).await {

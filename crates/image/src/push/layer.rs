@@ -96,12 +96,12 @@ impl Task {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let uploads = &self.store.inner.registries.uploads;
+        let uploads = self.store.inner.registries().uploads.clone();
         if let Ok(permit) = uploads.clone().try_acquire_owned() {
             return Ok(permit);
         }
         self.tell("Waiting", 0, 0);
-        uploads.clone().acquire_owned().await.map_err(|_| Error::Interrupted { operation: "push" })
+        uploads.acquire_owned().await.map_err(|_| Error::Interrupted { operation: "push" })
     }
 
     async fn blob(&self) -> Result<There> {

@@ -74,7 +74,7 @@ impl ImageStore {
         progress.send(Message::status(format!("The push refers to repository [{}]", repository.name())));
         let chosen = self.to_push(&request)?;
         let from = self.mount_sources(&repository, &chosen);
-        let registries = &self.inner.registries;
+        let registries = self.inner.registries();
         let mut tries = registries.tries(&repository, request.auth.as_ref())?.without_mirrors();
         while let Some(session) = tries.next().await? {
             let session = session.writable(&registries.clients, &registries.config, from.clone())?;

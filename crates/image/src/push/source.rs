@@ -121,7 +121,8 @@ async fn holds(
 ) -> Result<Option<Session>> {
     let reference = Reference::parse(repository)?;
     let auth = auth.filter(|_| reference.domain() == target.domain());
-    let mut tries = store.inner.registries.tries(&reference, auth)?;
+    let registries = store.inner.registries();
+    let mut tries = registries.tries(&reference, auth)?;
     while let Some(session) = tries.next().await? {
         match session.has_blob(&blob.digest).await {
             Ok(true) => return Ok(Some(session)),

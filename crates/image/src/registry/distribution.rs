@@ -21,7 +21,8 @@ impl ImageStore {
         auth: Option<&RegistryAuth>,
     ) -> Result<Distribution> {
         let wanted = reference.clone().or_latest();
-        let mut tries = self.inner.registries.tries(&wanted, auth)?;
+        let registries = self.inner.registries();
+        let mut tries = registries.tries(&wanted, auth)?;
         while let Some(session) = tries.next().await? {
             match ask(&session, &wanted).await {
                 Ok(found) => return Ok(found),

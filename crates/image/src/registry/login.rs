@@ -21,7 +21,8 @@ impl ImageStore {
         let domain = domain_of(&auth.serveraddress);
         // Any repository does: only the root of the API is asked for.
         let reference = Reference::parse(&format!("{domain}/login/login"))?;
-        let mut tries = self.inner.registries.tries(&reference, Some(auth))?.without_mirrors();
+        let registries = self.inner.registries();
+        let mut tries = registries.tries(&reference, Some(auth))?.without_mirrors();
         while let Some(session) = tries.next().await? {
             match session.try_credentials(auth).await {
                 Ok(()) => {

@@ -71,10 +71,6 @@ impl Registries {
         Self { config, clients: Clients::default(), downloads, uploads }
     }
 
-    pub fn config(&self) -> &RegistryConfig {
-        &self.config
-    }
-
     /// The endpoints of the reference's domain, to be tried in order.
     pub fn tries<'a>(
         &'a self,

@@ -44,7 +44,7 @@ impl ImageStore {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
             _ => (DEFAULT_DOMAIN, term),
         };
-        let registries = &self.inner.registries;
+        let registries = self.inner.registries();
         let mut endpoints = registries.config.endpoints(host)?;
         endpoints.retain(|e| !e.is_mirror);
         if let (DEFAULT_DOMAIN, Some(hub), Ok(base)) = (host, endpoints.first_mut(), INDEX.parse()) {

@@ -2,17 +2,28 @@
 
 use super::config::Logging;
 use std::io::IsTerminal;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
+
+/// What is said from now on; see [`Level::set`].
+pub(crate) struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    pub(crate) fn set(&self, level: LevelFilter) {
+        if let Err(error) = self.0.reload(level) {
+            tracing::error!(%error, "change the log level");
+        }
+    }
+}
 
 /// Start logging. Once a process.
-pub(crate) fn start(config: &Logging) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(config.level)
+pub(crate) fn start(config: &Logging) -> Level {
+    let (filter, handle) = reload::Layer::new(config.level);
+    let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(config.colour && std::io::stderr().is_terminal());
-    if config.json {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.init();
-    }
+    let format = if config.json { format.json().flatten_event(true).boxed() } else { format.boxed() };
+    tracing_subscriber::registry().with(filter).with(format).init();
+    Level(handle)
 }

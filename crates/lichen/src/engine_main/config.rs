@@ -3,7 +3,7 @@
 use super::cgroups;
 use crate::daemon::config::Config;
 use anyhow::{Context, Result, bail};
-use engine::config::{DefaultLog, Dns, Ulimit};
+use engine::config::{DefaultLog, Dns, Settings, Shared, Ulimit};
 use image::RegistryConfig;
 use model::{IdMap, IdRange};
 use shim_proto::RuntimeChoice;
@@ -22,11 +22,6 @@ const SHM_SIZE: u64 = 64 << 20;
 
 pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> Result<engine::Config> {
     let containers = &config.containers;
-    let runtimes = runtimes(config);
-    let default_runtime = containers.default_runtime.clone().unwrap_or_else(|| BUILT_IN.to_owned());
-    if !runtimes.contains_key(&default_runtime) {
-        bail!("specified default runtime '{default_runtime}' does not exist");
-    }
     let or_private = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "private".to_owned());
     let own_init = || PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()));
     let host_gateway = config.network.host_gateways.first();
@@ -36,8 +31,7 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
     Ok(engine::Config {
         data: config.data.clone(),
         run: config.run.clone(),
-        default_runtime,
-        runtimes,
+        settings: Shared::new(settings(config)?),
         default_log: DefaultLog {
             driver: containers.log_driver.clone(),
             options: containers.log_options.clone(),
@@ -54,8 +48,6 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
         init_path: containers.init_path.clone().unwrap_or_else(own_init),
         seccomp_profile: seccomp(config)?,
         no_new_privileges: containers.no_new_privileges,
-        live_restore: config.live_restore,
-        shutdown_timeout: config.shutdown_timeout,
         dns: Dns {
             servers: addresses(&config.network.dns)?,
             options: config.network.dns_options.clone(),
@@ -63,10 +55,25 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
         },
         host_gateway: host_gateway.map(|ip| ip.parse()).transpose()?,
         cgroup: cgroups::detect(config, uid)?,
-        labels: config.labels.clone(),
         warnings,
         uids,
         gids: own_map("gid")?,
+    })
+}
+
+/// What a reload changes, beside [`registries`].
+pub(super) fn settings(config: &Config) -> Result<Settings> {
+    let runtimes = runtimes(config);
+    let default_runtime = config.containers.default_runtime.clone().unwrap_or_else(|| BUILT_IN.to_owned());
+    if !runtimes.contains_key(&default_runtime) {
+        bail!("specified default runtime '{default_runtime}' does not exist");
+    }
+    Ok(Settings {
+        default_runtime,
+        runtimes,
+        live_restore: config.live_restore,
+        shutdown_timeout: config.shutdown_timeout,
+        labels: config.labels.clone(),
     })
 }
 

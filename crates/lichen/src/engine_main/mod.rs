@@ -7,6 +7,7 @@ mod cgroups;
 mod config;
 mod listeners;
 mod network;
+mod reload;
 mod tls;
 
 use crate::daemon::{
@@ -40,6 +41,8 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
 
 struct Prepared {
     config: Config,
+    arguments: Vec<String>,
+    level: logging::Level,
     launcher: UnixStream,
     /// The sealed `lichen-shim`, for starting the forwarder.
     shim: OwnedFd,
@@ -55,8 +58,9 @@ fn prepare(arguments: &[String]) -> Result<Prepared> {
     let locks = LOCKS.map(sys::fds::take_inherited).into_iter().collect::<Result<_, _>>()?;
     let listeners = listeners::inherited()?;
     let config = daemon_config::load(&settings::parse(arguments)?)?;
-    logging::start(&config.log);
-    Ok(Prepared { config, launcher, shim, listeners, _locks: locks })
+    let level = logging::start(&config.log);
+    let arguments = arguments.to_vec();
+    Ok(Prepared { config, arguments, level, launcher, shim, listeners, _locks: locks })
 }
 
 fn run(prepared: Prepared) -> Result<()> {
@@ -69,10 +73,10 @@ fn run(prepared: Prepared) -> Result<()> {
 }
 
 async fn serve(prepared: Prepared) -> Result<()> {
-    let Prepared { config, launcher, shim, listeners, _locks } = prepared;
+    let Prepared { config, arguments, level, launcher, shim, listeners, _locks } = prepared;
     launcher.set_nonblocking(true)?;
     let mut launcher = tokio::net::UnixStream::from_std(launcher)?;
-    let config = Arc::new(config);
+    let mut config = Arc::new(config);
     let opening = config.clone();
     let shim = Arc::new(shim);
     let program = shim.clone();
@@ -92,7 +96,7 @@ async fn serve(prepared: Prepared) -> Result<()> {
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
-            _ = hang_up.recv() => tracing::warn!("SIGHUP: reloading is not there yet; restart to apply a changed configuration"),
+            _ = hang_up.recv() => config = reload::reload(&engine, &config, &arguments, &level).await,
             () = orphaned(&mut launcher) => {
                 // Killed, so nothing was asked for: containers go on, and the next launcher's engine adopts them.
                 tracing::warn!("the launcher is gone; ending without touching containers");

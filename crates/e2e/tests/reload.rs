@@ -1,0 +1,81 @@
+//! SIGHUP to the launcher: settings change while containers and clients go on.
+
+use e2e::{Engine, Host, wait_until};
+use std::io::{BufRead, BufReader};
+
+const FILE: &str = ".config/docker/daemon.json";
+const INFO: &str = "{{json .Labels}} {{.LiveRestoreEnabled}} {{.Debug}} {{json .RegistryConfig.Mirrors}}";
+
+fn info(engine: &Engine) -> String {
+    engine.docker(&["info", "-f", INFO]).ok().text().to_owned()
+}
+
+fn hang_up(engine: &Engine, file: &str) {
+    engine.host().write(FILE, file);
+    engine.signal(rustix::process::Signal::HUP);
+}
+
+#[test]
+fn settings_change_in_a_running_engine_and_a_bad_file_changes_none() {
+    let host = Host::new();
+    host.write(FILE, r#"{"labels": ["tier=old"]}"#);
+    let engine = Engine::start_on(host, &[], &[]);
+    assert_eq!(info(&engine), r#"["tier=old"] false false null"#);
+    let pid = engine.pid();
+    let mut events = engine.spawn(
+        "docker",
+        &[
+            "events",
+            "--since",
+            "0",
+            "--filter",
+            "type=daemon",
+            "--format",
+            "{{.Action}} {{.Actor.Attributes.labels}}",
+        ],
+    );
+    let new = r#"{"labels": ["tier=new"], "live-restore": true, "debug": true, "registry-mirrors": ["http://127.0.0.1:1"]}"#;
+    hang_up(&engine, new);
+    let expected = r#"["tier=new"] true true ["http://127.0.0.1:1/"]"#;
+    wait_until("the settings are in force", || {
+        (info(&engine).replace(":1\"", ":1/\"") == expected).then_some(())
+    });
+    let mut event = String::new();
+    BufReader::new(events.stdout.take().expect("its output is piped"))
+        .read_line(&mut event)
+        .expect("an event");
+    assert_eq!(event.trim(), r#"reload ["tier=new"]"#);
+    events.kill().and_then(|()| events.wait()).expect("end the client");
+
+    hang_up(&engine, r#"{"labels": ["tier=worse"], "no-such-key": 1}"#);
+    wait_until("it is said that the file is bad", || {
+        let log = std::fs::read_to_string(engine.log()).expect("read the log");
+        let line = log.lines().find(|l| l.contains("the configuration is not reloaded"))?;
+        Some(assert!(line.contains("no-such-key"), "{line}"))
+    });
+    assert_eq!(info(&engine).replace(":1\"", ":1/\""), expected);
+    assert_eq!(engine.pid(), pid, "it is the same engine");
+}
+
+#[test]
+fn containers_go_on_when_live_restore_was_switched_on() {
+    let mut engine = Engine::start();
+    engine.load("busybox");
+    engine.docker(&["run", "-d", "--name", "c1", "busybox", "sleep", "1000"]).ok();
+    let init: u32 =
+        engine.docker(&["inspect", "-f", "{{.State.Pid}}", "c1"]).ok().text().parse().expect("a PID");
+    hang_up(&engine, r#"{"live-restore": true}"#);
+    let is_live = |engine: &Engine, wanted: &str| {
+        wait_until("live-restore is switched", || {
+            (engine.docker(&["info", "-f", "{{.LiveRestoreEnabled}}"]).ok().text() == wanted).then_some(())
+        });
+    };
+    is_live(&engine, "true");
+    engine.stop();
+    assert!(std::path::Path::new(&format!("/proc/{init}")).exists(), "the container ended with its engine");
+    engine.launch();
+    engine.docker(&["exec", "c1", "echo", "reachable"]).ok().prints("reachable");
+    hang_up(&engine, "{}");
+    is_live(&engine, "false");
+    engine.docker(&["stop", "-t", "0", "c1"]).ok();
+}

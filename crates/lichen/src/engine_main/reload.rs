@@ -1,0 +1,63 @@
+//! SIGHUP: the configuration is read again, and what dockerd changes in a running engine is changed.
+
+use super::config;
+use crate::daemon::{
+    config::{self as daemon_config, Config},
+    logging::Level,
+    settings,
+};
+use anyhow::Result;
+use engine::Engine;
+use std::sync::Arc;
+
+/// Puts the configuration as it now is into force, or none of it. Returns it.
+pub(super) async fn reload(
+    engine: &Arc<Engine>,
+    before: &Arc<Config>,
+    arguments: &[String],
+    level: &Level,
+) -> Arc<Config> {
+    match load(arguments) {
+        Ok((config, settings)) => {
+            level.set(config.log.level);
+            if needs_a_restart(before, &config) {
+                tracing::warn!(
+                    "some of the settings that changed take effect when the engine is started again"
+                );
+            }
+            let registries = config::registries(&config);
+            match engine::reload::reload(engine, settings, registries).await {
+                Ok(()) => tracing::info!("the configuration was reloaded"),
+                Err(error) => tracing::error!(%error, "the configuration was reloaded, and that is not told"),
+            }
+            Arc::new(config)
+        }
+        Err(error) => {
+            tracing::error!("the configuration is not reloaded, and stays as it was: {error:#}");
+            before.clone()
+        }
+    }
+}
+
+fn load(arguments: &[String]) -> Result<(Config, engine::config::Settings)> {
+    let config = daemon_config::load(&settings::parse(arguments)?)?;
+    let settings = config::settings(&config)?;
+    Ok((config, settings))
+}
+
+/// Whether more changed than a reload changes.
+fn needs_a_restart(before: &Config, after: &Config) -> bool {
+    let containers = |config: &Config| {
+        let mut containers = config.containers.clone();
+        containers.runtimes.clear();
+        containers.default_runtime = None;
+        containers
+    };
+    containers(before) != containers(after)
+        || before.network != after.network
+        || before.hosts != after.hosts
+        || before.tls != after.tls
+        || before.storage_driver != after.storage_driver
+        || before.data.root() != after.data.root()
+        || before.run.root() != after.run.root()
+}
