@@ -109,19 +109,19 @@ fn invalid(option: &'static str, value: &str, reason: &'static str) -> Error {
     Error::InvalidOption { option, value: value.to_owned(), reason }
 }
 
+/// A shim has one thread, which writes what it reads: there is nobody to drop lines while the disk is slow.
 fn check_mode(options: &BTreeMap<String, String>) -> Result<()> {
-    if let Some(value) = options.get("mode")
-        && !matches!(value.as_str(), "" | "blocking" | "non-blocking")
-    {
-        return Err(invalid("mode", value, "expected blocking or non-blocking"));
-    }
-    if let Some(value) = options.get("max-buffer-size") {
-        if options.get("mode").is_none_or(|m| m != "non-blocking") {
-            return Err(invalid("max-buffer-size", value, "only allowed with mode=non-blocking"));
+    match options.get("mode").map(String::as_str) {
+        None | Some("" | "blocking") => {}
+        Some(value @ "non-blocking") => {
+            return Err(invalid("mode", value, "not supported: no line is dropped; leave the option out"));
         }
-        parse_size(value).ok_or_else(|| invalid("max-buffer-size", value, "expected a size such as 4m"))?;
+        Some(value) => return Err(invalid("mode", value, "expected blocking")),
     }
-    Ok(())
+    match options.get("max-buffer-size") {
+        Some(value) => Err(invalid("max-buffer-size", value, "only allowed with mode=non-blocking")),
+        None => Ok(()),
+    }
 }
 
 fn max_size(value: &str) -> Result<Option<u64>> {
@@ -210,6 +210,11 @@ mod tests {
         check("fluentd", &[], "logger: no log driver named 'fluentd' is registered");
         check("json-file", &[("colour", "red")], "unknown log opt 'colour' for json-file log driver");
         check("local", &[("labels", "a")], "unknown log opt 'labels' for local log driver");
+        check(
+            "json-file",
+            &[("mode", "non-blocking"), ("max-buffer-size", "4m")],
+            "invalid value for log opt 'mode': \"non-blocking\": not supported: no line is dropped; leave the option out",
+        );
         let reason = "expected a positive size such as 10m";
         for value in ["0", "x", "1e", "-5", "NaN", "99999999999999999999t"] {
             check(

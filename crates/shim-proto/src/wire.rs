@@ -22,7 +22,7 @@ pub const MAX_BODY: usize = 8 << 20;
 pub const MAX_DESCRIPTORS: usize = 64;
 
 const HEADER: usize = 4;
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// What a frame holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,7 +83,10 @@ impl Decoder {
 
     /// The next whole message, if there is one.
     pub fn message<M: DeserializeOwned>(&mut self) -> Result<Option<Received<M>>, ProtoError> {
-        let Some(header) = self.bytes.first_chunk::<HEADER>() else { return Ok(None) };
+        let Some(header) = self.bytes.first_chunk::<HEADER>() else {
+            self.rest();
+            return Ok(None);
+        };
         let length = u32::from_le_bytes(*header) as usize;
         if length > MAX_BODY {
             return Err(ProtoError::TooLong { length, limit: MAX_BODY });
@@ -92,15 +95,20 @@ impl Decoder {
         let envelope: Envelope<M> =
             serde_json::from_slice(body).map_err(|source| ProtoError::Malformed { source })?;
         self.bytes.drain(..HEADER + length);
-        if self.bytes.is_empty() && self.bytes.capacity() > CHUNK {
-            // A specification comes once; a shim lives as long as its container and should not keep its size.
-            self.bytes = Vec::new();
-        }
+        self.rest();
         if envelope.fds > self.fds.len() {
             return Err(ProtoError::MissingDescriptors { announced: envelope.fds, arrived: self.fds.len() });
         }
         let fds = self.fds.drain(..envelope.fds).collect();
         Ok(Some(Received { seq: envelope.seq, msg: envelope.msg, fds }))
+    }
+
+    /// Shims and their connections live as long as their containers, mostly waiting: room for what comes next is made
+    /// when it comes.
+    fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
     }
 
     /// Whether the stream ended inside a frame.
