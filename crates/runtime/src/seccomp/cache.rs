@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Changes when the same rules compile to another program than before.
-const VERSION: &[u8] = b"lichen seccomp 3\n";
+const VERSION: &[u8] = b"lichen seccomp 4\n";
 
 /// A file's contents.
 pub(super) struct Whole<'a> {

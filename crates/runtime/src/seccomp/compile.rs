@@ -17,8 +17,10 @@ pub(super) fn compile(rules: &LinuxSeccomp) -> Result<Vec<u8>> {
     // Denied rather than killed for a call of an architecture nobody listed is not on offer: the number means
     // something else there.
     context.set_ctl_nnp(false).map_err(failed("set no_new_privs"))?;
-    // Not libseccomp's search tree: it takes three times as long to compile, and since Linux 5.11 the kernel remembers
-    // which calls are allowed whatever their arguments, and does not run the filter for them (`seccomp_cache_prepare`).
+    // A search tree: since Linux 5.11 the kernel runs a new filter for every call number, to remember which are allowed
+    // whatever their arguments (`seccomp_cache_prepare`). With Docker's rules for three architectures installing the
+    // filter takes 0.25 ms this way and 0.6 ms as one long list, and every start and exec does it.
+    context.set_ctl_optimize(2).map_err(failed("set optimisation"))?;
     let architectures = architectures(rules)?;
     for architecture in &architectures {
         context.add_arch(*architecture).map_err(failed("add architecture"))?;
