@@ -9,9 +9,13 @@
 //! are the same; of directories only mode and owner count. These are moby's rules (pkg/archive, statDifferent), and
 //! they let a file that was opened for writing but not written be what it is. One thing is added: a file with more links
 //! than before is modified, so that a layer archive has both ends of the new link.
+//!
+//! What a runtime makes in every tree to mount on ([`mount_points`]) is no change. Docker keeps these files in a layer of
+//! their own between image and container (moby `daemon/initlayer`), so that neither `docker diff` nor `docker commit`
+//! shows them, while `docker export` does.
 
 use crate::{
-    Change, ChangeKind, Error, Result, at,
+    Change, ChangeKind, Error, Result, at, mount_points,
     pack::Packer,
     path,
     walk::{Found, Walk},
@@ -77,6 +81,9 @@ impl Trees<'_> {
 /// By path relative to the root. Sorted bytewise, a directory precedes what is in it.
 type Changes = BTreeMap<Vec<u8>, ChangeKind>;
 
+/// The one directory that is made for mount points: new only if something else is in it, too.
+const ETC: &[u8] = b"etc";
+
 fn list(changes: Changes) -> Vec<Change> {
     changes.into_iter().map(|(path, kind)| Change::new(&path, kind)).collect()
 }
@@ -97,7 +104,7 @@ fn compare(newer: BorrowedFd<'_>, older: Option<BorrowedFd<'_>>, marks: Option<M
     loop {
         let found = match walk.next_found() {
             Ok(Some(found)) => found,
-            Ok(None) => return Ok(changes),
+            Ok(None) => break,
             Err(e) => return Err(fail("read", walk.path())(e)),
         };
         let path = found.path.to_vec();
@@ -114,6 +121,12 @@ fn compare(newer: BorrowedFd<'_>, older: Option<BorrowedFd<'_>>, marks: Option<M
             levels.push(next);
         }
     }
+    let older = levels.first().and_then(|level| level.older.as_ref());
+    let had_etc = older.map(|dir| at::stat(dir.as_fd(), ETC)).transpose().map_err(fail("stat", ETC))?;
+    if let (None | Some(None), Some(kind)) = (had_etc, changes.get_mut(ETC)) {
+        *kind = ChangeKind::Added;
+    }
+    Ok(changes)
 }
 
 /// Directories above a path: the index of its level.
@@ -145,7 +158,12 @@ fn one(
         return Ok(nothing_below);
     }
     let Some(old) = old else {
-        note(changes, path, ChangeKind::Added);
+        if mount_points::is_made(found).map_err(fail("readlink", path))? {
+            return Ok(Level { older: None, complete: true });
+        }
+        if !(path == ETC && found.is_dir()) {
+            note(changes, path, ChangeKind::Added);
+        }
         return Ok(nothing_below);
     };
     if different(found, beside, &old).map_err(fail("stat", path))? {
@@ -197,7 +215,8 @@ fn report_missing(newer: BorrowedFd<'_>, level: &Level, path: &[u8], changes: &m
     Ok(())
 }
 
-/// Records a change and the directories above it.
+/// Records a change and the directories above it. One that is not listed when something below it is was either there
+/// before or is [`ETC`], which [`compare`] puts right.
 fn note(changes: &mut Changes, path: &[u8], kind: ChangeKind) {
     changes.insert(path.to_vec(), kind);
     let mut above = path;

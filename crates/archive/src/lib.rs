@@ -28,6 +28,7 @@ pub mod copy;
 pub mod diff;
 pub mod error;
 pub mod limits;
+pub mod mount_points;
 pub mod pack;
 pub(crate) mod path;
 mod pipe;

@@ -62,6 +62,18 @@ pub(super) fn tree(engine: &Engine, record: &Record) -> Result<OwnedFd, crate::E
     Ok(mount_detached(record, &engine.snapshots.rootfs(&record.id)?.read_only())?)
 }
 
+/// Makes in a stopped container's tree what every container has mounts on, as a start would.
+pub(super) fn make_mount_points(engine: &Engine, record: &Record) -> Result<(), crate::Error> {
+    let tree = mount_detached(record, &engine.snapshots.rootfs(&record.id)?)?;
+    let directories = archive::mount_points::DIRECTORIES.iter().map(|path| (path, true));
+    let files = archive::mount_points::FILES.iter().map(|path| (path, false));
+    for (path, directory) in directories.chain(files) {
+        make_target(tree.as_fd(), Path::new(path), directory)
+            .map_err(|source| Error::Mount { id: record.id.to_string(), source })?;
+    }
+    Ok(())
+}
+
 fn mount_detached(record: &Record, rootfs: &Rootfs) -> Result<OwnedFd, Error> {
     sys::overlay::mount_detached(rootfs).map_err(|source| Error::Mount { id: record.id.to_string(), source })
 }
