@@ -209,6 +209,27 @@ pub struct DiskUsage {
     pub builder_size: i64,
 }
 
+/// `POST /lichen/system/check`, which Docker does not have: how much was looked at, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SystemCheck {
+    pub layers: u64,
+    pub containers: u64,
+    pub volumes: u64,
+    pub findings: Vec<SystemFinding>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SystemFinding {
+    /// `layer sha256:…`, `container ID`, `volume NAME`, `records`, or a path.
+    pub subject: String,
+    pub problem: String,
+    pub repaired: bool,
+    /// Why it was not repaired, or what is left to do.
+    pub note: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct BuildPruneReport {

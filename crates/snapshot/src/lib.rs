@@ -64,6 +64,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod damage;
 pub mod error;
 pub mod fs_type;
 mod overlay;
@@ -74,6 +75,7 @@ mod usage;
 mod whole;
 
 pub use archive::{Change, ChangeKind};
+pub use damage::{Damage, Damaged};
 pub use error::{Error, Result};
 pub use model::Rootfs;
 pub use select::{Selected, open};
@@ -154,6 +156,13 @@ pub trait Driver: Send + Sync {
     /// Writes what the container changed as an uncompressed layer archive: `docker commit`. The same tree gives the
     /// same bytes.
     fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()>;
+
+    /// Compares what is on disk with what is known, and with `repair` puts right what can be. Contents of files are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// When the driver's directories cannot be read; what is wrong in them is the answer.
+    fn check(&self, repair: bool) -> Result<Vec<Damage>>;
 
     /// What the container itself wrote: `SizeRw`.
     fn container_usage(&self, id: &Id) -> Result<Usage>;

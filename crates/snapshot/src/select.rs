@@ -97,16 +97,33 @@ pub fn open(layout: &DataLayout, forced: Option<&str>) -> Result<Selected> {
     for candidate in &DRIVERS {
         match (candidate.probe)(root)? {
             Ok(()) => {
-                let warnings = reasons
-                    .iter()
-                    .map(|(name, reason): &(&str, _)| warning(name, reason, candidate.name))
-                    .collect();
+                let passed_over = reasons.iter();
+                let passed_over =
+                    passed_over.map(|(name, reason): &(&str, _)| warning(name, reason, candidate.name));
+                let warnings = passed_over.chain(hidden_layers(layout, candidate.name)).collect();
                 return Ok(Selected { driver: open(candidate)?, warnings });
             }
             Err(reason) => reasons.push((candidate.name, reason)),
         }
     }
     Err(Error::NoDriver { root: root.to_owned(), reasons })
+}
+
+/// One warning for each other driver that has layers here: their images and containers are not shown.
+fn hidden_layers(layout: &DataLayout, chosen: &str) -> Vec<String> {
+    let has_layers = |candidate: &&Candidate| {
+        let records = layout.driver(candidate.name).join("layers");
+        std::fs::read_dir(records).is_ok_and(|mut records| records.next().is_some())
+    };
+    let others = DRIVERS.iter().filter(|candidate| candidate.name != chosen);
+    let warn = |other: &Candidate| {
+        format!(
+            "WARNING: images of storage driver {0} are in {1} and not shown; use --storage-driver={0} to work with them",
+            other.name,
+            layout.driver(other.name).display()
+        )
+    };
+    others.filter(has_layers).map(warn).collect()
 }
 
 fn warning(passed_over: &str, reason: &Unusable, instead: &str) -> String {

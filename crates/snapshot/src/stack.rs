@@ -14,9 +14,10 @@
 //!
 //! # In memory
 //! One lock around two maps, held for look-ups and for the one rename that makes a layer visible, never for I/O whose
-//! duration depends on a layer. A name is *reserved* in the maps before its files are made and freed after they are
-//! gone, so no second caller gets in between.
+//! duration depends on a layer. A name is *reserved* in the maps before its files are made and freed when they are
+//! out of the way, so no second caller gets in between.
 
+mod check;
 mod open;
 mod record;
 mod trees;
@@ -31,7 +32,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 pub use trees::{ROOT, Trees};
 
@@ -46,6 +47,8 @@ struct Shared {
     trees: Trees,
     dirs: Dirs,
     state: Mutex<State>,
+    /// Shared while a name is on disk and not known, or the other way round: for moments.
+    moving: RwLock<()>,
 }
 
 /// The driver's directories, held open.
@@ -75,6 +78,11 @@ impl Stack {
     fn state(&self) -> MutexGuard<'_, State> {
         // The maps are changed by single inserts and removals, so a panic elsewhere leaves them whole.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while what is on disk and what is known differ; see [`check`].
+    fn moving(&self) -> RwLockReadGuard<'_, ()> {
+        self.shared.moving.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn tmp(&self) -> BorrowedFd<'_> {
@@ -219,6 +227,7 @@ impl Stack {
         // since Linux 5.8.
         let synced =
             fs::syncfs(staged.root()).map_err(io::Error::from).map_err(Error::file("syncfs", &staged.path));
+        let _moving = self.moving();
         let moved = synced.and_then(|()| {
             fs::renameat_with(&dirs.tmp, &record.dir, &dirs.layers, &record.dir, RenameFlags::NOREPLACE)
                 .map_err(io::Error::from)
@@ -258,6 +267,7 @@ impl Stack {
     /// Forgets a layer, then removes its files.
     pub fn remove_layer(&self, chain: &Digest) -> Result<()> {
         let dirs = &self.shared.dirs;
+        let moving = self.moving();
         let record = {
             let mut state = self.state();
             let record = state.record(chain)?.clone();
@@ -271,7 +281,10 @@ impl Stack {
             state.layers.remove(chain);
             record
         };
-        self.remove_directory(dirs.layers.as_fd(), &record.dir, &self.layer_dir(&record.dir))
+        let path = self.layer_dir(&record.dir);
+        let doomed = self.set_aside(dirs.layers.as_fd(), &record.dir, &path)?;
+        drop(moving);
+        self.remove_doomed(&doomed, &path)
     }
 
     /// Reserves the container's name and its layer, lets `fill` make what belongs into its directory, and records it.
@@ -281,6 +294,8 @@ impl Stack {
         layer: Option<&Digest>,
         fill: impl FnOnce(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<()> {
+        let path = self.container_path(id);
+        let moving = self.moving();
         let target = {
             let mut state = self.state();
             let target = match layer {
@@ -293,10 +308,14 @@ impl Stack {
             state.containers.insert(id.clone(), layer.cloned());
             target
         };
-        let path = self.container_path(id);
-        let made = self.make_container(id, &path, &target, fill);
+        let containers = self.shared.dirs.containers.as_fd();
+        let directory = fs::mkdirat(containers, id.as_str(), Mode::from(0o700));
+        drop(moving);
+        let made = directory
+            .map_err(io::Error::from)
+            .map_err(Error::file("mkdir", &path))
+            .and_then(|()| self.make_container(id, &path, &target, fill));
         if made.is_err() {
-            let containers = self.shared.dirs.containers.as_fd();
             if let Err(error) = self.shared.trees.remove(containers, id.as_str().as_bytes()) {
                 tracing::warn!(path = %path.display(), %error, "half a container stays until the next start");
             }
@@ -313,9 +332,6 @@ impl Stack {
         fill: impl FnOnce(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<()> {
         let containers = self.shared.dirs.containers.as_fd();
-        fs::mkdirat(containers, id.as_str(), Mode::from(0o700))
-            .map_err(io::Error::from)
-            .map_err(Error::file("mkdir", path))?;
         let dir = at::open_dir(containers, id.as_str().as_bytes()).map_err(Error::file("open", path))?;
         fill(dir.as_fd(), path)?;
         fs::symlinkat(target, &dir, PARENT)
@@ -323,17 +339,20 @@ impl Stack {
             .map_err(Error::file("symlink", &path.join(PARENT)))
     }
 
-    /// Removes the container's directory, then forgets it.
+    /// Moves the container's directory out of the way, forgets it, and removes it.
     pub fn remove_container(&self, id: &Id) -> Result<()> {
         self.container_layer(id)?;
         let path = self.container_path(id);
-        match self.remove_directory(self.shared.dirs.containers.as_fd(), id.as_str(), &path) {
+        let moving = self.moving();
+        let doomed = match self.set_aside(self.shared.dirs.containers.as_fd(), id.as_str(), &path) {
+            Ok(doomed) => Some(doomed),
             // Another caller was faster with the files.
-            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
-        }
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
         self.state().containers.remove(id);
-        Ok(())
+        drop(moving);
+        doomed.map_or(Ok(()), |doomed| self.remove_doomed(&doomed, &path))
     }
 
     pub fn containers(&self) -> Vec<Id> {
@@ -357,12 +376,16 @@ impl Stack {
         at::open_dir(dir.as_fd(), name.as_bytes()).map_err(Error::file("open", &path))
     }
 
-    /// Moves a tree out of sight first, so that a crash half-way leaves nothing that looks like a layer or container.
-    fn remove_directory(&self, from: BorrowedFd<'_>, name: &str, path: &Path) -> Result<()> {
+    /// Moves a tree out of sight, so that a crash half-way leaves nothing that looks like a layer or container.
+    fn set_aside(&self, from: BorrowedFd<'_>, name: &str, path: &Path) -> Result<String> {
         let doomed = format!("rm-{}", Id::random().short());
         fs::renameat(from, name, self.tmp(), &doomed)
             .map_err(io::Error::from)
             .map_err(Error::file("rename", path))?;
+        Ok(doomed)
+    }
+
+    fn remove_doomed(&self, doomed: &str, path: &Path) -> Result<()> {
         self.shared.trees.remove(self.tmp(), doomed.as_bytes()).map_err(Error::file("remove", path))
     }
 }

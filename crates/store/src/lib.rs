@@ -114,6 +114,16 @@ impl Store {
         Ok(result)
     }
 
+    /// What is wrong with the file itself, by SQLite's own account (`PRAGMA integrity_check`); empty when nothing is.
+    pub fn damage(&self) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::operation(&self.path, "check", "*", "*", source);
+        let connection = self.lock();
+        let mut statement = connection.prepare("PRAGMA integrity_check").map_err(failed)?;
+        let lines: Result<Vec<String>, _> =
+            statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+        Ok(lines.map_err(failed)?.into_iter().filter(|line| line != "ok").collect())
+    }
+
     /// Returns when everything written so far is on the disk.
     pub fn flush(&self) -> Result<(), Error> {
         self.lock()

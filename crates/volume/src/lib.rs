@@ -226,6 +226,14 @@ impl Volumes {
         mounting::unmount(name, &dirs::data(&self.root, name))
     }
 
+    /// Volumes whose directory is gone and, with `repair`, what came of making an empty one.
+    pub fn check(&self, repair: bool) -> Vec<(String, Option<Result<()>>)> {
+        let state = self.lock();
+        let gone = state.volumes.keys().filter(|name| !dirs::data(&self.root, name).is_dir());
+        let made = |name: &String| repair.then(|| dirs::make(&self.root, name));
+        gone.map(|name| (name.clone(), made(name))).collect()
+    }
+
     /// Bytes that its files occupy; none for a volume with options, whose files are not here.
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
         let volume = self.get(name)?;

@@ -72,6 +72,11 @@ pub(super) async fn disk_usage(engine: &Arc<Engine>, request: &Request) -> Outco
     response::ok(&usage)
 }
 
+/// Lichen's own, below a path that Docker has nothing at.
+pub(super) async fn check(engine: &Arc<Engine>, request: &Request) -> Outcome {
+    response::ok(&system::check(engine, request.query.flag("repair")).await?)
+}
+
 /// There is no build cache, so there is nothing to remove.
 pub(super) fn prune_build_cache(_request: &Request) -> Outcome {
     response::ok(&BuildPruneReport::default())

@@ -1,5 +1,6 @@
 //! `system` commands, `info`, `version` and `events`.
 
+pub mod check;
 pub mod df;
 pub mod dial_stdio;
 pub mod events;
@@ -19,6 +20,7 @@ pub static GROUP: Command = Command {
 };
 
 static ENTRIES: &[Entry] = &[
+    Entry::new(&["check"], &check::COMMAND),
     Entry::new(&["df"], &df::COMMAND),
     Entry { names: &["dial-stdio"], command: &dial_stdio::COMMAND, hidden: true },
     Entry::new(&["events"], &events::COMMAND),

@@ -10,6 +10,7 @@ pub const CASES: &[Case] = &[
     Case { name: "a container can stand on nothing", check: scratch },
     Case { name: "changes are listed as docker diff lists them", check: changes },
     Case { name: "an unchanged container has no changes", check: unchanged },
+    Case { name: "what a runtime makes to mount on is no change", check: mount_points },
     Case { name: "the difference on top of the layer is the container's tree again", check: round_trip },
     Case { name: "the same tree gives the same bytes", check: deterministic },
     Case { name: "containers are made and removed by many at once", check: concurrent },
@@ -140,6 +141,41 @@ fn unchanged(lab: &Lab) {
     tree.write("etc/passing", "");
     fs::remove_file(tree.at("etc/passing")).unwrap();
     assert_eq!(driver.changes(&id).unwrap(), []);
+}
+
+fn mount_points(lab: &Lab) {
+    let driver = lab.open();
+    add(&*driver, 1, None, &[Dir("etc", 0o750, 7), File("etc/hosts", "image"), File("etc/same", "")]);
+    let check = |layer: Option<usize>, change: fn(&Tree), expect: &[&str], archived: &[&str]| {
+        let id = container(&*driver, layer);
+        let tree = mount(&driver.rootfs(&id).unwrap());
+        fs::create_dir_all(tree.at("dev/pts")).unwrap();
+        for path in ["proc", "sys", "etc"] {
+            fs::create_dir_all(tree.at(path)).unwrap();
+        }
+        for path in ["dev/console", ".dockerenv", "etc/hostname", "etc/resolv.conf"] {
+            tree.write(path, "");
+        }
+        unix::symlink("/proc/mounts", tree.at("etc/mtab")).unwrap();
+        change(&tree);
+        let listed: Vec<String> = driver.changes(&id).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(listed, expect);
+        let mut difference = Vec::new();
+        driver.diff(&id, &mut difference).unwrap();
+        let mut tar = tar::Archive::new(&difference[..]);
+        let paths: Vec<String> =
+            tar.entries().unwrap().map(|e| e.unwrap().path().unwrap().display().to_string()).collect();
+        assert_eq!(paths, archived);
+    };
+    check(Some(1), |_| (), &[], &[]);
+    check(None, |_| (), &[], &[]);
+    let mine = |tree: &Tree| tree.write("etc/mine", "");
+    check(Some(1), mine, &["C /etc", "A /etc/mine"], &["etc/", "etc/mine"]);
+    check(None, mine, &["A /etc", "A /etc/mine"], &["etc/", "etc/mine"]);
+    let written = |tree: &Tree| tree.write("etc/resolv.conf", "written");
+    check(Some(1), written, &["C /etc", "A /etc/resolv.conf"], &["etc/", "etc/resolv.conf"]);
+    let changed = |tree: &Tree| tree.write("etc/hosts", "");
+    check(Some(1), changed, &["C /etc", "C /etc/hosts"], &["etc/", "etc/hosts"]);
 }
 
 fn round_trip(lab: &Lab) {

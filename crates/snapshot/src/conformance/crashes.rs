@@ -14,6 +14,9 @@ use std::{
 pub const CASES: &[Case] = &[
     Case { name: "what a crash left is collected when the driver opens", check: leftovers },
     Case { name: "a layer whose files are gone is absent", check: lost_files },
+    Case { name: "a layer whose record is unreadable is absent", check: unreadable_record },
+    Case { name: "a check names what is wrong and puts it right", check: check_and_repair },
+    Case { name: "a check finds nothing wrong with what goes on", check: check_while_working },
     Case { name: "killed at any moment, each layer is complete or absent", check: killed },
 ];
 
@@ -64,6 +67,69 @@ fn lost_files(lab: &Lab) {
     fs::remove_dir_all(lab.path().join("l").join(dir)).unwrap();
     assert_eq!(lab.open().layers(), [chain(3)], "nor is what stood on it");
     nothing_but(lab, 1, 0);
+}
+
+fn record_path(lab: &Lab, number: usize) -> std::path::PathBuf {
+    lab.path().join("layers").join(format!("{}.json", chain(number).hex()))
+}
+
+fn unreadable_record(lab: &Lab) {
+    let driver = lab.open();
+    add(&*driver, 1, None, &[File("a", "")]);
+    add(&*driver, 2, Some(1), &[File("b", "")]);
+    add(&*driver, 3, None, &[File("c", "")]);
+    drop(driver);
+    fs::write(record_path(lab, 1), "{\"dir\":").unwrap();
+    assert_eq!(lab.open().layers(), [chain(3)], "nor is what stood on it");
+    nothing_but(lab, 1, 0);
+}
+
+fn check_and_repair(lab: &Lab) {
+    let driver = lab.open();
+    for number in 1..=3 {
+        add(&*driver, number, None, &[File("a", "")]);
+    }
+    let id = Id::random();
+    driver.create_container(&id, Some(&chain(3))).unwrap();
+    assert!(driver.check(true).unwrap().is_empty());
+    let record = fs::read_to_string(record_path(lab, 1)).unwrap();
+    fs::remove_dir_all(lab.path().join("l").join(record.split('"').nth(3).unwrap())).unwrap();
+    fs::remove_file(record_path(lab, 2)).unwrap();
+    fs::create_dir_all(lab.path().join("l/0123456789ab/deep")).unwrap();
+    fs::create_dir_all(lab.path().join("c").join(Id::random().as_str())).unwrap();
+    let found = driver.check(false).unwrap();
+    let problems: BTreeSet<&str> = found.iter().map(|d| d.problem.as_str()).collect();
+    let expect = ["its files are gone", "its record is gone or is not what was written", "nothing uses it"];
+    assert_eq!((problems, found.len()), (BTreeSet::from(expect), 4));
+    assert!(found.iter().all(|damage| damage.repair.is_none()));
+    let repaired = driver.check(true).unwrap();
+    assert!(repaired.len() == 4 && repaired.iter().all(|d| matches!(d.repair, Some(Ok(())))), "{repaired:?}");
+    assert!(driver.check(false).unwrap().is_empty());
+    assert!(!driver.layer_exists(&chain(1)));
+    drop(driver);
+    let reopened = lab.open();
+    assert!(reopened.layer_exists(&chain(2)) && reopened.layer_exists(&chain(3)));
+    nothing_but(lab, 2, 1);
+}
+
+fn check_while_working(lab: &Lab) {
+    let driver = lab.open();
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            for number in 0..30 {
+                add(&*driver, number, None, &[File("a", "")]);
+                let id = Id::random();
+                driver.create_container(&id, Some(&chain(number))).unwrap();
+                driver.remove_container(&id).unwrap();
+                driver.remove_layer(&chain(number)).unwrap();
+            }
+        });
+        while !work.is_finished() {
+            let found = driver.check(true).unwrap();
+            assert!(found.is_empty(), "{found:?}");
+        }
+    });
+    nothing_but(lab, 0, 0);
 }
 
 /// What [`victim`] reads: the driver's name and directory.

@@ -14,7 +14,7 @@ mod mounter;
 mod probe;
 
 use crate::{
-    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
     stack::{Stack, Trees},
     staged::Mounted,
     usage,
@@ -210,6 +210,10 @@ impl Driver for Overlays {
     fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()> {
         let (upper, below) = self.difference(id)?;
         Ok(self.overlay(&upper, &below).write_archive(out)?)
+    }
+
+    fn check(&self, repair: bool) -> Result<Vec<Damage>> {
+        self.stack.check(repair)
     }
 
     fn container_usage(&self, id: &Id) -> Result<Usage> {

@@ -20,6 +20,9 @@ fn the_fastest_driver_that_works_is_taken() {
         let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["overlay2"], "probes leave nothing");
         assert_eq!(open(&layout(&root), Some("vfs")).unwrap().driver.name(), "vfs");
+        std::fs::write(root.join("vfs/layers/x"), "").unwrap();
+        let [warning] = &open(&layout(&root), None).unwrap().warnings[..] else { panic!("one warning") };
+        assert!(warning.contains("storage driver vfs are in") && warning.contains("not shown"), "{warning}");
         let unknown = error(&layout(&root), Some("zfs"));
         assert_eq!(
             unknown,

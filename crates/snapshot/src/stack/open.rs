@@ -13,15 +13,14 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, RwLock},
 };
 
 impl Stack {
     /// Opens the driver's directory, which is made when it does not exist.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Record`] for a layer record that cannot be read: such a layer is neither complete nor
-    /// absent, so somebody has to look.
+    /// [`Error::File`]; [`Error::Record`] for a file among the records that is none.
     pub fn open(root: &Path, trees: Trees) -> Result<Self> {
         let dirs = open_dirs(root)?;
         empty(dirs.tmp.as_fd(), &root.join("tmp"), trees)?;
@@ -29,7 +28,15 @@ impl Stack {
         collect_layers(&dirs, root, &layers, trees)?;
         let containers = read_containers(&dirs, root, &layers, trees)?;
         let state = State { layers, containers, staged_on: HashMap::new() };
-        Ok(Self { shared: Arc::new(Shared { root: root.to_owned(), trees, dirs, state: Mutex::new(state) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                trees,
+                dirs,
+                state: Mutex::new(state),
+                moving: RwLock::new(()),
+            }),
+        })
     }
 }
 
@@ -70,9 +77,34 @@ fn read_layers(dirs: &Dirs, root: &Path) -> Result<HashMap<Digest, Record>> {
     for name in names(&dirs.records, &path)? {
         let unreadable = |reason: String| Error::Record { path: path.join(&name), reason };
         let chain = Record::chain(&name).ok_or_else(|| unreadable("its name is no chain ID".into()))?;
-        let record = Record::read(dirs.records.as_fd(), &name).map_err(|e| unreadable(e.to_string()))?;
-        layers.insert(chain, record);
+        match Record::read(dirs.records.as_fd(), &name) {
+            Ok(record) => drop(layers.insert(chain, record)),
+            // No write of ours leaves half a record, but disks do. An engine that starts without the layer is worth
+            // more than one that does not start; images that need it are told to be pulled again.
+            Err(error) if is_content(&error) => {
+                tracing::error!(layer = %chain, %error, "its record cannot be read: the layer is forgotten");
+                fs::unlinkat(&dirs.records, &name, fs::AtFlags::empty())
+                    .map_err(io::Error::from)
+                    .map_err(Error::file("unlink", &path.join(&name)))?;
+            }
+            Err(error) => return Err(unreadable(error.to_string())),
+        }
     }
+    forget_broken(dirs, root, layers)
+}
+
+/// Whether a file was read, and is not what was written.
+fn is_content(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
+/// Drops the records of layers whose files or parents are not there.
+fn forget_broken(
+    dirs: &Dirs,
+    root: &Path,
+    mut layers: HashMap<Digest, Record>,
+) -> Result<HashMap<Digest, Record>> {
+    let path = root.join("layers");
     // Removing syncs nothing, so after a power failure a record may be back whose files or parent are not.
     let present: HashSet<String> = names(&dirs.layers, &root.join("l"))?.into_iter().collect();
     loop {

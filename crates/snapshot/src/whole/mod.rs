@@ -12,7 +12,7 @@ mod copy;
 pub use cloner::{Cloner, probe_btrfs};
 
 use crate::{
-    Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
     stack::{ROOT, Stack},
     staged::Mounted,
     usage,
@@ -162,6 +162,10 @@ impl Driver for WholeTrees {
 
     fn diff(&self, id: &Id, out: &mut dyn Write) -> Result<()> {
         self.compare(id, |trees| trees.write_archive(out))
+    }
+
+    fn check(&self, repair: bool) -> Result<Vec<Damage>> {
+        self.stack.check(repair)
     }
 
     /// What the tree holds more than the layer below it.
