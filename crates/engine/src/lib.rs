@@ -49,6 +49,7 @@ pub mod prune;
 pub mod reload;
 pub mod rename;
 pub mod resize;
+pub mod rest;
 pub mod restart;
 mod restart_policy;
 pub mod rm;

@@ -11,8 +11,9 @@ use model::Timestamp;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// How many past events are kept for `since` (moby keeps 256).
 const HISTORY: usize = 256;
@@ -58,6 +59,7 @@ pub struct Event {
 /// Where events are published and listened to.
 pub struct Bus {
     shared: Mutex<Shared>,
+    happened: Notify,
 }
 
 struct Shared {
@@ -79,6 +81,7 @@ impl Default for Bus {
                 history: VecDeque::with_capacity(HISTORY),
                 sender: broadcast::Sender::new(BACKLOG),
             }),
+            happened: Notify::new(),
         }
     }
 }
@@ -103,6 +106,13 @@ impl Bus {
         shared.history.push_back(event.clone());
         // An error means that nobody listens.
         drop(shared.sender.send(event));
+        self.happened.notify_one();
+    }
+
+    /// Returns when something has happened, and then nothing more for `time`. For one waiter.
+    pub(crate) async fn calm(&self, time: Duration) {
+        self.happened.notified().await;
+        while tokio::time::timeout(time, self.happened.notified()).await.is_ok() {}
     }
 
     /// How many listen now.
