@@ -127,6 +127,10 @@ fn a_container_lives_is_frozen_counted_and_killed_in_its_cgroup() {
             let deep = Cgroup::create(&parent.join("a/b"), "container").unwrap();
             assert!(deep.path().unwrap().ends_with("a/b/container"));
             deep.remove().unwrap();
+            // What was missing above stays, as it may be others' too.
+            for above in ["a/b", "a"] {
+                std::fs::remove_dir(parent.join(above)).unwrap();
+            }
             assert!(!parent.join("container").exists());
             cgroup.remove().unwrap();
         },
