@@ -150,6 +150,8 @@ impl Parsed {
         if let Err(message) = (flag.check)(&value) {
             return Err(UsageError::Invalid { value, flag: flag.display(), message });
         }
+        // A flag of the table where -h means something else (`run`): it asks for the text all the same.
+        self.help |= flag.name == "help" && values::parse_bool(&value) == Some(true);
         self.values.push((flag.name, value));
         Ok(())
     }
@@ -274,6 +276,23 @@ mod tests {
             "--tty=maybe x",
             "invalid argument \"maybe\" for \"-t, --tty\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
         );
+    }
+
+    #[test]
+    fn help_is_asked_for_before_the_arguments_are_counted() {
+        static OWN: Command = Command {
+            usage: "",
+            about: "",
+            arity: Arity::AtLeast(1),
+            interspersed: false,
+            flags: &[&[Flag::bool("help", "")]],
+            action: Action::Run(stop_here),
+        };
+        for (command, text) in [(&RUN, "--help"), (&RUN, "-h"), (&OWN, "--help"), (&OWN, "--help img")] {
+            assert!(parse(command, "docker run", &words(text)).unwrap().help, "{text}");
+        }
+        assert!(!parse(&OWN, "docker run", &words("img --help")).unwrap().help);
+        assert!(!parse(&OWN, "docker run", &words("--help=false img")).unwrap().help);
     }
 
     #[test]

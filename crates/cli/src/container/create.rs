@@ -25,9 +25,6 @@ pub static COMMAND: Command = Command {
 };
 
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    if args.bool("help") {
-        return super::run::print_help(args, &COMMAND);
-    }
     match create(cli, args).await {
         Ok(id) => println(id).map(|()| 0),
         Err(error) => Err(failed(cli, args, &error)),

@@ -9,7 +9,7 @@ use super::flags::CREATE;
 use super::request::{self, CreateSpec};
 use super::session::{Ended, Signals, Streams, detach_keys, follow_size, leave_on_signal, relay};
 use crate::args::{Action, Arity, Command, Flag, Parsed};
-use crate::cli::{Cli, complain, print, println};
+use crate::cli::{Cli, complain, println};
 use crate::connect::client::Response;
 use crate::connect::stream::JsonStream;
 use crate::connect::{Client, Query, Request};
@@ -31,15 +31,7 @@ static FLAGS: &[Flag] = &[
     Flag::bool("sig-proxy", "Send signals on to the process").default("true"),
 ];
 
-/// `--help` is a flag of these commands, because `-h` is another.
-pub fn print_help(args: &Parsed, command: &Command) -> Result<i32, Error> {
-    print(crate::args::help::help(command, &args.path, &[], tty::columns())).map(|()| 0)
-}
-
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    if args.bool("help") {
-        return print_help(args, &COMMAND);
-    }
     run_container(cli, args).await.map_err(|error| failed(cli, args, &error))
 }
 
