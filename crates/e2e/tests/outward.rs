@@ -50,13 +50,14 @@ fn a_container_reaches_the_hosts_network_as_the_host() {
     let udp = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
     udp.set_read_timeout(Some(PATIENCE)).unwrap();
     let port = udp.local_addr().unwrap().port();
+    // TFTP (RFC 1350): a request for a file is answered with its first and last block.
     let answering = thread::spawn(move || {
-        let mut buffer = [0; 64];
-        let (length, peer) = udp.recv_from(&mut buffer).unwrap();
-        udp.send_to(&buffer[..length], peer).unwrap();
+        let mut buffer = [0; 600];
+        let (_, peer) = udp.recv_from(&mut buffer).unwrap();
+        udp.send_to(b"\0\x03\0\x01told by UDP", peer).unwrap();
         peer.ip()
     });
-    in_container(&engine, &format!("echo asked | nc -u -w 3 {host} {port}")).prints("asked");
+    in_container(&engine, &format!("tftp -g -r file -l /dev/stdout {host} {port}")).prints("told by UDP");
     assert_eq!(answering.join().unwrap(), host);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     in_container(&engine, &format!("nc -w 10 {host} {free}")).exits(1).complains("Connection refused");
