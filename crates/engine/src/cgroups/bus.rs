@@ -1,9 +1,12 @@
-//! A connection to the user's systemd: by the session bus, or by the manager's own socket where there is no bus.
+//! A connection to the user's systemd, by the session bus.
+//!
+//! The manager's own socket (`$XDG_RUNTIME_DIR/systemd/private`) would need no bus, but what comes from it names a sender
+//! that only a bus may have, and zbus 5 panics at that.
 
 use super::Error;
 use futures_util::StreamExt;
 use std::{path::Path, time::Duration};
-use tokio::{net::UnixStream, sync::broadcast};
+use tokio::sync::broadcast;
 use zbus::{
     Connection, MatchRule, MessageStream,
     message::{Message, Type},
@@ -22,10 +25,10 @@ const JOBS: usize = 1024;
 /// Where the user's systemd is reached. Kept, because buses and managers are restarted.
 #[derive(Debug, Clone)]
 pub struct Bus {
-    /// `DBUS_SESSION_BUS_ADDRESS`, or that of `$XDG_RUNTIME_DIR/bus`.
-    address: String,
-    /// What systemctl(1) talks through: `$XDG_RUNTIME_DIR/systemd/private`.
-    private: std::path::PathBuf,
+    /// Of the environment, unless it is the same.
+    given: Option<String>,
+    /// What systemd makes for each user: `$XDG_RUNTIME_DIR/bus`.
+    own: String,
     /// The user on the host. The engine is root of its namespace, but the kernel tells the other side who it is outside,
     /// and EXTERNAL authentication compares (D-Bus specification, "EXTERNAL").
     uid: u32,
@@ -45,33 +48,30 @@ pub(super) struct Session {
 }
 
 impl Bus {
-    pub fn new(runtime_dir: &Path, address: Option<String>, uid: u32) -> Self {
-        let default = || format!("unix:path={}", runtime_dir.join("bus").display());
-        let address = address.filter(|a| !a.is_empty()).unwrap_or_else(default);
-        Self { address, private: runtime_dir.join("systemd/private"), uid }
+    /// `given` is `DBUS_SESSION_BUS_ADDRESS`. After su(1) it may be another user's, so the user's own is tried too.
+    pub fn new(runtime_dir: &Path, given: Option<String>, uid: u32) -> Self {
+        let own = format!("unix:path={}", runtime_dir.join("bus").display());
+        let given = given.filter(|given| !given.is_empty() && *given != own);
+        Self { given, own, uid }
     }
 
     pub(super) async fn connect(&self) -> Result<Session, Error> {
-        let connection = match self.by_bus().await {
-            Ok(connection) => connection,
-            // The bus's own error is the one to tell: it is what people know to have.
-            Err(error) => self.by_private_socket().await.map_err(|_| error)?,
+        let given = match &self.given {
+            Some(address) => self.connect_to(address).await.ok(),
+            None => None,
+        };
+        let connection = match given {
+            Some(connection) => connection,
+            None => self.connect_to(&self.own).await?,
         };
         let session = Session { connection, jobs: broadcast::channel(JOBS).0 };
         session.listen().await?;
         Ok(session)
     }
 
-    async fn by_bus(&self) -> Result<Connection, Error> {
-        let failed = |source| Error::Connect { address: self.address.clone(), source };
-        let builder = zbus::connection::Builder::address(self.address.as_str()).map_err(failed)?;
-        builder.user_id(self.uid).method_timeout(ANSWER).build().await.map_err(failed)
-    }
-
-    async fn by_private_socket(&self) -> Result<Connection, Error> {
-        let failed = |source| Error::Connect { address: self.private.display().to_string(), source };
-        let stream = UnixStream::connect(&self.private).await.map_err(|e| failed(e.into()))?;
-        let builder = zbus::connection::Builder::unix_stream(stream).p2p();
+    async fn connect_to(&self, address: &str) -> Result<Connection, Error> {
+        let failed = |source| Error::Connect { address: address.to_owned(), source };
+        let builder = zbus::connection::Builder::address(address).map_err(failed)?;
         builder.user_id(self.uid).method_timeout(ANSWER).build().await.map_err(failed)
     }
 }

@@ -69,7 +69,10 @@ impl Asked {
                 self.reload = true;
             } else {
                 self.stops += 1;
-                tell_service_manager(&[sd_notify::NotifyState::Stopping]);
+                tell_service_manager(&[
+                    sd_notify::NotifyState::Stopping,
+                    sd_notify::NotifyState::Status("Stopping, containers first unless live-restore is on."),
+                ]);
             }
         }
         Ok(())
@@ -174,7 +177,14 @@ fn watch(
         if begins {
             running.serving = true;
             info!(after = ?running.since.elapsed(), "the engine serves");
-            tell_service_manager(&[sd_notify::NotifyState::Ready]);
+            tell_service_manager(&[
+                sd_notify::NotifyState::Ready,
+                sd_notify::NotifyState::Status("The engine serves."),
+            ]);
+            // From here on the launcher mostly waits.
+            if let Err(error) = sys::heap::forget_code() {
+                warn!(%error, "give back the memory of code that is not in use");
+            }
         }
         if begins || ready.signal {
             asked.pass_on(&running)?;

@@ -8,6 +8,7 @@ use crate::daemon::{
 };
 use anyhow::Result;
 use engine::Engine;
+use sd_notify::NotifyState;
 use std::sync::Arc;
 
 /// Puts the configuration as it now is into force, or none of it. Returns it.
@@ -17,7 +18,8 @@ pub(super) async fn reload(
     arguments: &[String],
     level: &Level,
 ) -> Arc<Config> {
-    match load(arguments) {
+    let telling = Telling::begin();
+    let config = match load(arguments) {
         Ok((config, settings)) => {
             level.set(config.log.level);
             if needs_a_restart(before, &config) {
@@ -36,6 +38,34 @@ pub(super) async fn reload(
             tracing::error!("the configuration is not reloaded, and stays as it was: {error:#}");
             before.clone()
         }
+    };
+    telling.end();
+    config
+}
+
+/// The service manager's view of a reload (sd_notify(3), `RELOADING=1`). The unit has `NotifyAccess=all`, and the socket
+/// is in the environment that the launcher handed on; without one nobody is told.
+struct Telling;
+
+impl Telling {
+    fn begin() -> Self {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => {
+                tell(&[NotifyState::Reloading, now, NotifyState::Status("Reloading the configuration.")])
+            }
+            Err(error) => tracing::warn!("tell the service manager of the reload: {error}"),
+        }
+        Self
+    }
+
+    fn end(self) {
+        tell(&[NotifyState::Ready, NotifyState::Status("The engine serves.")]);
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        tracing::warn!("tell the service manager of the reload: {error}");
     }
 }
 

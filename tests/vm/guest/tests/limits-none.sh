@@ -1,5 +1,7 @@
 # su, from root: no session, and no cgroup of alice's.
+# What a shell of root's has of her session, which su(1) hands on.
 unset XDG_RUNTIME_DIR
+export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus
 as_alice() { su alice -c "export PATH=\$PATH:/usr/sbin:/sbin DOCKER_HOST=unix://$socket; $*"; }
 says "without a runtime directory the engine says what to do" 'could not get XDG_RUNTIME_DIR' as_alice 'cd; lichen daemon'
 loginctl enable-linger alice
