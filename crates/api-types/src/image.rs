@@ -21,6 +21,9 @@ pub struct ImageSummary {
     pub parent_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
+    /// Only when asked for, since API 1.47.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ImageManifest>>,
     pub repo_digests: Vec<String>,
     pub repo_tags: Vec<String>,
     /// -1 when not computed.
@@ -67,6 +70,9 @@ pub struct ImageInspect {
     pub metadata: ImageMetadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
+    /// Only when asked for, since API 1.48.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ImageManifest>>,
 }
 
 /// What an image says about the containers made from it. Before API 1.50 it was written as a [`ContainerConfig`], and
@@ -116,6 +122,55 @@ pub struct RootFs {
 pub struct ImageMetadata {
     /// RFC 3339; the zero time when it was never tagged here.
     pub last_tag_time: String,
+}
+
+/// One manifest of an image of several platforms (`ImageManifestSummary`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageManifest {
+    #[serde(rename = "ID")]
+    pub id: String,
+    pub descriptor: Descriptor,
+    /// Whether all of it is here.
+    pub available: bool,
+    pub size: ManifestSize,
+    /// `image`, `attestation` or `unknown`.
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_data: Option<ImageManifestData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestation_data: Option<AttestationData>,
+}
+
+/// Bytes of the blobs, and of all that is kept for the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestSize {
+    pub content: i64,
+    pub total: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageManifestData {
+    pub platform: Platform,
+    /// IDs of the containers made from it.
+    pub containers: Vec<String>,
+    pub size: UnpackedSize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UnpackedSize {
+    pub unpacked: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AttestationData {
+    /// The digest of the manifest that it attests.
+    #[serde(rename = "For")]
+    pub subject: String,
 }
 
 /// An OCI content descriptor.

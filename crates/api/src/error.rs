@@ -113,6 +113,8 @@ pub(crate) enum BadRequest {
     Platform(String),
     #[error("multiple platform parameters not supported")]
     ManyPlatforms,
+    #[error("conflicting options: manifests and platform options cannot both be specified")]
+    ManifestsOfPlatform,
     #[error("image name cannot be blank")]
     BlankImage,
 }

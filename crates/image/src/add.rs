@@ -63,6 +63,7 @@ impl ImageStore {
                 .as_ref()
                 .map(|(d, _)| d.clone())
                 .or_else(|| known.as_ref()?.manifest.clone()),
+            index: known.as_ref().and_then(|k| k.index.clone()),
             last_tagged: if new.names.is_empty() {
                 known.map_or(Timestamp::ZERO, |k| k.last_tagged)
             } else {

@@ -32,6 +32,10 @@ pub enum Error {
     #[error("tag does not exist: {familiar}")]
     NoSuchTag { familiar: String },
 
+    /// What `import` is to fetch.
+    #[error("invalid source URL {source_url:?}: {reason}")]
+    SourceUrl { source_url: String, reason: String },
+
     #[error("cannot push a digest reference")]
     PushDigest,
 
@@ -122,6 +126,7 @@ impl Error {
             | Self::Platform(_)
             | Self::TagWithDigest
             | Self::PushDigest
+            | Self::SourceUrl { .. }
             | Self::TagIsAlgorithm
             | Self::UnknownFilter { .. }
             | Self::FilterValue { .. }

@@ -30,6 +30,7 @@ mod blob;
 mod catalog;
 pub mod chain;
 pub mod changes;
+mod check;
 mod claims;
 pub mod commit;
 pub mod config;
@@ -45,6 +46,7 @@ mod glob;
 mod gzip;
 pub mod images;
 pub mod import;
+pub mod index;
 pub mod inspect;
 #[cfg(test)]
 mod lab;
@@ -65,6 +67,7 @@ pub mod remove;
 pub mod save;
 mod task;
 
+pub use check::DamagedLayer;
 pub use commit::CommitRequest;
 pub use config::{ContainerConfig, ImageConfig};
 pub use error::{Error, Result};

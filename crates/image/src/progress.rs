@@ -61,6 +61,11 @@ impl Message {
         Self { progress_detail: Some(ProgressDetail { current, total }), ..Self::about(id, status) }
     }
 
+    /// `{"status":"…","progressDetail":{…}}`: a bar that is about nothing in particular.
+    pub fn progress(status: impl Into<String>, current: u64, total: u64) -> Self {
+        Self { progress_detail: Some(ProgressDetail { current, total }), ..Self::status(status) }
+    }
+
     /// `{"progressDetail":{},"aux":{…}}`: a result for programs.
     pub fn aux(value: serde_json::Value) -> Self {
         Self { progress_detail: Some(ProgressDetail::default()), aux: Some(value), ..Self::default() }

@@ -13,6 +13,9 @@ pub struct ImageRecord {
     /// The manifest it was pulled or loaded with, kept in the content store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Descriptor>,
+    /// The index that the manifest was chosen from, kept in the content store too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Descriptor>,
     /// When a name was last given to it (`Metadata.LastTagTime`).
     #[serde(default)]
     pub last_tagged: Timestamp,

@@ -12,8 +12,8 @@ use crate::{
 use engine::{
     Engine,
     images::{
-        self, ImportOptions, ListOptions, LoadOptions, Platform, PullOptions, PushOptions, RegistryAuth,
-        RemoveOptions,
+        self, ImportOptions, InspectOptions, ListOptions, LoadOptions, Platform, PullOptions, PushOptions,
+        RegistryAuth, RemoveOptions,
     },
 };
 use http::StatusCode;
@@ -24,6 +24,7 @@ pub(super) fn list(engine: &Arc<Engine>, request: &Request) -> Outcome {
     let options = ListOptions {
         all: query.flag("all"),
         filters: query.filters()?,
+        manifests: request.version >= since(47) && query.flag("manifests"),
         shared_size: request.version >= since(42) && query.flag("shared-size"),
     };
     let mut found = images::list(engine, &options)?;
@@ -32,11 +33,18 @@ pub(super) fn list(engine: &Arc<Engine>, request: &Request) -> Outcome {
 }
 
 pub(super) fn inspect(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
-    response::ok(&quirks::image_inspect(images::inspect(engine, name)?, request.version)?)
+    let options = InspectOptions {
+        manifests: request.version >= since(48) && request.query.flag("manifests"),
+        platform: if request.version >= since(49) { json_platform(request)? } else { None },
+    };
+    if options.manifests && options.platform.is_some() {
+        return Err(BadRequest::ManifestsOfPlatform.into());
+    }
+    response::ok(&quirks::image_inspect(images::inspect(engine, name, &options)?, request.version)?)
 }
 
-pub(super) fn history(engine: &Arc<Engine>, name: &str) -> Outcome {
-    response::ok(&images::history(engine, name)?)
+pub(super) fn history(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
+    response::ok(&images::history(engine, name, platform(request)?.as_ref())?)
 }
 
 pub(super) fn tag(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
@@ -50,7 +58,8 @@ pub(super) async fn remove(engine: &Arc<Engine>, request: &Request, name: &str) 
     }
     let options =
         RemoveOptions { force: request.query.flag("force"), no_prune: request.query.flag("noprune") };
-    response::ok(&images::remove(engine, name, options).await?)
+    let platforms = if request.version >= since(50) { platforms(request, "platforms")? } else { Vec::new() };
+    response::ok(&images::remove(engine, name, platforms, options).await?)
 }
 
 pub(super) async fn prune(engine: &Arc<Engine>, request: &Request) -> Outcome {
@@ -93,11 +102,7 @@ pub(super) async fn push(engine: &Arc<Engine>, request: &Request, name: &str) ->
 
 async fn import(engine: &Arc<Engine>, request: Request) -> Outcome {
     let query = &request.query;
-    if query.text("fromSrc") != Some("-") {
-        return Err(Error::Unsupported {
-            what: "importing from a URL (send the archive in the request, with fromSrc=-)",
-        });
-    }
+    let source = query.string("fromSrc");
     let options = ImportOptions {
         repo: query.string("repo"),
         tag: query.string("tag"),
@@ -106,6 +111,10 @@ async fn import(engine: &Arc<Engine>, request: Request) -> Outcome {
         platform: query.string("platform"),
     };
     let engine = engine.clone();
+    if !matches!(source.as_str(), "" | "-") {
+        let import = |progress| images::import_from(engine, source, options, progress);
+        return stream::progress(Failure::StatusWhileSilent, import).await;
+    }
     let archive = request.into_reader();
     stream::progress(Failure::StatusWhileSilent, |progress| {
         images::import(engine, archive, options, progress)
@@ -152,20 +161,24 @@ fn platform(request: &Request) -> Result<Option<Platform>, Error> {
 }
 
 fn json_platform(request: &Request) -> Result<Option<Platform>, Error> {
-    let texts: Vec<String> =
-        request.query.all("platform").into_iter().filter(|text| !text.is_empty()).collect();
-    match texts.as_slice() {
-        [] => Ok(None),
-        [text] => {
-            let platform: Platform =
-                serde_json::from_str(text).map_err(|error| BadRequest::Platform(error.to_string()))?;
-            if platform.os.is_empty() || platform.architecture.is_empty() {
-                return Err(
-                    BadRequest::Platform("both OS and Architecture must be provided".to_owned()).into()
-                );
-            }
-            Ok(Some(platform))
-        }
-        _ => Err(BadRequest::ManyPlatforms.into()),
+    let mut found = platforms(request, "platform")?;
+    if found.len() > 1 {
+        return Err(BadRequest::ManyPlatforms.into());
     }
+    Ok(found.pop())
+}
+
+/// Every JSON platform that the parameter `key` gives.
+fn platforms(request: &Request, key: &str) -> Result<Vec<Platform>, Error> {
+    let texts = request.query.all(key).into_iter().filter(|text| !text.is_empty());
+    let parse = |text: String| {
+        let platform: Platform =
+            serde_json::from_str(&text).map_err(|error| BadRequest::Platform(error.to_string()))?;
+        if platform.os.is_empty() || platform.architecture.is_empty() {
+            let reason = "both OS and Architecture must be provided".to_owned();
+            return Err(BadRequest::Platform(reason).into());
+        }
+        Ok(platform)
+    };
+    texts.map(parse).collect()
 }

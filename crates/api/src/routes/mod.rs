@@ -99,7 +99,7 @@ async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Outcome {
         ("GET", ["images", "search"]) => images::search(e, &request).await,
         ("GET", ["images", "get"]) => images::save(e, &request, request.query.all("names")).await,
         ("GET", ["images", n @ .., "get"]) => images::save(e, &request, vec![name(n)]).await,
-        ("GET", ["images", n @ .., "history"]) => images::history(e, &name(n)),
+        ("GET", ["images", n @ .., "history"]) => images::history(e, &request, &name(n)),
         ("GET", ["images", n @ .., "json"]) => images::inspect(e, &request, &name(n)),
         ("POST", ["images", "load"]) => images::load(e, request).await,
         ("POST", ["images", "create"]) => images::create(e, request).await,

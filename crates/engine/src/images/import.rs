@@ -2,7 +2,7 @@
 
 use super::{pull, tag};
 use crate::{Engine, Error};
-use image::{ImportRequest, Progress};
+use image::{ImportRequest, Imported, Progress};
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 
@@ -25,15 +25,34 @@ pub async fn import(
     options: ImportOptions,
     progress: Progress,
 ) -> Result<(), Error> {
-    let request = ImportRequest {
+    let imported = engine.images.import(archive, request(options, "-")?, progress).await?;
+    publish(&engine, &imported);
+    Ok(())
+}
+
+/// The same of what a web server has.
+pub async fn import_from(
+    engine: Arc<Engine>,
+    source: String,
+    options: ImportOptions,
+    progress: Progress,
+) -> Result<(), Error> {
+    let imported = engine.images.import_from(&source, request(options, &source)?, progress).await?;
+    publish(&engine, &imported);
+    Ok(())
+}
+
+fn request(options: ImportOptions, source: &str) -> Result<ImportRequest, Error> {
+    Ok(ImportRequest {
         name: tag::repository(&options.repo, &options.tag)?,
-        message: if options.message.is_empty() { "Imported from -".to_owned() } else { options.message },
+        message: if options.message.is_empty() { format!("Imported from {source}") } else { options.message },
         changes: options.changes,
         platform: pull::platform(&options.platform)?,
-    };
-    let imported = engine.images.import(archive, request, progress).await?;
+    })
+}
+
+fn publish(engine: &Engine, imported: &Imported) {
     let id = imported.image.as_str();
     let name = imported.name.as_ref().map_or_else(|| id.to_owned(), image::Reference::familiar);
-    super::publish(&engine, "import", id, &name, None);
-    Ok(())
+    super::publish(engine, "import", id, &name, None);
 }

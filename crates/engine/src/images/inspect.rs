@@ -1,12 +1,25 @@
 //! `docker image inspect`, `docker history`
 
-use super::list::{descriptor, signed};
+use super::{
+    list::{descriptor, signed},
+    manifests::{for_platform, manifests},
+};
 use crate::{Engine, Error};
 use api_types::{DriverData, HistoryItem, ImageConfig, ImageInspect, ImageMetadata, RootFs, go};
-use image::ContainerConfig;
+use image::{ContainerConfig, Platform};
 
-pub fn inspect(engine: &Engine, reference: &str) -> Result<ImageInspect, Error> {
-    let found = engine.images.inspect(reference)?;
+/// `GET /images/NAME/json`, as the client sent it.
+#[derive(Debug, Clone, Default)]
+pub struct InspectOptions {
+    /// With what stands beside it in its index.
+    pub manifests: bool,
+    pub platform: Option<Platform>,
+}
+
+pub fn inspect(engine: &Engine, reference: &str, options: &InspectOptions) -> Result<ImageInspect, Error> {
+    let reference = for_platform(engine, reference, options.platform.as_ref())?;
+    let found = engine.images.inspect(&reference)?;
+    let manifests = options.manifests.then(|| manifests(engine, &found.image)).transpose()?;
     let (image, config) = (&found.image, &found.image.config);
     Ok(ImageInspect {
         id: image.id.to_string(),
@@ -30,6 +43,7 @@ pub fn inspect(engine: &Engine, reference: &str) -> Result<ImageInspect, Error> 
         },
         metadata: ImageMetadata { last_tag_time: found.last_tagged.to_string() },
         descriptor: image.record.manifest.as_ref().map(descriptor),
+        manifests,
         ..ImageInspect::default()
     })
 }
@@ -48,8 +62,12 @@ pub(super) fn wire_config(config: &ContainerConfig) -> Result<ImageConfig, Error
     value.map_err(|source| Error::Convert { what: "image configuration", source })
 }
 
-pub fn history(engine: &Engine, reference: &str) -> Result<Vec<HistoryItem>, Error> {
-    let lines = engine.images.history(reference)?;
+pub fn history(
+    engine: &Engine,
+    reference: &str,
+    platform: Option<&Platform>,
+) -> Result<Vec<HistoryItem>, Error> {
+    let lines = engine.images.history(&for_platform(engine, reference, platform)?)?;
     Ok(lines
         .into_iter()
         .map(|line| HistoryItem {

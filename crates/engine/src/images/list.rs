@@ -11,6 +11,8 @@ pub struct ListOptions {
     /// Intermediate images too.
     pub all: bool,
     pub filters: Filters,
+    /// With the manifests of each.
+    pub manifests: bool,
     /// Compute `SharedSize`, which is otherwise -1.
     pub shared_size: bool,
 }
@@ -23,14 +25,18 @@ pub fn list(engine: &Engine, options: &ListOptions) -> Result<Vec<ImageSummary>,
         *containers.entry(used.image).or_default() += 1;
     }
     let summaries = engine.images.list(&filter)?;
-    Ok(summaries
+    summaries
         .into_iter()
         .map(|summary| {
             let id = &summary.image.id;
             let shared = if options.shared_size { signed(engine.images.shared_size(id)) } else { -1 };
-            wire(&summary, containers.get(id).copied().unwrap_or(0), shared)
+            let mut wire = wire(&summary, containers.get(id).copied().unwrap_or(0), shared);
+            if options.manifests {
+                wire.manifests = Some(super::manifests::manifests(engine, &summary.image)?);
+            }
+            Ok(wire)
         })
-        .collect())
+        .collect()
 }
 
 fn wire(summary: &Summary, containers: i64, shared_size: i64) -> ImageSummary {
@@ -42,6 +48,7 @@ fn wire(summary: &Summary, containers: i64, shared_size: i64) -> ImageSummary {
         labels: image.config.config.labels.clone(),
         parent_id: image.record.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         descriptor: image.record.manifest.as_ref().map(descriptor),
+        manifests: None,
         repo_digests: summary.repo_digests.clone(),
         repo_tags: summary.repo_tags.clone(),
         shared_size,

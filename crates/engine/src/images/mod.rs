@@ -5,6 +5,7 @@ mod import;
 mod inspect;
 mod list;
 mod load;
+mod manifests;
 mod platform;
 mod prune;
 mod pull;
@@ -17,8 +18,8 @@ mod usage;
 
 pub use commit::{CommitOptions, commit};
 pub use image::{LoadOptions, Message, Platform, Progress, RegistryAuth, RemoveOptions};
-pub use import::{ImportOptions, import};
-pub use inspect::{history, inspect};
+pub use import::{ImportOptions, import, import_from};
+pub use inspect::{InspectOptions, history, inspect};
 pub use list::{ListOptions, list};
 pub use load::load;
 pub use platform::check_platform;

@@ -1,19 +1,32 @@
 //! `docker rmi`
 
+use super::manifests::for_platform;
 use crate::{Engine, Error, blocking};
 use api_types::{ImageDeleteItem, Map};
-use image::{RemoveOptions, Removed};
+use image::{Platform, RemoveOptions, Removed};
 use std::sync::Arc;
 
-/// Removes a name, and the image when that was its last; or an image by ID.
+/// Removes a name, and the image when that was its last; or an image by ID. With platforms, those of an image of
+/// several.
 pub async fn remove(
     engine: &Arc<Engine>,
     reference: &str,
+    platforms: Vec<Platform>,
     options: RemoveOptions,
 ) -> Result<Vec<ImageDeleteItem>, Error> {
     let (engine, reference) = (engine.clone(), reference.to_owned());
     blocking("remove image", move || {
-        let removed = engine.images.remove(&reference, options, &|| super::uses(&engine))?;
+        // All are looked for before the first goes.
+        let chosen = platforms.iter().map(|platform| for_platform(&engine, &reference, Some(platform)));
+        let mut targets = chosen.collect::<Result<Vec<_>, _>>()?;
+        targets.dedup();
+        if platforms.is_empty() {
+            targets.push(reference);
+        }
+        let mut removed = Vec::new();
+        for target in targets {
+            removed.extend(engine.images.remove(&target, options, &|| super::uses(&engine))?);
+        }
         Ok(report(&engine, &removed))
     })
     .await?

@@ -37,7 +37,8 @@ impl Image {
 
     /// What must stay for the image to stay whole.
     pub(crate) fn parts(&self) -> Vec<Digest> {
-        let content = [Some(&self.id), self.record.manifest.as_ref().map(|m| &m.digest)];
+        let documents = [&self.record.manifest, &self.record.index].map(|d| d.as_ref().map(|d| &d.digest));
+        let content = [Some(&self.id), documents[0], documents[1]];
         content.into_iter().flatten().chain(&self.layers).cloned().collect()
     }
 }

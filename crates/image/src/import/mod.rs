@@ -1,5 +1,7 @@
 //! `docker import`: one archive of files becomes an image of one layer.
 
+mod fetch;
+
 use crate::{
     ContainerConfig, Error, ImageConfig, ImageStore, Message, Platform, Progress, Reference, Result,
     add::NewImage,

@@ -29,7 +29,12 @@ impl Pull<'_> {
         let shown = reference.digest().map(Digest::as_str).or(reference.tag()).unwrap_or_default();
         self.progress.send(Message::about(shown, format!("Pulling from {}", reference.path())));
         let digest = served.digest.clone();
+        let outer = (
+            Descriptor::new(&served.media_type, digest.clone(), served.bytes.len() as u64),
+            served.bytes.clone(),
+        );
         let (descriptor, bytes, manifest) = self.choose(reference, served).await?;
+        let is_chosen = descriptor.digest != digest;
         let canonical = reference.with_digest(digest.clone());
         let mut names = vec![canonical];
         if reference.digest().is_none() {
@@ -37,6 +42,10 @@ impl Pull<'_> {
         }
         let before = self.store.catalog().names.get(&names[0]).cloned();
         let image = self.image(reference, &manifest, (descriptor, &bytes), &names).await?;
+        if is_chosen {
+            let (store, id) = (self.store.clone(), image.id.clone());
+            crate::task::blocking("record index", move || store.note_index(&id, outer.0, &outer.1)).await?;
+        }
         let newer = before.as_ref() != Some(&image.id);
         Ok(Pulled { reference: reference.clone(), digest, image: image.id.clone(), newer })
     }

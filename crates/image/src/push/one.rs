@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Image, ImageStore, Message, Progress, Reference, RegistryAuth, Result,
     chain::digest_of,
-    manifest::Descriptor,
+    manifest::{Descriptor, OCI_INDEX},
     records::{ImageRecord, NameRecord},
     registry::Session,
     task,
@@ -39,15 +39,44 @@ impl Push<'_> {
         let (media_type, bytes) = plan.manifest(&image.id, descriptors);
         let digest = digest_of(&bytes);
         let tag = reference.tag().unwrap_or(crate::reference::DEFAULT_TAG);
-        self.session.put_manifest(tag, &media_type, &bytes, &digest).await?;
-        let size = bytes.len();
-        let descriptor = Descriptor::new(&media_type, digest.clone(), size as u64);
+        let manifest = Descriptor::new(&media_type, digest, bytes.len() as u64);
+        let named = self.put(tag, image, &manifest, &bytes).await?;
+        let (digest, size) = (named.digest, named.size);
         let (store, name, id) = (self.store.clone(), reference.with_digest(digest.clone()), image.id.clone());
-        task::blocking("record push", move || store.record_push(&id, descriptor, &bytes, &name)).await?;
+        task::blocking("record push", move || store.record_push(&id, manifest, &bytes, &name)).await?;
         self.progress.send(Message::status(format!("{tag}: digest: {digest} size: {size}")));
         let aux = serde_json::json!({"Tag": tag, "Digest": digest, "Size": size});
         self.progress.send(Message::aux(aux));
         Ok(Pushed { reference: reference.clone(), digest, image: image.id.clone() })
+    }
+
+    /// Puts what the tag is to name: the index the image came in, when the repository has all of it; else the manifest,
+    /// and says so as Docker does (moby `api/types/auxprogress`).
+    async fn put(&self, tag: &str, image: &Image, manifest: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
+        let (media_type, digest) = (&manifest.media_type, &manifest.digest);
+        let index = self
+            .store
+            .index_of(image)?
+            .filter(|(_, index)| index.manifests.iter().any(|m| m.digest == *digest));
+        let (Some((index_bytes, index)), Some(original)) = (index, &image.record.index) else {
+            self.session.put_manifest(tag, media_type, bytes, digest).await?;
+            return Ok(manifest.clone());
+        };
+        for other in index.manifests.iter().filter(|other| other.digest != *digest) {
+            if !self.session.has_manifest(&other.digest).await? {
+                self.session.put_manifest(tag, media_type, bytes, digest).await?;
+                self.progress.send(Message::aux(serde_json::json!({
+                    "manifestPushedInsteadOfIndex": true,
+                    "originalIndex": original,
+                    "selectedManifest": manifest,
+                })));
+                return Ok(manifest.clone());
+            }
+        }
+        self.session.put_manifest(digest.as_str(), media_type, bytes, digest).await?;
+        let index_type = if original.media_type.is_empty() { OCI_INDEX } else { &original.media_type };
+        self.session.put_manifest(tag, index_type, &index_bytes, &original.digest).await?;
+        Ok(original.clone())
     }
 }
 

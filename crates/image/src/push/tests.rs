@@ -206,3 +206,31 @@ fn an_archive_with_many_layers_is_pushed_in_parallel_and_in_order() {
         assert_eq!(other.read_file(&image, "etc/n").as_deref(), Some("0"));
     });
 }
+
+#[test]
+fn an_index_is_pushed_where_all_of_it_is_and_else_its_manifest() {
+    on_loopback("an_index_is_pushed_where_all_of_it_is_and_else_its_manifest", async || {
+        let (from, to) = (Registry::start(), Registry::start());
+        let mut mine = from.put_image("app", "mine", &layers(), false).await;
+        let mut other = from.put_image("app", "other", &layers()[..1], false).await;
+        mine.platform = Some(Platform::host());
+        other.platform = Some("linux/s390x".parse().unwrap());
+        let index = from.put_index("app", "latest", vec![other.clone(), mine.clone()]).await;
+        let lab = Lab::new();
+        let here = format!("{}/app", from.host);
+        assert_eq!(pull(&lab, &format!("{here}:latest")).await.unwrap(), index.digest);
+        tag(&lab, &here, &format!("{here}:again"));
+        assert_eq!(push(&lab, &format!("{here}:again")).await.unwrap().0, index.digest);
+        let there = format!("{}/app:v1", to.host);
+        tag(&lab, &here, &there);
+        assert_eq!(push(&lab, &there).await.unwrap().0, mine.digest);
+        let image = lab.store.resolve(&here).unwrap();
+        let members = lab.store.members(&image).unwrap();
+        let there: Vec<_> =
+            members.iter().map(|m| (m.descriptor.digest.clone(), m.image.is_some())).collect();
+        assert_eq!(there, [(other.digest, false), (mine.digest, true)]);
+        let lab = lab.reopen();
+        assert_eq!(lab.store.members(&lab.store.resolve(&here).unwrap()).unwrap().len(), 2);
+        lab.assert_tidy();
+    });
+}

@@ -1,10 +1,7 @@
 //! Requests to one repository of one registry, authenticated as it asks.
 
 use super::{Clients, Endpoint, Error, RegistryAuth, RegistryConfig, challenge, text, token};
-use crate::{
-    Reference,
-    manifest::{DOCKER_INDEX, DOCKER_MANIFEST, DOCUMENT_MAX, OCI_INDEX, OCI_MANIFEST},
-};
+use crate::{Reference, manifest::DOCUMENT_MAX};
 use model::Digest;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
@@ -15,6 +12,9 @@ use tokio::sync::Mutex;
 const ATTEMPTS: u32 = 3;
 /// What an error answer may have to say.
 const ERROR_MAX: u64 = 64 << 10;
+
+/// Every media type of a manifest or index that is understood.
+pub(super) const DOCUMENTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// One repository at one endpoint. Clones share the authorization.
 #[derive(Clone)]
@@ -132,8 +132,7 @@ impl Session {
         let key =
             wanted.digest().map(Digest::as_str).or(wanted.tag()).unwrap_or(crate::reference::DEFAULT_TAG);
         let url = self.url(&format!("manifests/{key}"));
-        let accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST].join(", ");
-        let response = self.get_patiently(&url, &[(header::ACCEPT, accept)], wanted).await?;
+        let response = self.get_patiently(&url, &[(header::ACCEPT, DOCUMENTS.to_owned())], wanted).await?;
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let media_type = content_type.and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let bytes = body(response, "Get", &url, "manifest", DOCUMENT_MAX).await?;

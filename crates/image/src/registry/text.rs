@@ -50,7 +50,24 @@ fn reason(url: &str, error: &reqwest::Error) -> String {
         return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
     }
     // reqwest repeats the URL, which the message has already; the deepest cause says what happened.
-    sources(error).last().map(ToString::to_string).unwrap_or_default()
+    let deepest = sources(error).last().map(ToString::to_string).unwrap_or_default();
+    // With TLS 1.3 a server refuses a client's certificate after the handshake: then it is the first answer that fails.
+    match deepest.strip_prefix("received fatal alert: ") {
+        Some(alert) => remote_alert(alert),
+        None => deepest,
+    }
+}
+
+/// Go's words for an alert (`BadCertificate`).
+fn remote_alert(alert: &str) -> String {
+    let mut words = String::from("remote error: tls:");
+    for letter in alert.chars() {
+        if letter.is_uppercase() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// The deepest source of type `T`; io::Error hides errors inside itself.
@@ -81,6 +98,15 @@ fn tls_reason(host: &str, error: &rustls::Error) -> String {
             };
             format!("tls: failed to verify certificate: x509: {reason}")
         }
+        rustls::Error::AlertReceived(alert) => remote_alert(&format!("{alert:?}")),
         other => format!("remote error: tls: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn alerts_are_told_in_gos_words() {
+        assert_eq!(super::remote_alert("CertificateRequired"), "remote error: tls: certificate required");
     }
 }

@@ -47,6 +47,18 @@ impl Session {
         }
     }
 
+    /// Whether the repository has a manifest or index.
+    pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
+        let url = self.url(&format!("manifests/{digest}"));
+        let request = |client: &Client| client.head(&url).header(header::ACCEPT, super::session::DOCUMENTS);
+        let response = self.send_patiently("Head", &url, request).await?;
+        match response.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refusal("Head", &url, response, self.reference()).await),
+        }
+    }
+
     /// Begins an upload, or has the registry take the blob from another of its repositories.
     pub async fn mount(&self, digest: &Digest, from: &str) -> Result<Mount, Error> {
         let mut url = self.parse("Post", &self.url("blobs/uploads/"))?;
