@@ -90,10 +90,11 @@ impl Worker {
         let now = self.streams.len();
         self.said = self.said.max(now);
         if self.said - now > self.said / 16 {
-            self.said = now;
             let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
-            // A full queue holds older counts, all of them higher.
-            rustix::net::send(&self.socket, &Message::Count(now as u32).encode(), flags).ok();
+            // A full queue is no reason to wait: it is said again after the next events.
+            if rustix::net::send(&self.socket, &Message::Count(now as u32).encode(), flags).is_ok() {
+                self.said = now;
+            }
         }
     }
 }
