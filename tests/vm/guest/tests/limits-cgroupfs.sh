@@ -1,6 +1,7 @@
 # A delegated directory and nobody to ask: the engine is put into a cgroup that is alice's, without a session of hers.
 group=/sys/fs/cgroup/given
-mkdir -p "$group"
+[ ! -e "$group" ] || find "$group" -depth -type d -exec rmdir {} +
+mkdir "$group"
 echo '+cpu +memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
 chown alice "$group" "$group"/cgroup.{procs,subtree_control,threads}
 install -d -m 700 -o alice /run/alice
