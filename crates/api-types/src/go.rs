@@ -1,6 +1,7 @@
 //! Go's `encoding/json` rules on top of serde.
 
 mod de;
+pub mod syntax;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::{Error, Value};

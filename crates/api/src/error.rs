@@ -30,6 +30,8 @@ pub(crate) enum Error {
     NoJson,
     #[error("invalid JSON: {0}")]
     Json(serde_json::Error),
+    #[error("invalid JSON: {0}")]
+    JsonSyntax(api_types::go::syntax::SyntaxError),
     #[error("unexpected content after JSON")]
     AfterJson,
     #[error("the request body is larger than {limit} bytes")]
@@ -85,6 +87,8 @@ pub(crate) enum BadRequest {
     StartBody,
     #[error("{option} must not be specified on mount type {mount_type:?}")]
     MountOption { option: &'static str, mount_type: String },
+    #[error("bad WebSocket request: the header {header} is missing or wrong")]
+    WebSocket { header: &'static str },
     #[error("{what} needs API v{needed} or newer")]
     NeedsVersion { what: &'static str, needed: ApiVersion },
     #[error("Container cannot be created with multiple network endpoints: {0}")]
@@ -137,6 +141,7 @@ impl Error {
             | Self::ContentType { .. }
             | Self::NoJson
             | Self::Json(_)
+            | Self::JsonSyntax(_)
             | Self::AfterJson
             | Self::Body(_)
             | Self::Number { .. }

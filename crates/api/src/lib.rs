@@ -25,6 +25,7 @@ mod server;
 mod stream;
 mod upgrade;
 mod version;
+mod websocket;
 
 pub use server::listener::Listener;
 pub use version::ApiVersion;

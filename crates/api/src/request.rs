@@ -1,6 +1,7 @@
 //! One request, as routes see it.
 
 use crate::{body::RequestBody, error::Error, query::Query, server::hangup::Hangup, version::ApiVersion};
+use api_types::go::syntax::syntax_error;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
@@ -116,7 +117,10 @@ impl Request {
             return Err(Error::NoJson);
         }
         let mut values = serde_json::Deserializer::from_slice(&bytes).into_iter();
-        let value: serde_json::Value = values.next().ok_or(Error::NoJson)?.map_err(Error::Json)?;
+        let value: serde_json::Value = values.next().ok_or(Error::NoJson)?.map_err(|error| {
+            // None: what it cannot hold is well-formed, such as a number beyond 64 bits.
+            syntax_error(&bytes).map_or(Error::Json(error), Error::JsonSyntax)
+        })?;
         if values.next().is_some() {
             return Err(Error::AfterJson);
         }

@@ -9,6 +9,7 @@ use crate::{
     stream,
     upgrade::{Joined, Taker},
     version::since,
+    websocket,
 };
 use api_types::{ContainerConfig, ContainerCreateRequest, ContainerCreateResponse, IdResponse};
 use engine::{
@@ -125,6 +126,23 @@ pub(super) async fn attach(engine: &Arc<Engine>, mut request: Request, name: &st
     let container = attached.stream.map(|stream| stream.socket);
     let joined = Joined { past: attached.past, container, to_be_framed: false, exec: None };
     Taker::of(&mut request).join(content_type, !attached.tty, async { Ok(joined) }).await
+}
+
+pub(super) async fn attach_websocket(engine: &Arc<Engine>, mut request: Request, name: &str) -> Outcome {
+    let accept = websocket::accept(&request.headers)?;
+    let query = &request.query;
+    // Until then every stream was attached to.
+    let flag = |name| request.version < since(42) || query.flag(name);
+    let options = attach_verb::Options {
+        stdin: flag("stdin"),
+        stdout: flag("stdout"),
+        stderr: flag("stderr"),
+        stream: query.flag("stream"),
+        logs: query.flag("logs"),
+        detach_keys: query.text("detachKeys").map(str::to_owned),
+    };
+    let attached = attach_verb::attach(engine, name, options).await?;
+    websocket::join(&mut request, &accept, attached)
 }
 
 pub(super) async fn stats(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {

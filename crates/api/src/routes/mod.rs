@@ -60,6 +60,7 @@ async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Outcome {
         ("GET", ["version"]) => system::version(e),
         ("GET", ["events"]) => system::events(e, &request),
         ("GET", ["system", "df"]) => system::disk_usage(e, &request).await,
+        ("POST", ["lichen", "system", "check"]) => system::check(e, &request).await,
         ("POST", ["auth"]) => system::auth(e, request).await,
 
         ("GET", ["containers", "json"]) => containers::list(e, &request).await,
@@ -75,7 +76,7 @@ async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Outcome {
         ("HEAD", ["containers", n @ .., "archive"]) => archive::stat(e, &request, &name(n)).await,
         ("GET", ["containers", n @ .., "archive"]) => archive::get(e, &request, &name(n)).await,
         ("PUT", ["containers", n @ .., "archive"]) => archive::put(e, request, &name(n)).await,
-        ("GET", ["containers", .., "attach", "ws"]) => Err(Error::Unsupported { what: "attaching by websocket" }),
+        ("GET", ["containers", n @ .., "attach", "ws"]) => containers::attach_websocket(e, request, &name(n)).await,
         ("POST", ["containers", n @ .., "attach"]) => containers::attach(e, request, &name(n)).await,
         ("POST", ["containers", n @ .., "start"]) => lifecycle::start(e, &request, &name(n)).await,
         ("POST", ["containers", n @ .., "stop"]) => lifecycle::stop(e, &request, &name(n)).await,
