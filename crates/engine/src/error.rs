@@ -22,6 +22,9 @@ pub enum Error {
     NameInUse { name: String, owner: String },
 
     // -- malformed requests
+    /// A request names another container that there is not: it is the request that is wrong.
+    #[error(transparent)]
+    OtherContainer { source: Box<Error> },
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error("invalid filter {text:?}: expected a JSON map of lists")]
@@ -85,6 +88,8 @@ pub enum Error {
     AlreadyStarted,
     #[error("container is already stopped")]
     AlreadyStopped,
+    #[error("Restart policy cannot be updated because AutoRemove is enabled for the container")]
+    RestartWithAutoRemove,
     #[error("a prune operation is already running")]
     PruneRunning,
     #[error("the engine is shutting down")]
@@ -94,11 +99,15 @@ pub enum Error {
     /// The container could not be started; the text is Docker's, and clients find the exit code by it.
     #[error("{message}")]
     Start { code: i32, message: String },
+    #[error("path concatenation escapes the base directory, base: {}, subpath: {subpath}", base.display())]
+    EscapesVolume { base: PathBuf, subpath: String },
+    #[error("cannot access path {}: {source}", path.display())]
+    NotAccessible { path: PathBuf, source: std::io::Error },
     #[error("failed to set up the container's cgroup: {0}")]
     Cgroup(#[from] crate::cgroups::Error),
     #[error("failed to set up container networking: {source}")]
     SetUpNetwork { source: network::Error },
-    #[error("join {what} namespace of container {reference}: container is not running")]
+    #[error("failed to join {what} namespace: container {reference} is not running")]
     JoinNotRunning { what: &'static str, reference: String },
     #[error(
         "failed to join IPC namespace: container {reference}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
@@ -108,7 +117,7 @@ pub enum Error {
     LinkElsewhere { reference: String },
     #[error("Cannot link to a non running container: {reference} AS {alias}")]
     LinkNotRunning { reference: String, alias: String },
-    #[error("Could not get container for {reference}: {source}")]
+    #[error("could not get container for {reference}: {source}")]
     LinkTarget { reference: String, source: Box<Error> },
 
     // -- unsupported
@@ -167,8 +176,8 @@ impl Error {
         match self {
             Self::NoSuchContainer { .. }
             | Self::NoSuchExec { .. }
-            | Self::NoSuchLink { .. }
-            | Self::LinkTarget { .. } => ErrorKind::NotFound,
+            | Self::NotAccessible { .. }
+            | Self::NoSuchLink { .. } => ErrorKind::NotFound,
             Self::AmbiguousContainer { .. }
             | Self::InvalidName { .. }
             | Self::Invalid(_)
@@ -180,6 +189,9 @@ impl Error {
             | Self::SameName
             | Self::NoNewName
             | Self::LinkElsewhere { .. }
+            | Self::LinkTarget { .. }
+            | Self::EscapesVolume { .. }
+            | Self::OtherContainer { .. }
             | Self::LinkNotRunning { .. } => ErrorKind::InvalidParameter,
             Self::NameInUse { .. }
             | Self::KillNotRunning { .. }
@@ -198,12 +210,13 @@ impl Error {
             | Self::ExecNotRunning { .. }
             | Self::DefaultLink
             | Self::PruneRunning
-            | Self::JoinNotRunning { .. } => ErrorKind::Conflict,
+            | Self::RestartWithAutoRemove => ErrorKind::Conflict,
             Self::AlreadyStarted | Self::AlreadyStopped => ErrorKind::NotModified,
             Self::ShuttingDown => ErrorKind::Unavailable,
             // 400 for a command that cannot be run, as moby's startInvalidConfigError; else 500.
             Self::Start { code: 126 | 127, .. } => ErrorKind::InvalidParameter,
-            Self::Start { .. } | Self::NotShareable { .. } => ErrorKind::System,
+            // Of a container that exists: its own state is at fault, not the request (moby `getPIDContainer`).
+            Self::Start { .. } | Self::NotShareable { .. } | Self::JoinNotRunning { .. } => ErrorKind::System,
             Self::Cgroup(source) => source.kind(),
             Self::SetUpNetwork { source } | Self::Network(source) => source.kind(),
             Self::Unsupported { .. } => ErrorKind::NotImplemented,

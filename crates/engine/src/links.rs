@@ -1,7 +1,13 @@
 //! Legacy links between containers on the default bridge (`--link db:store`): names in `/etc/hosts`, and variables that
 //! tell of the other's ports (moby `daemon/links`). Links on user-defined networks are crate `network`'s.
 
-use crate::{Engine, Error, container::Record, create::validate};
+use crate::{
+    Engine, Error,
+    container::{Record, Registry},
+    create::validate,
+};
+use api_types::HostConfig;
+use model::Id;
 use std::net::IpAddr;
 
 /// A link to a running container, ready for use.
@@ -13,12 +19,54 @@ pub(crate) struct Link {
     pub(crate) env: Vec<String>,
 }
 
+/// Whether the links of a configuration are those of the default bridge, the only ones that are kept in `HostConfig`.
+fn on_default_bridge(host: &HostConfig) -> bool {
+    host.network_mode == "bridge"
+}
+
+/// Writes the links of a new container as `ID:alias`, so that the others can be renamed.
+///
+/// # Errors
+/// [`Error::LinkTarget`]: there is no such container (moby `registerLinks`).
+pub(crate) fn pin(host: &mut HostConfig, containers: &Registry) -> Result<(), Error> {
+    if !on_default_bridge(host) {
+        return Ok(());
+    }
+    for spec in &mut host.links {
+        let (name, alias) = validate::parse_link(spec)?;
+        let missing = |source| Error::LinkTarget { reference: name.to_owned(), source: Box::new(source) };
+        let target = containers.find(name).map_err(missing)?;
+        *spec = format!("{}:{}", target.id(), alias.trim_start_matches('/'));
+    }
+    Ok(())
+}
+
+/// The container that a configuration links to as `alias`.
+pub(crate) fn target(host: &HostConfig, alias: &str) -> Option<Id> {
+    let pinned = host.links.iter().filter_map(|spec| spec.split_once(':'));
+    pinned.filter(|(_, own)| *own == alias).find_map(|(id, _)| id.parse().ok())
+}
+
+/// The links as `inspect` shows them: `/target:/owner/alias`, by the names of today. Those to containers that are gone
+/// are not shown.
+pub(crate) fn shown(engine: &Engine, record: &Record) -> Vec<String> {
+    if !on_default_bridge(&record.host_config) {
+        return Vec::new();
+    }
+    let line = |spec: &String| {
+        let (target, alias) = validate::parse_link(spec).ok()?;
+        let target = engine.containers.find(target).ok()?.record();
+        Some(format!("/{}:/{}/{alias}", target.name, record.name))
+    };
+    record.host_config.links.iter().filter_map(line).collect()
+}
+
 /// The links of a container that is about to start. Only those of the default bridge count here.
 ///
 /// # Errors
 /// A target that is missing, stopped, or not on the default bridge.
 pub(crate) fn resolve(engine: &Engine, record: &Record) -> Result<Vec<Link>, Error> {
-    if record.host_config.network_mode != "bridge" {
+    if !on_default_bridge(&record.host_config) {
         return Ok(Vec::new());
     }
     record.host_config.links.iter().map(|spec| link(engine, record, spec)).collect()

@@ -64,7 +64,7 @@ fn asked(request: ContainerUpdateRequest) -> HostConfig {
 }
 
 /// What was, with what is wanted over it (moby `Container.UpdateContainer`).
-fn merged(record: &Record, wanted: &HostConfig) -> Result<HostConfig, Invalid> {
+fn merged(record: &Record, wanted: &HostConfig) -> Result<HostConfig, Error> {
     let mut host = record.host_config.clone();
     conflicts(&host, wanted)?;
     let number = |own: &mut i64, new: i64| {
@@ -98,7 +98,7 @@ fn merged(record: &Record, wanted: &HostConfig) -> Result<HostConfig, Invalid> {
     Ok(host)
 }
 
-fn conflicts(host: &HostConfig, wanted: &HostConfig) -> Result<(), Invalid> {
+fn conflicts(host: &HostConfig, wanted: &HostConfig) -> Result<(), Error> {
     let restart = wanted.restart_policy.name.as_str();
     let table = [
         (
@@ -119,7 +119,7 @@ fn conflicts(host: &HostConfig, wanted: &HostConfig) -> Result<(), Invalid> {
         ),
     ];
     if let Some((_, text)) = table.into_iter().find(|(conflict, _)| *conflict) {
-        return Err(Invalid::Limit(format!("Conflicting options: {text}")));
+        return Err(Invalid::Limit(format!("Conflicting options: {text}")).into());
     }
     if wanted.memory != 0
         && wanted.memory_swap == 0
@@ -127,11 +127,10 @@ fn conflicts(host: &HostConfig, wanted: &HostConfig) -> Result<(), Invalid> {
         && wanted.memory > host.memory_swap
     {
         let text = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
-        return Err(Invalid::Limit(text.to_owned()));
+        return Err(Invalid::Limit(text.to_owned()).into());
     }
     if host.auto_remove && !matches!(restart, "" | "no") {
-        let text = "Restart policy cannot be updated because AutoRemove is enabled for the container";
-        return Err(Invalid::Limit(text.to_owned()));
+        return Err(Error::RestartWithAutoRemove);
     }
     Ok(())
 }

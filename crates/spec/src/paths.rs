@@ -2,20 +2,20 @@
 
 /// Masked unless the container is privileged (or `systempaths=unconfined`): an empty file or directory covers them.
 ///
-/// `/proc/interrupts` and `powercap` are side channels: they tell one container of another's work.
+/// In moby's order (`oci/defaults.go`), which clients see in `HostConfig`. `/proc/interrupts` and `powercap` are side channels: they tell one container of another's work.
 pub const MASKED: &[&str] = &[
-    "/proc/acpi",
     "/proc/asound",
+    "/proc/acpi",
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
+    "/proc/sched_debug",
+    "/proc/scsi",
     "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 /// Read-only unless the container is privileged.

@@ -58,7 +58,7 @@ fn linux(plan: &ContainerPlan) -> Result<Linux, Error> {
         .devices(device_nodes(plan)?)
         .rootfs_propagation(mounts::root_propagation(plan))
         .build()?;
-    linux.set_seccomp(plan.seccomp.clone().filter(|_| !plan.privileged));
+    linux.set_seccomp(plan.seccomp.clone());
     linux.set_resources(plan.resources.clone());
     linux.set_cgroups_path(plan.cgroup_path.clone());
     Ok(linux)

@@ -40,6 +40,9 @@ impl Registry {
         if let Some(found) = exact.or_else(|| by_name.and_then(|id| index.containers.get(id))) {
             return Ok(found.clone());
         }
+        if let Some((owner, alias)) = reference.strip_prefix('/').unwrap_or(reference).split_once('/') {
+            return index.linked(owner, alias).ok_or_else(missing);
+        }
         if reference.is_empty() || !reference.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(missing());
         }
@@ -102,6 +105,13 @@ impl Registry {
 }
 
 impl Index {
+    /// The container that `owner` knows as `alias` by a legacy link.
+    fn linked(&self, owner: &str, alias: &str) -> Option<Arc<Container>> {
+        let owner = self.containers.get(self.names.get(owner)?)?.record();
+        let target = crate::links::target(&owner.host_config, alias)?;
+        self.containers.get(&target).cloned()
+    }
+
     fn by_prefix(&self, prefix: &str) -> Result<Option<Arc<Container>>, Error> {
         // IDs sort by their text, so those with the prefix lie together, from the prefix padded with zeros on.
         let Ok(first) = format!("{prefix:0<64}").parse::<Id>() else { return Ok(None) };

@@ -1,11 +1,14 @@
 //! What a request leaves open and no image decides (moby `adaptContainerSettings`).
 
 use super::Invalid;
-use crate::{Config, container::Registry};
+use crate::{Config, Error, container::Registry};
 use api_types::{ContainerConfig, EndpointSettings, HostConfig, Map, NetworkingConfig};
 
 /// Fills `host` in from the engine's configuration.
-pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry) {
+///
+/// # Errors
+/// [`Error::OtherContainer`]: a namespace of a container that there is not.
+pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry) -> Result<(), Error> {
     if host.memory > 0 && host.memory_swap == 0 {
         host.memory_swap = host.memory * 2;
     }
@@ -21,8 +24,9 @@ pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry
     }
     // By ID, so that the other container can be renamed.
     for mode in [&mut host.ipc_mode, &mut host.pid_mode, &mut host.network_mode] {
-        if let Some(other) = mode.strip_prefix("container:").and_then(|name| containers.find(name).ok()) {
-            *mode = format!("container:{}", other.id());
+        if let Some(other) = mode.strip_prefix("container:") {
+            let missing = |source| Error::OtherContainer { source: Box::new(source) };
+            *mode = format!("container:{}", containers.find(other).map_err(missing)?.id());
         }
     }
     if !host.privileged {
@@ -32,6 +36,7 @@ pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry
         host.masked_paths.get_or_insert_with(|| default(spec::paths::MASKED));
         host.readonly_paths.get_or_insert_with(|| default(spec::paths::READ_ONLY));
     }
+    Ok(())
 }
 
 fn fill(own: &mut String, default: &str) {

@@ -80,6 +80,10 @@ pub enum Invalid {
         "container sharing network namespace with another container or host cannot be connected to any other network"
     )]
     SharedWithNetworks,
+    #[error(
+        "invalid mount config: must use either propagation mode \"rslave\" or \"rshared\" when mount source is within the daemon root, daemon root: \"{data}\", bind mount source: \"{bound}\", propagation: \"{propagation}\""
+    )]
+    DataRootPropagation { data: String, bound: String, propagation: String },
     #[error("bad format for links: {0}")]
     Link(String),
     #[error("bad format for path: {0}")]

@@ -10,6 +10,7 @@ mod defaults;
 mod invalid;
 mod merge;
 mod populate;
+mod propagation;
 pub(crate) mod resources;
 pub(crate) mod validate;
 
@@ -24,7 +25,11 @@ use crate::{
 };
 use api_types::ContainerCreateRequest;
 use model::{Id, Timestamp};
-use std::sync::Arc;
+use rustix::{
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
+use std::{io, sync::Arc};
 
 /// What a client is told about a new container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +52,9 @@ pub async fn create(
     validate::config(&mut request.config)?;
     validate::host_config(&host, &engine.config)?;
     let mut warnings = resources::check(&mut host, &engine.config.cgroup, false)?;
-    defaults::host_config(&mut host, &engine.config, &engine.containers);
+    defaults::host_config(&mut host, &engine.config, &engine.containers)?;
+    crate::links::pin(&mut host, &engine.containers)?;
+    propagation::check(&host, engine.config.data.root())?;
     defaults::log_config(&mut host, &engine.config)?;
     warnings.extend(about(&host));
     let networks = defaults::networks(&request.config, &host, request.networking_config.take())?;
@@ -62,7 +69,8 @@ pub async fn create(
     let mut config = merge::merge(request.config, image.as_deref().map(|i| &i.config.config))?;
     // Again, for what the image added.
     validate::config(&mut config)?;
-    let wanted = resolve::collect(&config, &host, &engine.containers)?;
+    let mut wanted = resolve::collect(&config, &host, &engine.containers)?;
+    propagation::follow_data(&mut wanted, engine.config.data.root());
 
     let id = Id::random();
     let claim = claim_name(engine, name, &id)?;
@@ -123,6 +131,20 @@ async fn make(
     task.await.map_err(|_| Error::Panicked { operation: "create" })?
 }
 
+/// Programs look for this file to tell that they are in a container. What an image has of that name stays.
+fn mark_as_container(engine: &Engine, id: &Id) -> Result<(), Error> {
+    let rootfs = engine.snapshots.rootfs(id)?;
+    let Some(top) = rootfs.topmost() else { return Ok(()) };
+    let failed = |operation| Error::file(operation, top);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = rustix::fs::open(top, flags, Mode::empty()).map_err(io::Error::from).map_err(failed("open"))?;
+    let mode = Mode::from(0o755);
+    match rustix::fs::mknodat(&top, archive::mount_points::DOCKERENV, FileType::RegularFile, mode, 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(failed("make .dockerenv in")(errno.into())),
+    }
+}
+
 fn make_blocking(
     engine: &Engine,
     container: &Container,
@@ -138,6 +160,7 @@ fn make_blocking(
     note_mounts(container, &wanted);
     fault::point("create.volumes");
     engine.snapshots.create_container(id, layer)?;
+    mark_as_container(engine, id)?;
     let directory = engine.config.data.container(id);
     std::fs::create_dir_all(&directory).map_err(Error::file("make directory", &directory))?;
     fault::point("create.tree");

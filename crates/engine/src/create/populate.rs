@@ -1,17 +1,25 @@
 //! New volumes start with what the image has at their place (moby `populateVolume`).
 
-use crate::{Engine, Error, container::record::MountKind, create::Invalid, mounts::Wanted};
+use crate::{
+    Engine, Error,
+    container::record::MountKind,
+    create::Invalid,
+    mounts::{self, Wanted},
+};
 use archive::{
     at, pack,
     unpack::{self, Ownership},
     whiteout::Whiteouts,
 };
 use model::Id;
-use rustix::fs::{FileType, Mode, OFlags, fchmod, fchown, fstat};
+use rustix::{
+    fs::{FileType, Mode, OFlags, fchmod, fchown, fstat},
+    io::Errno,
+};
 use std::{
     io::{self, BufReader, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Copies the image's files into each empty volume that wants them. Blocks.
@@ -19,7 +27,12 @@ pub(super) fn populate(engine: &Engine, id: &Id, wanted: &[Wanted]) -> Result<()
     let volumes: Vec<_> = wanted.iter().filter(|w| w.copy && w.mount.kind == MountKind::Volume).collect();
     let mut root = None;
     for Wanted { mount, .. } in volumes {
-        let volume = open_directory(Path::new(&mount.source))?;
+        let source_path = match mounts::plan::below(PathBuf::from(&mount.source), &mount.subpath) {
+            // Missing, or leading out of the volume: the start says so.
+            Err(Error::NotAccessible { .. } | Error::EscapesVolume { .. }) => continue,
+            found => found?,
+        };
+        let Some(volume) = open_directory(&source_path)? else { continue };
         if !is_empty(volume.as_fd()).map_err(Error::file("read directory", &mount.source))? {
             continue;
         }
@@ -35,9 +48,13 @@ pub(super) fn populate(engine: &Engine, id: &Id, wanted: &[Wanted]) -> Result<()
     Ok(())
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| Error::file("open directory", path)(errno.into()))
+/// None when it is a file, which a subpath may name.
+fn open_directory(path: &Path) -> Result<Option<OwnedFd>, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::NOTDIR) => Ok(None),
+        opened => opened.map(Some).map_err(|errno| Error::file("open directory", path)(errno.into())),
+    }
 }
 
 fn is_empty(directory: BorrowedFd<'_>) -> io::Result<bool> {

@@ -5,10 +5,15 @@ use crate::{
     container::{Record, record::Mount, record::MountKind},
     etc_files, init,
 };
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags, openat2},
+    io::Errno,
+};
 use spec::{BindPropagation, PlannedMount};
 use std::{
     fs::DirBuilder,
     io,
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
 
@@ -46,7 +51,7 @@ fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, 
         MountKind::Tmpfs => {
             return Ok(PlannedMount::Tmpfs { destination, options: tmpfs_options(&mount.options) });
         }
-        MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath),
+        MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath)?,
         MountKind::Image => {
             return Err(Error::Unsupported { what: "a mount of type image".to_owned() });
         }
@@ -75,9 +80,30 @@ fn tmpfs_options(asked: &[String]) -> Vec<String> {
     kept.map(|(default, _)| (*default).to_owned()).chain(asked.iter().cloned()).collect()
 }
 
-/// `subpath` was checked to stay below by its text; symbolic links in it are the runtime's to refuse.
-fn below(source: PathBuf, subpath: &str) -> PathBuf {
-    if subpath.is_empty() { source } else { source.join(subpath) }
+/// The real place of `subpath`, whose symbolic links containers have made: none may lead out of the volume (moby
+/// `safepath.Join`).
+pub(crate) fn below(source: PathBuf, subpath: &str) -> Result<PathBuf, Error> {
+    if subpath.is_empty() {
+        return Ok(source);
+    }
+    let failed = |errno: Errno| match errno {
+        Errno::XDEV | Errno::LOOP => {
+            Error::EscapesVolume { base: source.clone(), subpath: subpath.to_owned() }
+        }
+        errno => Error::NotAccessible { path: source.join(subpath), source: errno.into() },
+    };
+    let directory = sys::mount::open_path(&source)?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = loop {
+        match openat2(&directory, subpath, flags, Mode::empty(), resolve) {
+            // A rename elsewhere raced with a `..` in the path (openat2(2)).
+            Err(Errno::AGAIN) => {}
+            opened => break opened.map_err(failed)?,
+        }
+    };
+    let here = format!("/proc/self/fd/{}", found.as_raw_fd());
+    std::fs::read_link(&here).map_err(Error::file("read link", here))
 }
 
 /// `-v` makes a directory where there is nothing, as Docker does.
@@ -102,7 +128,32 @@ fn propagation(text: &str) -> BindPropagation {
 
 #[cfg(test)]
 mod tests {
-    use super::tmpfs_options;
+    use super::{below, tmpfs_options};
+    use std::{fs, os::unix::fs::symlink};
+
+    #[test]
+    fn links_below_a_volume_stay_in_it() {
+        let volume = tempfile::tempdir().unwrap();
+        let root = volume.path().canonicalize().unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        symlink("a", root.join("good")).unwrap();
+        symlink("../..", root.join("up")).unwrap();
+        symlink("/", root.join("absolute")).unwrap();
+        let below = |subpath: &str| below(root.clone(), subpath).map_err(|e| e.to_string());
+        assert_eq!(below("").unwrap(), root);
+        assert_eq!(below("good").unwrap(), root.join("a"));
+        for bad in ["up", "absolute", "up/etc", "good/../up"] {
+            assert_eq!(
+                below(bad).unwrap_err(),
+                format!(
+                    "path concatenation escapes the base directory, base: {}, subpath: {bad}",
+                    root.display()
+                )
+            );
+        }
+        let missing = format!("cannot access path {}", root.join("none").display());
+        assert!(below("none").unwrap_err().starts_with(&missing));
+    }
 
     #[test]
     fn a_tmpfs_is_locked_down_unless_asked_otherwise() {

@@ -20,7 +20,8 @@ pub(crate) fn collect(
     let mut wanted = BTreeMap::new();
     for spec in &host.volumes_from {
         let (reference, writable) = parse::volumes_from(spec).map_err(Invalid::Mount)?;
-        let donor: std::sync::Arc<Record> = containers.find(reference)?.record();
+        let missing = |source| Error::OtherContainer { source: Box::new(source) };
+        let donor: std::sync::Arc<Record> = containers.find(reference).map_err(missing)?.record();
         for mount in donor.mounts.iter().filter(|m| m.kind != MountKind::Tmpfs) {
             let mount = Mount { rw: mount.rw && writable, ..mount.clone() };
             wanted.insert(mount.destination.clone(), Wanted { mount, ..Wanted::default() });

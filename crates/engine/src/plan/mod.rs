@@ -40,7 +40,7 @@ pub(crate) fn plan(engine: &Engine, record: &Record, links: &[Link]) -> Result<C
     let (config, host) = (&record.config, &record.host_config);
     let security = security::Options::parse(&host.security_opt, &engine.config)?;
     let capabilities = spec::caps::resolve(&host.cap_add, &host.cap_drop, host.privileged)?;
-    let seccomp = if host.privileged { None } else { security.filter(&capabilities)? };
+    let seccomp = security.filter(&capabilities, host.privileged)?;
     let init = host.init.unwrap_or(engine.config.init) && host.pid_mode.is_empty();
     let mut args = record.command();
     if init {

@@ -10,6 +10,8 @@ use spec::{
 pub(crate) struct Options {
     pub(crate) no_new_privileges: bool,
     seccomp: Seccomp,
+    /// The profile is the container's own, not the engine's.
+    own_profile: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Options {
             Some(text) if text == "unconfined" => Seccomp::Unconfined,
             Some(text) => Seccomp::Profile(text.clone()),
         };
-        let mut parsed = Self { no_new_privileges: engine.no_new_privileges, seccomp };
+        let mut parsed = Self { no_new_privileges: engine.no_new_privileges, seccomp, own_profile: false };
         for option in options {
             parsed.apply(option)?;
         }
@@ -54,7 +56,10 @@ impl Options {
             }
             (_, Some(("seccomp", "unconfined"))) => self.seccomp = Seccomp::Unconfined,
             (_, Some(("seccomp", "builtin"))) => self.seccomp = Seccomp::Default,
-            (_, Some(("seccomp", profile))) => self.seccomp = Seccomp::Profile(profile.to_owned()),
+            (_, Some(("seccomp", profile))) => {
+                self.seccomp = Seccomp::Profile(profile.to_owned());
+                self.own_profile = true;
+            }
             (_, Some(("apparmor", "unconfined" | ""))) | (_, Some(("systempaths", "unconfined"))) => {}
             (_, Some(("apparmor", profile))) => {
                 return Err(Error::Unsupported {
@@ -66,10 +71,16 @@ impl Options {
         Ok(())
     }
 
-    /// The filter for a process with these capabilities; none when unconfined.
-    pub(crate) fn filter(&self, capabilities: &Capabilities) -> Result<Option<LinuxSeccomp>, Error> {
+    /// The filter for a process with these capabilities; none when unconfined. A privileged container has none but one
+    /// that was asked for by name (moby issue 47499).
+    pub(crate) fn filter(
+        &self,
+        capabilities: &Capabilities,
+        privileged: bool,
+    ) -> Result<Option<LinuxSeccomp>, Error> {
         let conditions = Conditions::here(capabilities);
         Ok(match &self.seccomp {
+            _ if privileged && !self.own_profile => None,
             Seccomp::Unconfined => None,
             Seccomp::Default => Some(default_filter(&conditions)?),
             Seccomp::Profile(text) => Some(from_profile(text, &conditions)?),

@@ -92,15 +92,16 @@ fn a_planned_mount_replaces_a_default_one_and_outer_come_first() {
 }
 
 #[test]
-fn a_privileged_container_has_devices_and_no_filter() {
+fn a_privileged_container_has_devices_and_the_filter_it_is_given() {
     let mut privileged = plan();
     privileged.privileged = true;
-    privileged.seccomp = Some(
-        crate::seccomp::default_filter(&crate::seccomp::Conditions::here(&privileged.capabilities)).unwrap(),
-    );
+    // Which is none, unless its own was asked for: the plan decides.
+    let filter =
+        crate::seccomp::default_filter(&crate::seccomp::Conditions::here(&privileged.capabilities)).unwrap();
+    privileged.seccomp = Some(filter.clone());
     let spec = render(&privileged).unwrap();
     let linux = spec.linux().as_ref().unwrap();
-    assert!(linux.seccomp().is_none());
+    assert_eq!(linux.seccomp().as_ref(), Some(&filter));
     assert!(linux.devices().as_ref().unwrap().iter().any(|d| d.path().as_os_str() == "/dev/null"));
     assert!(!options(&spec, "/sys").contains(&"ro".into()));
 }
