@@ -68,20 +68,22 @@ impl Engine {
         self.environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     }
 
-    /// Waits until `/_ping` answers.
+    /// Waits until `/_ping` is answered by an engine of this launcher: one of a killed launcher may answer until it
+    /// notices.
     ///
     /// # Panics
     /// When the launcher ended, or half a minute went by.
     pub fn wait_ready(&mut self) {
         let log = self.log();
         let launcher = self.launcher.as_mut().expect("the engine was launched");
-        let socket = self.host.socket();
+        let (socket, pidfile) = (self.host.socket(), self.host.run().join("docker.pid"));
         processes::wait_until("the engine answers", || {
             if let Some(status) = launcher.try_wait().expect("wait for the launcher") {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("lichen daemon ended with {status}:\n{log}");
             }
-            ping(&socket).then_some(())
+            let engine: u32 = std::fs::read_to_string(&pidfile).ok()?.parse().ok()?;
+            (processes::parent(engine) == Some(launcher.id()) && ping(&socket)).then_some(())
         });
     }
 

@@ -36,6 +36,12 @@ pub(crate) fn started_with(directory: &std::path::Path) -> Vec<Process> {
     found
 }
 
+/// The fourth field of proc_pid_stat(5).
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
 /// SIGKILL; a process that is gone already is fine.
 ///
 /// # Panics

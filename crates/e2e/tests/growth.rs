@@ -127,5 +127,8 @@ fn starting_and_stopping_over_and_over_makes_nothing_grow() {
     assert_eq!(after, before, "{cycles} cycles made something grow");
     let memory = memory_kib(engine.pid());
     eprintln!("{cycles} cycles: engine's memory {memory_before} KiB, then {memory} KiB");
-    assert!(memory <= memory_before + SLACK_KIB, "{memory_before} KiB became {memory} KiB in {cycles} cycles");
+    assert!(
+        memory <= memory_before + SLACK_KIB,
+        "{memory_before} KiB became {memory} KiB in {cycles} cycles"
+    );
 }

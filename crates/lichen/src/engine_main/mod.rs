@@ -84,15 +84,17 @@ async fn serve(prepared: Prepared) -> Result<()> {
     engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
 
     let listeners = listeners::open(&config, listeners)?;
+    // The launcher passes signals on from the moment it is told.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    // Before the first client is accepted: clients wait in the sockets' queues, and without a launcher, whose successor
+    // opens sockets of its own, none is to be accepted only to be dropped.
+    launcher.write_all(b"!").await.context("tell the launcher that the engine serves")?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(api::serve(engine.clone(), listeners, async move {
         // A dropped sender means the same: this process ends.
         stopped.await.unwrap_or(());
     }));
-    // The launcher passes signals on from the moment it is told.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    launcher.write_all(b"!").await.context("tell the launcher that the engine serves")?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
