@@ -2,7 +2,7 @@
 
 use crate::host::{Host, PIPES};
 use model::Id;
-use shim_proto::{FailureClass, FromHolder, ToHolder, ToShim};
+use shim_proto::{FailureClass, FromHolder, FromShim, ToHolder, ToShim};
 use std::fs;
 use testing::{as_user, in_userns};
 
@@ -76,6 +76,30 @@ fn a_holder_with_containers_does_not_end_and_one_without_leaves_nothing() {
         // The shim has answered; the holder waits until it is gone.
         assert!(matches!(host.ask_holder(&ToHolder::Shutdown { wait: true }), FromHolder::Done));
         assert!(!host.run.holder_state().exists() && !host.run.holder_socket().exists());
+    });
+}
+
+#[test]
+fn a_shim_has_nothing_of_the_holders_or_of_other_containers() {
+    in_userns("namespaces::a_shim_has_nothing_of_the_holders_or_of_other_containers", || {
+        let (host, first) = (Host::new(), Id::random());
+        // The holder keeps this one's streams from here on.
+        let mut running = host.shim(&first, false);
+        running.run(host.create(&first, &["sleep", "60"], PIPES));
+        let id = Id::random();
+        let mut shim = host.shim(&id, false);
+        assert!(matches!(shim.ask(ToShim::State), FromShim::State(_)));
+        let pid = shim.process.unwrap().pid;
+        let of = |entry: fs::DirEntry| fs::read_link(entry.path()).unwrap().display().to_string();
+        let open: Vec<String> =
+            fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| of(entry.unwrap())).collect();
+        let count = |kind: &str| open.iter().filter(|target| target.starts_with(kind)).count();
+        // The listening socket, the connections to engine and holder; the signals; input, output, the holder's log.
+        assert_eq!((count("socket:"), count("anon_inode:[signalfd]"), open.len()), (3, 1, 7), "{open:?}");
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().replace('\0', " ");
+        assert!(line.starts_with("lichen-shim shim ") && line.contains(id.short()), "{line}");
+        let blocked = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(blocked.lines().any(|l| l == "SigBlk:\t0000000000010000"), "SIGCHLD alone: {blocked}");
     });
 }
 

@@ -1,7 +1,8 @@
 //! kill -9 of shim and holder: the container runs on, its log is complete, its exit is known.
 
-use crate::host::{Host, PIPES, STDIN, TTY, read_until, wait_for, write};
+use crate::host::{Host, PIPES, STDIN, Shim, TTY, frames, read_until, wait_for, write};
 use model::Id;
+use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain};
 use rootless::Found;
 use shim_proto::{FromHolder, FromShim, Stage, Target, ToHolder, ToShim};
 use testing::in_userns;
@@ -31,6 +32,29 @@ fn a_killed_shim_is_replaced_without_losing_a_line() {
         let expect: String = (0..300).map(|n| format!("{n}\n")).collect();
         assert_eq!(host.log(&id), expect);
         assert_eq!(host.exit_file(&id).map(|e| e.code), Some(42));
+    });
+}
+
+#[test]
+fn an_exec_runs_in_the_containers_execution_domain_whoever_its_shim_is() {
+    in_userns("survival::an_exec_runs_in_the_containers_execution_domain_whoever_its_shim_is", || {
+        let (host, id) = (Host::new(), Id::random());
+        let mut create = host.create(&id, &["sleep", "60"], PIPES);
+        let mut personality = LinuxPersonality::default();
+        personality.set_domain(LinuxPersonalityDomain::PerLinux32);
+        create.spec.linux_mut().as_mut().unwrap().set_personality(Some(personality));
+        let mut shim = host.shim(&id, false);
+        shim.run(create);
+        let domain = |shim: &mut Shim| {
+            let exec = Id::random();
+            let (reply, mut stream) = shim.exec(&exec, &["cat", "/proc/self/personality"], PIPES);
+            assert!(matches!(reply, FromShim::ExecStarted { .. }), "{reply:?}");
+            assert_eq!(shim.exec_exited(&exec).code, 0);
+            frames(&mut stream).0
+        };
+        assert_eq!(domain(&mut shim), "00000008\n");
+        shim.kill_shim();
+        assert_eq!(domain(&mut host.shim(&id, true)), "00000008\n");
     });
 }
 
