@@ -9,8 +9,11 @@ user=lichen-test
 [[ $(id -u) = 0 ]] || { echo "compat: run as root, to become the user $user" >&2; exit 1; }
 id "$user" >/dev/null || { echo "compat: there is no user $user: cargo xtask prepare makes it" >&2; exit 1; }
 
-target=$(cd "$top" && cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-bin=${LICHEN_BIN_DIR:-$target/$(rustc -vV | sed -n 's/^host: //p')/debug}
+bin=${LICHEN_BIN_DIR-}
+if [[ -z $bin ]]; then
+  target=$(cd "$top" && cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+  bin=$target/$(rustc -vV | sed -n 's/^host: //p')/debug
+fi
 [[ -x $bin/lichen ]] || { echo "compat: $bin/lichen is not built" >&2; exit 1; }
 
 mkdir -p "$cache"
@@ -61,6 +64,16 @@ engine_start() { # [ARGUMENT...]: to lichen daemon
   pids+=($!)
   for _ in $(seq 300); do curl -fsS --unix-socket "$work/run/docker.sock" http://x/_ping >/dev/null 2>&1 && return; sleep 0.1; done
   echo "compat: the engine did not start:" >&2; cat "$work/engine.log" >&2; return 1
+}
+unpacked() { # PACKAGE: a directory with the files of a Debian package, which is not installed
+  local dir="$cache/package-$1"
+  if [[ ! -d $dir ]]; then
+    mkdir -p "$work/package-$1"
+    # Root's own download would be tried as the user _apt first, who cannot write there.
+    (cd "$work/package-$1" && apt-get -o APT::Sandbox::User=root download -qq "$1") >&2
+    dpkg-deb -x "$work/package-$1/"*.deb "$dir.new"; chmod -R a+rX "$dir.new"; mv "$dir.new" "$dir"
+  fi
+  echo "$dir"
 }
 venv() { # NAME PACKAGE...: a Python environment that is kept between runs
   local dir="$cache/venv-$1"; shift

@@ -19,7 +19,7 @@ const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
   unit [FILTER]    the crates' own tests
   e2e [FILTER]     end-to-end tests with real clients (as root: they become an unprivileged user)
   vm [RELEASE] [TEST]  on machines of Debian 12 and 13 in QEMU: systemd, cgroups, older kernels (as root)
-  compat [SUITE]   other projects' clients and suites: docker-py, aiodocker
+  compat [SUITE]   other projects' clients and suites; by name also bollard and compose
   test             check, unit, e2e and compat, as CI runs them
   bench [ARGS]     measure against a floor, and against podman where it is installed
   fuzz TARGET      fuzz one parser; without TARGET, list them";
