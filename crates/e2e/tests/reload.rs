@@ -20,14 +20,14 @@ fn settings_change_in_a_running_engine_and_a_bad_file_changes_none() {
     let host = Host::new();
     host.write(FILE, r#"{"labels": ["tier=old"]}"#);
     let engine = Engine::start_on(host, &[], &[]);
-    assert_eq!(info(&engine), r#"["tier=old"] false false null"#);
+    assert_eq!(info(&engine), r#"["tier=old"] false false []"#);
     let pid = engine.pid();
     let mut events = engine.spawn(
         "docker",
         &[
             "events",
             "--since",
-            "0",
+            "10m",
             "--filter",
             "type=daemon",
             "--format",
@@ -36,10 +36,8 @@ fn settings_change_in_a_running_engine_and_a_bad_file_changes_none() {
     );
     let new = r#"{"labels": ["tier=new"], "live-restore": true, "debug": true, "registry-mirrors": ["http://127.0.0.1:1"]}"#;
     hang_up(&engine, new);
-    let expected = r#"["tier=new"] true true ["http://127.0.0.1:1/"]"#;
-    wait_until("the settings are in force", || {
-        (info(&engine).replace(":1\"", ":1/\"") == expected).then_some(())
-    });
+    let expected = r#"["tier=new"] true true ["http://127.0.0.1:1"]"#;
+    wait_until("the settings are in force", || (info(&engine) == expected).then_some(()));
     let mut event = String::new();
     BufReader::new(events.stdout.take().expect("its output is piped"))
         .read_line(&mut event)
@@ -51,9 +49,9 @@ fn settings_change_in_a_running_engine_and_a_bad_file_changes_none() {
     wait_until("it is said that the file is bad", || {
         let log = std::fs::read_to_string(engine.log()).expect("read the log");
         let line = log.lines().find(|l| l.contains("the configuration is not reloaded"))?;
-        Some(assert!(line.contains("no-such-key"), "{line}"))
+        line.contains("no-such-key").then_some(())
     });
-    assert_eq!(info(&engine).replace(":1\"", ":1/\""), expected);
+    assert_eq!(info(&engine), expected);
     assert_eq!(engine.pid(), pid, "it is the same engine");
 }
 
