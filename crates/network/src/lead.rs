@@ -7,12 +7,11 @@ use crate::{
         Netlink, link, nft,
         route::{self, Family, Rule, Then, Via},
     },
-    netns,
+    netns, outward,
     router::{OUTWARD_INTERFACE, RETURNING_MARK, Router, everywhere, family_of},
 };
 use ipnet::IpNet;
 use netd::outward::{CATCH_PORT, INTERFACE, OWN_V4, Settings};
-use rustix::io::Errno;
 use std::os::fd::AsFd;
 
 /// Packets that may wait for the forwarder: a burst of new connections.
@@ -56,16 +55,8 @@ pub(crate) fn install_filter(outward: &OutwardConfig) -> Result<Filtering> {
 }
 
 fn try_catching(netfilter: &mut Netlink) -> Result<(), String> {
-    match sys::tun::open(INTERFACE) {
-        Ok(_) => {}
-        // A forwarder has it.
-        Err(error) if error.errno == Errno::BUSY => {}
-        Err(error) => {
-            return Err(format!(
-                "cannot make a tun interface: {error} (sudo modprobe tun; sudo chmod 0666 /dev/net/tun)"
-            ));
-        }
-    }
+    // Making one and deleting it again would take milliseconds of every start.
+    outward::check_tun().map_err(|error| error.to_string())?;
     nft::catch::install(netfilter, RETURNING_MARK, INTERFACE, CATCH_PORT).map_err(|error| {
         format!(
             "the kernel refuses nf_tables or its tproxy expression: {error} (sudo modprobe -a nf_tables nft_socket nft_tproxy)"

@@ -374,7 +374,7 @@ fn find_program(name: &str, package: &'static str) -> Result<PathBuf, OutwardErr
 }
 
 /// Whether this user may make taps.
-fn check_tun() -> Result<(), OutwardError> {
+pub(crate) fn check_tun() -> Result<(), OutwardError> {
     let opened = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
     opened.map(drop).map_err(|source| OutwardError::Tun { source })
 }
