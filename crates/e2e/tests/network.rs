@@ -177,3 +177,105 @@ fn user_defined_networks_come_and_go() {
         run.ok().prints("bridge bridge\nhost host\nnone null");
     }
 }
+
+#[test]
+fn a_running_container_that_joins_a_network_finds_others_there() {
+    let engine = engine();
+    engine.docker(&["network", "create", "--subnet", "10.78.0.0/24", "front"]).ok();
+    engine.docker(&["run", "-d", "--name", "web1", "--network", "front", "busybox", "sleep", "1000"]).ok();
+    engine
+        .docker(&[
+            "run",
+            "-d",
+            "--name",
+            "late",
+            "--hostname",
+            "late.example.org",
+            "busybox",
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    let file = |name: &str| engine.docker(&["exec", "late", "cat", name]).ok().stdout;
+    let (hosts, resolv_conf) = (file("/etc/hosts"), file("/etc/resolv.conf"));
+    assert!(hosts.contains("\tlate.example.org late\n"), "{hosts}");
+    assert!(!resolv_conf.contains("127.0.0.11"), "{resolv_conf}");
+    engine.docker(&["exec", "late", "sh", "-c", "echo '10.9.9.9 mine' >> /etc/hosts"]).ok();
+    let connect = ["network", "connect", "--alias", "other", "--ip", "10.78.0.77", "front", "late"];
+    engine.docker(&connect).ok();
+    assert!(file("/etc/hosts").contains("10.78.0.77\tlate.example.org late\n"));
+    assert!(file("/etc/resolv.conf").contains("nameserver 127.0.0.11\n"));
+    // nslookup would search in example.org, and nowhere else.
+    engine.docker(&["exec", "late", "ping", "-c1", "-W5", "web1"]).ok();
+    let ping = engine.docker(&["exec", "web1", "ping", "-c1", "-W5", "other"]).ok();
+    assert!(ping.stdout.contains("PING other (10.78.0.77)"), "{ping}");
+    engine.docker(&connect).exits(1).complains("already exists in network front");
+    engine.docker(&["network", "disconnect", "front", "late"]).ok();
+    assert_eq!(file("/etc/hosts"), format!("{hosts}10.9.9.9 mine\n"), "what was written inside stays");
+    assert_eq!(file("/etc/resolv.conf"), resolv_conf);
+    engine
+        .docker(&["network", "disconnect", "front", "late"])
+        .exits(1)
+        .complains("is not connected to network front");
+}
+
+#[test]
+fn containers_of_a_macvlan_reach_each_other_and_nobody_else() {
+    let engine = engine();
+    engine.docker(&["network", "create", "-d", "macvlan", "--subnet", "10.79.0.0/24", "lan"]).ok();
+    for (name, network) in [("m1", "lan"), ("m2", "lan"), ("b1", "bridge")] {
+        engine.docker(&["run", "-d", "--name", name, "--network", network, "busybox", "sleep", "1000"]).ok();
+    }
+    engine.docker(&["exec", "m2", "ping", "-c1", "-W5", "m1"]).ok();
+    let run = engine.docker(&["exec", "b1", "ping", "-c1", "-W1", "10.79.0.1"]);
+    assert!(!run.status.success(), "{run}");
+    let shown = engine.docker(&["network", "inspect", "-f", "{{.Driver}} {{len .Containers}}", "lan"]).ok();
+    shown.prints("macvlan 2");
+    engine
+        .docker(&["network", "create", "-d", "macvlan", "-o", "parent=eth99", "nowhere"])
+        .exits(1)
+        .complains("the requested parent interface eth99 was not found");
+}
+
+#[test]
+fn networks_that_may_not_go_stay_and_say_why() {
+    let engine = engine();
+    engine
+        .docker(&["network", "rm", "bridge"])
+        .exits(1)
+        .complains("bridge is a pre-defined network and cannot be removed");
+    engine
+        .docker(&["network", "create", "host"])
+        .exits(1)
+        .complains("operation is not permitted on predefined host network");
+    engine
+        .docker(&["network", "create", "--subnet", "10.80.0.0/24", "--subnet", "10.81.0.0/24", "two"])
+        .exits(1)
+        .complains("bridge driver doesn't support multiple subnets");
+    engine.docker(&["network", "create", "--subnet", "10.80.0.0/24", "one"]).ok();
+    engine
+        .docker(&["network", "create", "--subnet", "10.80.0.128/25", "inner"])
+        .exits(1)
+        .complains("Pool overlaps with other one on this address space");
+    engine.docker(&["run", "-d", "--name", "kept1", "--network", "one", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["network", "prune", "-f"]).ok();
+    engine.docker(&["network", "inspect", "one"]).ok();
+    engine
+        .docker(&["network", "connect", "host", "kept1"])
+        .exits(1)
+        .complains("cannot connect container to host network");
+    engine.docker(&["rm", "-f", "kept1"]).ok();
+    engine.docker(&["network", "prune", "-f"]).ok();
+    engine.docker(&["network", "inspect", "one"]).exits(1).complains("network one not found");
+}
+
+#[test]
+fn nsenter_with_net_is_where_the_bridges_are() {
+    let engine = engine();
+    engine.docker(&["network", "create", "-o", "com.docker.network.bridge.name=seen0", "seen"]).ok();
+    // /proc/net is the reader's own; /sys shows the namespace it was mounted in.
+    let inside = engine.lichen(&["nsenter", "--net", "cat", "/proc/net/dev"]).ok();
+    assert!(inside.stdout.contains("docker0:") && inside.stdout.contains("seen0:"), "{inside}");
+    let outside = engine.lichen(&["nsenter", "cat", "/proc/net/dev"]).ok();
+    assert!(!outside.stdout.contains("seen0:"), "{outside}");
+}

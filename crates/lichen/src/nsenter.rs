@@ -1,4 +1,5 @@
-//! `lichen nsenter [CMD…]`: a program in the engine's namespaces, as their root.
+//! `lichen nsenter [--net] [CMD…]`: a program in the engine's namespaces, as their root; with `--net` also in the router
+//! network namespace, where the containers' bridges are.
 //!
 //! Where no engine runs, namespaces with the same IDs are made for as long as the program runs: what containers left
 //! behind belongs to subordinate IDs, and only root of such a namespace can remove it.
@@ -8,6 +9,7 @@ use crate::daemon::error::Error;
 use crate::daemon::{config, end_holder, paths, refuse_root, settings, shim_program};
 use model::RunLayout;
 use rootless::{Ensure, HolderState};
+use rustix::thread::LinkNameSpaceType;
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
@@ -20,9 +22,17 @@ const TEMPORARY: &str = "LICHEN_NSENTER_TEMPORARY";
 
 /// Does not return when the program could be run in the namespaces of an engine.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    let (router, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "--net" => (true, rest),
+        _ => (false, arguments),
+    };
     let entered = configuration().and_then(|config| match running(&config)? {
-        Some(state) => enter(&state).map(|()| None),
-        None if std::env::var_os(TEMPORARY).is_some() => {
+        Some(state) => {
+            enter(&state)?;
+            if router { enter_router(&config.run) } else { Ok(()) }.map(|()| None)
+        }
+        // Namespaces made for the occasion have no router among them.
+        None if router || std::env::var_os(TEMPORARY).is_some() => {
             Err(Error::NotRunning { state: config.run.holder_state() })
         }
         None => temporarily(config, arguments).map(Some),
@@ -56,6 +66,14 @@ fn enter(state: &HolderState) -> Result<(), Error> {
         eprintln!("lichen: {} does not exist in there; in / instead", directory.display());
     }
     Ok(())
+}
+
+/// To be called in the holder's mount namespace, the only one where the router namespace is bound.
+fn enter_router(run: &RunLayout) -> Result<(), Error> {
+    let path = run.router_netns();
+    let namespace = std::fs::File::open(&path).map_err(Error::io("open", &path))?;
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|errno| Error::io("enter", &path)(errno.into()))
 }
 
 fn execute(arguments: &[String]) -> ExitCode {

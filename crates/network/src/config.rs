@@ -1,5 +1,6 @@
 //! What the engine tells this crate at start.
 
+use crate::port_driver::PortDriver;
 use ipnet::{IpNet, Ipv4Net};
 use model::RunLayout;
 use std::{ffi::OsString, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
@@ -71,6 +72,8 @@ pub struct OutwardConfig {
     pub slirp4netns_seccomp: Toggle,
     /// Give the link IPv6 too, where the driver can.
     pub ipv6: bool,
+    /// Who listens on the host for published ports.
+    pub port_driver: PortDriver,
 }
 
 impl Default for OutwardConfig {
@@ -82,6 +85,7 @@ impl Default for OutwardConfig {
             slirp4netns_sandbox: Toggle::Auto,
             slirp4netns_seccomp: Toggle::Auto,
             ipv6: false,
+            port_driver: PortDriver::default(),
         }
     }
 }

@@ -81,6 +81,8 @@ impl Networks {
 
     /// Removes the user-defined networks that `select` picks and no running container is on; returns what they were.
     pub fn prune(&self, select: impl Fn(&Network) -> bool) -> Result<Vec<Network>> {
+        // Containers that were removed a moment ago have left their networks as far as whoever prunes is concerned.
+        self.reaper.finish();
         let unused: Vec<Network> = self
             .books()
             .networks

@@ -94,6 +94,10 @@ pub enum Error {
     // The host.
     #[error("unknown network driver {name:?}: choose auto, lichen, slirp4netns, pasta or none")]
     UnknownOutward { name: String },
+    #[error("unknown port driver {name:?}: choose auto, lichen (or builtin, implicit) or slirp4netns")]
+    UnknownPortDriver { name: String },
+    #[error("port driver {port_driver} needs --net={needed}, not {net}")]
+    PortDriver { port_driver: &'static str, needed: &'static str, net: &'static str },
     #[error("invalid value {value:?}: expected true, false or auto")]
     InvalidToggle { value: String },
     #[error("{driver}: {reason}")]
@@ -189,6 +193,8 @@ impl Error {
             | Self::StaticOnDefault
             | Self::AliasesOnDefault
             | Self::UnknownOutward { .. }
+            | Self::UnknownPortDriver { .. }
+            | Self::PortDriver { .. }
             | Self::InvalidToggle { .. }
             | Self::NoAddress { .. } => K::InvalidParameter,
             Self::Exists { .. } | Self::ModeConflict { .. } | Self::NoSandbox { .. } => K::Conflict,

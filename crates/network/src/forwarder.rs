@@ -8,6 +8,7 @@ use crate::{
     names,
     netlink::{Netlink, nft},
     netns,
+    port_driver::Guide,
     router::Router,
 };
 use model::Id;
@@ -17,8 +18,8 @@ use netd::{
     state::State,
 };
 use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader},
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufRead, BufReader},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -50,6 +51,7 @@ struct Shared {
     log: PathBuf,
     /// Sockets of socket activation, by what they are bound to.
     inherited: BTreeMap<Listen, OwnedFd>,
+    guide: Arc<Guide>,
     /// What is to be forwarded: the engine's list, from which a new forwarder is filled.
     ports: Mutex<BTreeMap<Listen, Port>>,
     /// Endpoints' names and containers' resolvers, for the same purpose.
@@ -73,7 +75,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Forwarder {
     /// Finds the forwarder of an earlier engine, or starts one.
-    pub(crate) fn open(config: &mut Config, router: &Arc<Router>, lead: Option<Lead>) -> Result<Self> {
+    pub(crate) fn open(
+        config: &mut Config,
+        router: &Arc<Router>,
+        lead: Option<Lead>,
+        guide: Arc<Guide>,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             program: config.netd.clone(),
             path: config.router.clone(),
@@ -84,6 +91,7 @@ impl Forwarder {
             state: config.run.netd_state(),
             log: config.run.root().join("netd.log"),
             inherited: inherited(std::mem::take(&mut config.inherited)),
+            guide,
             ports: Mutex::default(),
             names: Mutex::default(),
             resolvers: Mutex::default(),
@@ -99,7 +107,8 @@ impl Forwarder {
     /// Starts forwarding all of `ports`, or none.
     pub(crate) fn add(&self, ports: Vec<Port>) -> Result<(), client::Error> {
         let ports = self.shared.mark_inherited(ports);
-        self.shared.ask(|client| self.shared.add(client, &ports))?;
+        let known: BTreeSet<Listen> = lock(&self.shared.ports).keys().copied().collect();
+        self.shared.ask(|client| self.shared.add(client, &ports, &known))?;
         lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
         Ok(())
     }
@@ -107,7 +116,13 @@ impl Forwarder {
     /// Stops forwarding `ports`.
     pub(crate) fn remove(&self, ports: &[Listen]) -> Result<(), client::Error> {
         lock(&self.shared.ports).retain(|listen, _| !ports.contains(listen));
-        if ports.is_empty() { Ok(()) } else { self.shared.ask(|client| client.remove(ports.to_vec())) }
+        if ports.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.shared.guide.withdraw(ports) {
+            tracing::warn!(%error, "a port that is no longer published may stay taken on the host");
+        }
+        self.shared.ask(|client| client.remove(ports.to_vec()))
     }
 
     /// Lets endpoints be found by name.
@@ -159,7 +174,9 @@ impl Forwarder {
         let missing = wanted.into_values().filter(|p| !there.contains(p));
         let add = |port: Port| {
             let id = port.container.clone();
-            let result = self.shared.ask(|client| self.shared.add(client, std::slice::from_ref(&port)));
+            let result = self
+                .shared
+                .ask(|client| self.shared.add(client, std::slice::from_ref(&port), &BTreeSet::new()));
             result.err().map(|error| (id, error))
         };
         Ok(missing.filter_map(add).collect())
@@ -268,14 +285,56 @@ impl Shared {
     fn mark_inherited(&self, ports: Vec<Port>) -> Vec<Port> {
         ports
             .into_iter()
-            .map(|port| Port { passed: self.inherited.contains_key(&port.listen), ..port })
+            .map(|port| {
+                let passed = self.guide.guides(&port.listen) || self.inherited.contains_key(&port.listen);
+                Port { passed, ..port }
+            })
             .collect()
     }
 
-    fn add(&self, client: &mut Client, ports: &[Port]) -> Result<(), client::Error> {
-        let passed = ports.iter().filter(|p| p.passed).filter_map(|p| self.inherited.get(&p.listen));
-        let listeners: Vec<_> = passed.map(AsFd::as_fd).collect();
-        client.add(ports.to_vec(), &listeners)
+    /// Adds ports, of which the forwarder has the `known` ones already, and leads the host's to them where another
+    /// program listens there.
+    fn add(
+        &self,
+        client: &mut Client,
+        ports: &[Port],
+        known: &BTreeSet<Listen>,
+    ) -> Result<(), client::Error> {
+        let is_guided = |port: &&Port| {
+            self.guide.guides(&port.listen)
+                && !self.inherited.contains_key(&port.listen)
+                && !known.contains(&port.listen)
+        };
+        let guided: Vec<Listen> = ports.iter().filter(is_guided).map(|port| port.listen).collect();
+        let mut made: BTreeMap<Listen, (OwnedFd, u16)> = BTreeMap::new();
+        for listen in &guided {
+            made.insert(*listen, self.listen_inside(*listen)?);
+        }
+        let descriptor = |port: &Port| {
+            let inside = made.get(&port.listen).map(|(fd, _)| fd.as_fd());
+            inside.or_else(|| self.inherited.get(&port.listen).map(AsFd::as_fd))
+        };
+        let listeners: Vec<_> = ports.iter().filter(|p| p.passed).filter_map(descriptor).collect();
+        client.add(ports.to_vec(), &listeners)?;
+        let led = made.iter().try_for_each(|(listen, (_, inside))| self.guide.lead(*listen, *inside));
+        if led.is_err() {
+            if let Err(error) = self.guide.withdraw(&guided) {
+                tracing::warn!(%error, "cannot take back ports that were led before one that failed");
+            }
+            client.remove(guided)?;
+        }
+        led
+    }
+
+    /// A listener in the router namespace for a port that another program has on the host.
+    fn listen_inside(&self, listen: Listen) -> Result<(OwnedFd, u16), client::Error> {
+        self.guide.check(listen)?;
+        let made = netns::inside(self.router.namespace().as_fd(), || Ok(self.guide.listener(listen)));
+        made.map_err(io::Error::other).and_then(|made| made).map_err(|error| client::Error::Port {
+            listen,
+            operation: "listen in the router namespace".into(),
+            errno: error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()),
+        })
     }
 
     /// Fills a new forwarder. One port that cannot be had again must not keep the others from coming back.
@@ -283,7 +342,9 @@ impl Shared {
         self.refill_names();
         let ports: Vec<Port> = lock(&self.ports).values().cloned().collect();
         for port in ports {
-            if let Err(error) = self.ask(|client| self.add(client, std::slice::from_ref(&port))) {
+            if let Err(error) =
+                self.ask(|client| self.add(client, std::slice::from_ref(&port), &BTreeSet::new()))
+            {
                 tracing::error!(%error, listen = ?port.listen, container = %port.container.short(), "cannot publish a port again");
             }
         }

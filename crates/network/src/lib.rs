@@ -23,6 +23,7 @@ pub mod options;
 mod outward;
 mod plumbing;
 pub mod pools;
+mod port_driver;
 mod ports;
 mod predefined;
 mod reaper;
@@ -40,6 +41,7 @@ pub use error::{Error, OutwardError, PortError, Result};
 pub use mac::MacAddr;
 pub use netd::proto::Protocol;
 pub use networks::{Attached, Created, Networks, OutwardStatus};
+pub use port_driver::PortDriver;
 pub use record::{Driver, Endpoint, Network, Pool, PublishedPort, SandboxRecord};
 pub use request::{EndpointRequest, HostPorts, NewNetwork, NewPool, PortRequest, Sandbox, SandboxRequest};
 

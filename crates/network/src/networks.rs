@@ -63,7 +63,7 @@ pub struct OutwardStatus {
     pub driver: &'static str,
     /// As the program reports it; empty for `none`.
     pub version: String,
-    /// `lichen`: the forwarder.
+    /// `lichen` (the forwarder) or `slirp4netns`.
     pub port_driver: &'static str,
     /// What does not work and how to mend it; for the start-up log and `docker info`.
     pub warnings: Vec<String>,
@@ -82,7 +82,7 @@ impl Networks {
     pub(crate) fn open_on(mut config: Config, store: &Store, nft: bool) -> Result<Self> {
         let router = Arc::new(Router::open(&config.router, &config.outward, nft)?);
         let outward = Outward::open(Arc::clone(&router), config.outward.clone(), &config.run)?;
-        let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder())?;
+        let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder(), outward.guide())?;
         let mut pools = config.address_pools;
         if pools.is_empty() {
             pools = pools::docker_defaults();
@@ -181,7 +181,7 @@ impl Networks {
         OutwardStatus {
             driver: self.outward.name(),
             version: self.outward.version(),
-            port_driver: "lichen",
+            port_driver: self.outward.guide().driver().as_str(),
             warnings,
         }
     }

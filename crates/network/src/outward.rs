@@ -21,7 +21,7 @@
 //! packets leave.
 
 mod pasta;
-mod slirp4netns;
+pub(crate) mod slirp4netns;
 
 use crate::{
     config::{OutwardChoice, OutwardConfig},
@@ -29,6 +29,7 @@ use crate::{
     error::{Error, OutwardError, Result},
     forwarder,
     lead::Lead,
+    port_driver::{Guide, PortDriver},
     router::Router,
 };
 use model::{ProcessRef, RunLayout};
@@ -91,6 +92,8 @@ struct Record {
     driver: String,
     process: ProcessRef,
     router_inode: u64,
+    #[serde(default)]
+    port_driver: String,
 }
 
 /// The driver in use.
@@ -106,6 +109,7 @@ struct Shared {
     log: PathBuf,
     driver: Option<AnyDriver>,
     by_forwarder: Option<Settings>,
+    guide: Arc<Guide>,
     warnings: Mutex<Vec<String>>,
     phase: Mutex<Phase>,
     settled: Condvar,
@@ -131,6 +135,8 @@ impl Outward {
     /// [`Error::Outward`] when a driver that was asked for by name cannot be used.
     pub(crate) fn open(router: Arc<Router>, config: OutwardConfig, run: &RunLayout) -> Result<Self> {
         let Choice { by_forwarder, driver, mut warnings } = choose(&config, &router)?;
+        let api = run.root().join(slirp4netns::API_SOCKET);
+        let guide = Arc::new(Guide::new(config.port_driver, api, slirp4netns::ROUTER));
         if let (Some(driver), Some(reason)) = (&driver, &router.without_nft) {
             warnings.push(format!(
                 "containers cannot reach the network through {}: the kernel refuses address translation ({reason}); \
@@ -147,6 +153,7 @@ impl Outward {
             phase: Mutex::new(if driver.is_some() { Phase::Starting } else { Phase::Settled }),
             driver,
             by_forwarder,
+            guide,
             warnings: Mutex::new(warnings),
             settled: Condvar::new(),
             daemon: Mutex::default(),
@@ -180,6 +187,11 @@ impl Outward {
     /// How the forwarder is to lead out, if it is what does.
     pub(crate) fn by_forwarder(&self) -> Option<Lead> {
         self.shared.by_forwarder.map(|settings| Lead { settings, mtu: self.shared.config.mtu })
+    }
+
+    /// Who listens on the host for published ports.
+    pub(crate) fn guide(&self) -> Arc<Guide> {
+        Arc::clone(&self.shared.guide)
     }
 
     pub(crate) fn resolver(&self) -> Option<IpAddr> {
@@ -223,8 +235,28 @@ struct Choice {
     warnings: Vec<String>,
 }
 
+/// A driver whose own port forwarding is chosen is to be chosen by name: with a fallback to another one ports would
+/// lead nowhere.
+fn check_port_driver(config: &OutwardConfig) -> Result<()> {
+    let (needed, name) = match config.port_driver {
+        PortDriver::Lichen => return Ok(()),
+        PortDriver::Slirp4netns => (OutwardChoice::Slirp4netns, slirp4netns::NAME),
+    };
+    if config.driver == needed {
+        return Ok(());
+    }
+    let named = DRIVERS.iter().find(|(choice, ..)| *choice == config.driver).map(|(_, name, _)| *name);
+    let net = named.unwrap_or(match config.driver {
+        OutwardChoice::Lichen => LICHEN,
+        OutwardChoice::None => "none",
+        _ => "auto",
+    });
+    Err(Error::PortDriver { port_driver: config.port_driver.as_str(), needed: name, net })
+}
+
 /// The driver asked for, or the first that can be used.
 fn choose(config: &OutwardConfig, router: &Router) -> Result<Choice> {
+    check_port_driver(config)?;
     let choice = config.driver;
     if choice == OutwardChoice::None {
         return Ok(Choice::default());
@@ -273,12 +305,22 @@ impl Shared {
         let fits = self.driver.as_ref().is_some_and(|d| d.name() == record.driver)
             && record.router_inode == self.router.inode()
             && self.router.has_outward()?;
+        // One whose ports are led otherwise than is wanted now is of no use.
+        let fits = fits && record.port_driver == self.config.port_driver.as_str();
         if fits {
+            self.restore_ports(true);
             *lock(&self.daemon) = Some(found);
             self.settle();
             return Ok(());
         }
         found.end()
+    }
+
+    /// A port that cannot be led again keeps no other from being.
+    fn restore_ports(&self, found: bool) {
+        if let Err(error) = self.guide.restore(found) {
+            tracing::error!(%error, "published ports may lead nowhere");
+        }
     }
 
     fn settle(&self) {
@@ -347,8 +389,10 @@ impl Shared {
             driver: driver.name().to_owned(),
             process: started.process,
             router_inode: self.router.inode(),
+            port_driver: self.config.port_driver.as_str().to_owned(),
         };
         daemon::write_record(&self.state, &record)?;
+        self.restore_ports(false);
         let handle = started.handle()?;
         *lock(&self.daemon) = Some(started);
         Ok(handle)

@@ -138,6 +138,10 @@ impl Networks {
         if requests.is_empty() || !target.is_reachable() {
             return Ok(Vec::new());
         }
+        if self.outward.guide().is_outside_program() {
+            // It is told of ports, or looks for them, once it is there.
+            self.outward.wait_settled();
+        }
         let (v4, v6) = plumbing::gateways(endpoints);
         let endpoint = v4.or(v6).map(|e| (e.id.to_string(), e.network.clone()));
         let (endpoint, network) = endpoint.unwrap_or_else(|| (String::new(), container.clone()));

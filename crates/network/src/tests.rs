@@ -7,6 +7,7 @@ mod lan;
 mod lead;
 mod naming;
 mod outward;
+mod port_drivers;
 mod ports;
 
 use crate::{

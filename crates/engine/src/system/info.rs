@@ -105,7 +105,7 @@ fn plugins() -> PluginsInfo {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     PluginsInfo {
         volume: names(&["local"]),
-        network: names(&["bridge", "host", "null"]),
+        network: names(&["bridge", "host", "ipvlan", "macvlan", "null"]),
         authorization: Vec::new(),
         log: names(&["json-file", "local", "none"]),
     }

@@ -10,6 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use sys::clone::{Child, Fork};
 
+/// The variable that says how many of the sockets, the last ones, are for published ports.
+pub(crate) const PORT_SOCKETS: &str = "LICHEN_PORT_SOCKETS";
+
 /// Where the engine finds what it inherits. Listening sockets come first, where sd_listen_fds(3) has them.
 pub(crate) const SHIM_PROGRAM: RawFd = 60;
 pub(crate) const LAUNCHER: RawFd = 61;

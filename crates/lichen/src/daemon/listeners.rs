@@ -16,13 +16,20 @@ use tracing::warn;
 /// How many clients may wait for an engine; the kernel takes the smaller of this and `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// How a service manager names sockets that are for published ports (systemd.socket(5), `FileDescriptorName=`): the
+/// manager may bind what a user may not, a port below 1024 for one.
+pub(crate) const PUBLISH: &str = "publish";
+
 /// More would overlap what else the engine inherits.
 const MOST: usize = (SHIM_PROGRAM - FIRST_LISTENER) as usize;
 
 /// Listening sockets. The files of those made here are removed with this value.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
+    /// Those of `-H`, then those for published ports.
     pub(crate) sockets: Vec<OwnedFd>,
+    /// How many of them are for published ports.
+    pub(crate) ports: usize,
     files: Vec<PathBuf>,
 }
 
@@ -45,6 +52,10 @@ impl Listeners {
                 Host::Activated(which) => listeners.sockets.extend(take(&mut activated, which)?),
             }
         }
+        let ports = activated.into_iter().flatten().filter(|(name, _)| name == PUBLISH).map(|(_, socket)| socket);
+        let api = listeners.sockets.len();
+        listeners.sockets.extend(ports);
+        listeners.ports = listeners.sockets.len() - api;
         if listeners.sockets.len() > MOST {
             let given = listeners.sockets.len().to_string();
             return Err(Error::invalid("host", given, format!("at most {MOST} sockets can be listened on")));
@@ -114,7 +125,7 @@ fn take(activated: &mut [Option<(String, OwnedFd)>], which: &str) -> Result<Vec<
     let mut taken = Vec::new();
     for (index, place) in activated.iter_mut().enumerate() {
         let wanted = match which {
-            "" | "*" => true,
+            "" | "*" => place.as_ref().is_some_and(|(name, _)| name != PUBLISH),
             _ => offset == Some(index) || place.as_ref().is_some_and(|(name, _)| name == which),
         };
         if wanted {
@@ -150,6 +161,15 @@ mod tests {
         assert_eq!(taken("b"), Some(numbers[1..].to_vec()));
         assert_eq!(taken(""), None);
         assert_eq!(taken("9"), None);
+    }
+
+    #[test]
+    fn sockets_for_published_ports_are_not_the_apis() {
+        let hosts = [Host::Activated(String::new())];
+        let listeners = Listeners::open(&hosts, Activated(passed(&["a", PUBLISH, "b", PUBLISH]))).unwrap();
+        assert_eq!((listeners.sockets.len(), listeners.ports), (4, 2));
+        let only_ports = Activated(passed(&[PUBLISH]));
+        assert!(Listeners::open(&hosts, only_ports).is_err(), "the API has no socket");
     }
 
     #[test]

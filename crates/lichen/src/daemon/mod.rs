@@ -91,7 +91,7 @@ fn launch(config: &Config, line: &settings::CommandLine, arguments: &[String]) -
         locks,
         listeners: &listeners.sockets,
         arguments,
-        environment: environment(config),
+        environment: environment(config, listeners.ports),
         pidfile: &config.pidfile,
     })?;
     // From here on clients are told that nobody is there.
@@ -173,11 +173,12 @@ pub(crate) fn shim_program() -> Result<OwnedFd> {
 }
 
 /// What the engine, as root of its namespace, could not find out by itself.
-fn environment(config: &Config) -> Vec<(&'static str, OsString)> {
+fn environment(config: &Config, ports: usize) -> Vec<(&'static str, OsString)> {
     let mut variables: Vec<(&'static str, OsString)> = vec![
         ("XDG_RUNTIME_DIR", config.places.runtime.clone().into()),
         ("XDG_DATA_HOME", config.places.data.clone().into()),
         ("XDG_CONFIG_HOME", config.places.config.clone().into()),
+        (engine_process::PORT_SOCKETS, ports.to_string().into()),
     ];
     // The registry client takes its proxies from here.
     let proxies = &config.proxies;

@@ -1,25 +1,19 @@
 //! What the networks are told.
 
 use crate::daemon::config::Config;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use network::{AddressPool, DefaultBridge, OutwardConfig, Program};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// RootlessKit's default; Docker's 1500 is for the bridge.
 const OUTWARD_MTU: u32 = 65_520;
 
-pub(super) fn config(config: &Config, shim: &OwnedFd) -> Result<network::Config> {
+pub(super) fn config(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Result<network::Config> {
     let pool = |pool: &crate::daemon::objects::AddressPool| -> Result<AddressPool> {
         let base = pool.base.parse().with_context(|| format!("invalid address pool {:?}", pool.base))?;
         Ok(AddressPool { base, size: pool.size })
     };
     let rootless = &config.rootless;
-    if !matches!(rootless.port_driver.as_str(), "auto" | "lichen" | "builtin" | "implicit") {
-        bail!(
-            "port driver {:?} is not there yet: Lichen publishes ports itself (\"lichen\")",
-            rootless.port_driver
-        );
-    }
     Ok(network::Config {
         run: config.run.clone(),
         router: config.run.router_netns(),
@@ -31,6 +25,7 @@ pub(super) fn config(config: &Config, shim: &OwnedFd) -> Result<network::Config>
             disable_host_loopback: rootless.disable_host_loopback,
             slirp4netns_sandbox: rootless.slirp4netns_sandbox.parse()?,
             slirp4netns_seccomp: rootless.slirp4netns_seccomp.parse()?,
+            port_driver: rootless.port_driver.parse()?,
             ..OutwardConfig::default()
         },
         netd: Program {
@@ -38,7 +33,7 @@ pub(super) fn config(config: &Config, shim: &OwnedFd) -> Result<network::Config>
             path: format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()).into(),
             args: vec!["netd".into()],
         },
-        inherited: vec![],
+        inherited: ports,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::{
     config::Toggle,
     daemon::{self, Daemon},
     error::OutwardError,
+    port_driver::PortDriver,
     router::OUTWARD_INTERFACE,
 };
 use rustix::{
@@ -23,6 +24,12 @@ use std::{
 };
 
 pub(super) const NAME: &str = "slirp4netns";
+
+/// Where it is told of published ports, below the run directory.
+pub(crate) const API_SOCKET: &str = "slirp4netns.sock";
+
+/// The router namespace's address on its network.
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 
 /// RootlessKit asks for the same: the first with `--enable-sandbox` and `--enable-seccomp`.
 const NEEDED: (u32, u32) = (0, 4);
@@ -88,6 +95,12 @@ impl Slirp4netns {
         let mut command = Command::new(&self.program);
         command.args(["--configure", "--ready-fd=0", "--netns-type=path"]);
         command.arg(format!("--mtu={}", ground.config.mtu));
+        if ground.config.port_driver == PortDriver::Slirp4netns {
+            let api = ground.run.join(API_SOCKET);
+            // It does not take the place of one that a predecessor left.
+            daemon::remove_file(&api).map_err(|e| failed(std::io::Error::other(e)))?;
+            command.arg("--api-socket").arg(api);
+        }
         let flags = [
             (ground.config.disable_host_loopback, "--disable-host-loopback"),
             (sandbox, "--enable-sandbox"),

@@ -32,6 +32,16 @@ fn check(outward: OutwardChoice) {
 }
 
 fn kill_and_reach_again(host: &Host, sandbox: &Sandbox, outward: OutwardChoice) {
+    kill_program(host, outward);
+    let to: SocketAddr = "198.51.100.7:7000".parse().unwrap();
+    eventually(|| {
+        at(&sandbox.netns, || TcpStream::connect_timeout(&to, Duration::from_millis(500)))
+            .map_err(|e| format!("after the driver was killed: {e}"))
+    });
+}
+
+/// Kills the program that leads out.
+pub(super) fn kill_program(host: &Host, outward: OutwardChoice) {
     #[derive(serde::Deserialize)]
     struct Record {
         process: model::ProcessRef,
@@ -44,11 +54,6 @@ fn kill_and_reach_again(host: &Host, sandbox: &Sandbox, outward: OutwardChoice) 
     let record: Record = crate::daemon::read_record(&file).unwrap().unwrap();
     let pid = rustix::process::Pid::from_raw(record.process.pid as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    let to: SocketAddr = "198.51.100.7:7000".parse().unwrap();
-    eventually(|| {
-        at(&sandbox.netns, || TcpStream::connect_timeout(&to, Duration::from_millis(500)))
-            .map_err(|e| format!("after the driver was killed: {e}"))
-    });
 }
 
 #[test]
