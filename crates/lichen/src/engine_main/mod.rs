@@ -46,7 +46,7 @@ struct Prepared {
     launcher: UnixStream,
     /// The sealed `lichen-shim`, for starting the forwarder.
     shim: OwnedFd,
-    listeners: Vec<OwnedFd>,
+    listeners: listeners::Inherited,
     /// Released by the kernel when the process ends, and not before.
     _locks: Vec<OwnedFd>,
 }
@@ -80,11 +80,10 @@ async fn serve(prepared: Prepared) -> Result<()> {
     let opening = config.clone();
     let shim = Arc::new(shim);
     let program = shim.clone();
-    let engine = tokio::task::spawn_blocking(move || open(&opening, &program)).await??;
+    let engine = tokio::task::spawn_blocking(move || open(&opening, &program, listeners.ports)).await??;
     engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
 
-    engine::rest::watch(&engine);
-    let listeners = listeners::open(&config, listeners)?;
+    let listeners = listeners::open(&config, listeners.api)?;
     // The launcher passes signals on from the moment it is told.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -122,7 +121,7 @@ async fn orphaned(launcher: &mut tokio::net::UnixStream) {
 }
 
 /// Opens everything that blocks: the store, the storage driver, images, volumes, networks.
-fn open(config: &Config, shim: &OwnedFd) -> Result<Arc<Engine>> {
+fn open(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Result<Arc<Engine>> {
     let snapshot::Selected { driver, warnings } =
         snapshot::open(&config.data, config.storage_driver.as_deref())?;
     for warning in &warnings {
@@ -132,7 +131,7 @@ fn open(config: &Config, shim: &OwnedFd) -> Result<Arc<Engine>> {
     let registries = config::registries(config);
     let images = image::ImageStore::open(store.clone(), &config.data, driver.clone(), registries)?;
     let volumes = volume::Volumes::open(&store, config.data.volumes())?;
-    let networks = ::network::Networks::open(network::config(config, shim)?, &store)?;
+    let networks = ::network::Networks::open(network::config(config, shim, ports)?, &store)?;
     Ok(Arc::new(Engine {
         config: config::engine(config, warnings, shim)?,
         containers: Default::default(),
