@@ -83,6 +83,7 @@ async fn serve(prepared: Prepared) -> Result<()> {
     let engine = tokio::task::spawn_blocking(move || open(&opening, &program, listeners.ports)).await??;
     engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
 
+    engine::rest::watch(&engine);
     let listeners = listeners::open(&config, listeners.api)?;
     // The launcher passes signals on from the moment it is told.
     let mut terminate = signal(SignalKind::terminate())?;
