@@ -92,7 +92,9 @@ clean_up() {
   loginctl terminate-user alice 2> /dev/null
   pkill -KILL -u alice
   within 60 nobody || echo "processes of alice's are left: $(ps -o pid,args -u alice)"
-  systemctl stop user@1000.service 2> /dev/null
+  # With her manager goes her runtime directory, a moment later.
+  systemctl stop user@1000.service user-runtime-dir@1000.service 2> /dev/null
+  within 60 test ! -e /run/user/1000
   rm -rf /home/alice/.local/share/lichen /home/alice/.config/{docker,systemd} /home/alice/engine.log
 }
 

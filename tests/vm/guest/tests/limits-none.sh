@@ -1,9 +1,9 @@
-# su, from root: no session, and no cgroup of alice's.
-# What a shell of root's has of her session, which su(1) hands on.
-unset XDG_RUNTIME_DIR
-export DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus
-as_alice() { su alice -c "export PATH=\$PATH:/usr/sbin:/sbin DOCKER_HOST=unix://$socket; $*"; }
-says "without a runtime directory the engine says what to do" 'could not get XDG_RUNTIME_DIR' as_alice 'cd; lichen daemon'
+# No session, and no cgroup of alice's: what su(1) gives from a login of root's, where PAM makes no session of hers.
+as_alice() {
+  setpriv --reuid alice --regid alice --init-groups env -i HOME=/home/alice PATH="$PATH" DOCKER_HOST="unix://$socket" \
+    DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus sh -c "$*"
+}
+says "without a runtime directory the engine says what to do" 'could not get XDG_RUNTIME_DIR' as_alice 'cd; timeout 20 lichen daemon'
 loginctl enable-linger alice
 within 60 test -S /run/user/1000/bus
 docker() { as_alice "docker $*"; }
@@ -16,7 +16,8 @@ says "and a container has its limit" '^67108864$' docker run --rm -m 64m busybox
 check "the engine stops" stop
 
 # A machine without buses.
-systemctl stop user@1000.service
+loginctl disable-linger alice
+systemctl stop user@1000.service user-runtime-dir@1000.service
 install -d -m 700 -o alice /run/user/1000
 as_alice 'cd; XDG_RUNTIME_DIR=/run/user/1000 setsid lichen daemon > ~/engine.log 2>&1 < /dev/null &'
 started || return
