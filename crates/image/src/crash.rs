@@ -157,7 +157,7 @@ fn a_killed_push_leaves_the_image_whole_and_no_broken_tag() {
             lab.store.tag(&id, &name.parse().unwrap()).unwrap();
             let root = lab.root().to_owned();
             lab = lab.closed_during(|| {
-                let mut worker = start(&format!("push:{name}"), &root);
+                let mut worker = start(&format!("push:{name}"), &root, false);
                 std::thread::sleep(after);
                 worker.kill().and_then(|()| worker.wait()).unwrap();
             });
