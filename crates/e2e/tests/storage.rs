@@ -15,7 +15,6 @@ fn root(program: &str, arguments: &[&str]) {
 
 /// A file system in a file, mounted for as long as the value lives.
 struct Disk {
-    image: PathBuf,
     place: PathBuf,
 }
 
@@ -30,7 +29,7 @@ impl Disk {
         let place = image.with_extension("mounted");
         std::fs::create_dir_all(&place).expect("make a mount point");
         root("mount", &["-o", &format!("loop,{options}"), text(image), text(&place)]);
-        Self { image: image.to_owned(), place }
+        Self { place }
     }
 
     /// A directory of the user's on it.
