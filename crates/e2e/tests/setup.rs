@@ -4,6 +4,13 @@
 use e2e::{Engine, Host, Output, program};
 use std::os::unix::fs::{MetadataExt, symlink};
 
+/// That it succeeded and said so on standard output.
+#[track_caller]
+fn says(output: Output, expected: &str) {
+    let output = output.ok();
+    assert!(output.stdout.contains(expected), "expected {expected:?}: {output}");
+}
+
 fn lichen(host: &Host, words: &[&str]) -> Output {
     host.run_command(program("lichen"), words)
 }
@@ -27,9 +34,11 @@ fn the_set_up_tool_answers_to_dockers_name() {
     let host = Host::new();
     let tool = host.path("dockerd-rootless-setuptool.sh");
     symlink(program("lichen"), &tool).unwrap();
-    host.run_command(&tool, &["check", "--force", "--skip-iptables"])
-        .ok()
-        .prints("[INFO] Requirements are satisfied");
+    says(
+        host.run_command(&tool, &["check", "--force", "--skip-iptables"]),
+        "[INFO] Requirements are satisfied
+",
+    );
     host.run_command(&tool, &["nsenter", "id", "-u"]).ok().prints("0");
 }
 
@@ -73,7 +82,7 @@ fn without_systemd_installing_selects_a_context_and_says_how_to_start() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.lines().any(|l| l.starts_with("rootless *") && l.contains(&socket)), "{shown}");
 
-    lichen(&host, &["setup", "install"]).ok().prints("CLI context \"rootless\" already exists");
+    says(lichen(&host, &["setup", "install"]), "CLI context \"rootless\" already exists");
 
     let output = lichen(&host, &["setup", "uninstall"]).ok();
     assert!(output.stdout.contains(&format!("nsenter rm -rf {}`", host.data().display())), "{output}");

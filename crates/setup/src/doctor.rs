@@ -43,6 +43,7 @@ fn not_running(facts: &Facts, host: &str, reason: &str) -> Finding {
     } else {
         format!("{0} setup install, or by hand: {0} daemon", facts.program.display())
     };
+    let reason = reason.lines().next().unwrap_or_default();
     let summary = format!("no engine answers at {host}: {reason}");
     Finding::bad(Status::Warning, "engine", GROUP, summary, Fix::user(fix))
 }
