@@ -52,7 +52,8 @@ impl Listeners {
                 Host::Activated(which) => listeners.sockets.extend(take(&mut activated, which)?),
             }
         }
-        let ports = activated.into_iter().flatten().filter(|(name, _)| name == PUBLISH).map(|(_, socket)| socket);
+        let ports =
+            activated.into_iter().flatten().filter(|(name, _)| name == PUBLISH).map(|(_, socket)| socket);
         let api = listeners.sockets.len();
         listeners.sockets.extend(ports);
         listeners.ports = listeners.sockets.len() - api;

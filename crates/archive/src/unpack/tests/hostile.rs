@@ -92,12 +92,7 @@ fn nothing_outside_the_root_is_ever_touched() {
                 tar().dir("d").symlink("x", "../outside").link("d2", "x").symlink("d", "../outside").end(),
             ),
         ];
-        for whiteouts in [
-            Whiteouts::Overlay,
-            Whiteouts::FuseOverlay,
-            Whiteouts::Apply,
-            Whiteouts::Literal,
-        ] {
+        for whiteouts in [Whiteouts::Overlay, Whiteouts::FuseOverlay, Whiteouts::Apply, Whiteouts::Literal] {
             for (name, archive) in &corpus {
                 println!("{whiteouts:?}: {name}: {:?}", escape(archive, whiteouts));
             }
