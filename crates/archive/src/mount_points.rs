@@ -19,7 +19,7 @@ pub(crate) fn is_made(found: &Found<'_>) -> io::Result<bool> {
     Ok(match found.kind() {
         FileType::Directory => {
             let below = |top: &&str| top.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-            DIRECTORIES.contains(&path) || DIRECTORIES.iter().any(|top| below(&top))
+            DIRECTORIES.contains(&path) || DIRECTORIES.iter().any(below)
         }
         FileType::RegularFile => FILES.contains(&path) && found.stat.st_size == 0,
         FileType::Symlink if path == "etc/mtab" => {

@@ -69,12 +69,11 @@ fn prepare(dir: &OwnedFd, mounter: &Mounter) -> io::Result<()> {
     for name in ["lower/removed", "lower/opaque/hidden", "lower/kept"] {
         fs::mknodat(dir, name, FileType::RegularFile, Mode::from(0o600), 0)?;
     }
-    Ok(match mounter {
-        Mounter::Kernel => fs::mknodat(dir, "upper/removed", FileType::CharacterDevice, Mode::empty(), 0)?,
-        Mounter::Fuse { .. } => {
-            fs::mknodat(dir, "upper/.wh.removed", FileType::RegularFile, Mode::empty(), 0)?;
-        }
-    })
+    let (whiteout, kind) = match mounter {
+        Mounter::Kernel => ("upper/removed", FileType::CharacterDevice),
+        Mounter::Fuse { .. } => ("upper/.wh.removed", FileType::RegularFile),
+    };
+    Ok(fs::mknodat(dir, whiteout, kind, Mode::empty(), 0)?)
 }
 
 /// Overlays need directory entries that tell their type (xfs made with ftype=0 does not).
