@@ -1,8 +1,7 @@
 //! Whether layers still are what was pulled: each archive is put together again from its files and digested.
 
-use crate::{Error, ImageStore, Result, exact::Layer};
+use crate::{ImageStore, Result, exact::Layer};
 use model::Digest;
-use std::io;
 
 /// A layer whose files were changed, or cannot be read.
 #[derive(Debug)]
@@ -38,11 +37,7 @@ impl ImageStore {
             if !self.catalog().layers.contains_key(&layer.chain) {
                 continue;
             }
-            let problem = match self.write_layer(&layer, &mut io::sink()) {
-                Ok(()) => continue,
-                Err(error @ Error::Stream { .. }) => return Err(error),
-                Err(error) => error.to_string(),
-            };
+            let Err(problem) = self.compare_layer(&layer) else { continue };
             let images = self
                 .catalog()
                 .images
@@ -50,7 +45,7 @@ impl ImageStore {
                 .filter(|i| i.layers.contains(&layer.chain))
                 .map(|i| i.id.clone())
                 .collect();
-            damaged.push(DamagedLayer { chain: layer.chain, problem, images });
+            damaged.push(DamagedLayer { chain: layer.chain, problem: problem.to_string(), images });
         }
         Ok(damaged)
     }
@@ -73,6 +68,9 @@ mod tests {
             let [layer] = &damaged[..] else { panic!("{damaged:?}") };
             assert_eq!((&layer.chain, &layer.images[..]), (chain, &[image.id.clone()][..]));
             assert!(layer.problem.contains("its files give digest"), "{}", layer.problem);
+            std::fs::write(tree.topmost().unwrap().join("file"), "contents and more").unwrap();
+            let damaged = lab.store.check_layers().unwrap();
+            assert!(damaged[0].problem.contains("longer or shorter than it was"), "{damaged:?}");
         });
     }
 }

@@ -1,6 +1,10 @@
 //! A layer's archive, byte for byte as it came, written again from its files.
 
-use crate::{Error, ImageStore, Result, digester::Digester, framing};
+use crate::{
+    Error, ImageStore, Result,
+    digester::Digester,
+    framing::{self, Purpose},
+};
 use model::{Digest, Rootfs};
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -43,11 +47,30 @@ impl ImageStore {
     /// # Errors
     /// [`Error::Inexact`], when files were changed; [`Error::Stream`] when `out` fails.
     pub(crate) fn write_layer(&self, layer: &Layer, out: &mut dyn Write) -> Result<()> {
+        self.rebuild_layer(layer, Purpose::Copy, out)
+    }
+
+    /// Makes sure that the layer's files still give its archive. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Inexact`], when files were changed.
+    pub(crate) fn compare_layer(&self, layer: &Layer) -> Result<()> {
+        let framing = self.inner.framing.get(&layer.diff_id)?;
+        let inexact = |e: io::Error| Error::Inexact {
+            diff_id: layer.diff_id.clone(),
+            reason: archive::error::errno_text(&e),
+        };
+        let comparable = framing::is_comparable(framing).map_err(inexact)?;
+        let purpose = if comparable { Purpose::Comparison } else { Purpose::Copy };
+        self.rebuild_layer(layer, purpose, &mut io::sink())
+    }
+
+    fn rebuild_layer(&self, layer: &Layer, purpose: Purpose, out: &mut dyn Write) -> Result<()> {
         let inexact = |reason: String| Error::Inexact { diff_id: layer.diff_id.clone(), reason };
         let framing = self.inner.framing.get(&layer.diff_id)?;
         let root = self.open_layer(layer)?;
         let mut checked = Checked { out, left: layer.size, digest: Digester::new(), failure: None };
-        let rebuilt = framing::rebuild(framing, root, &mut checked);
+        let rebuilt = framing::rebuild(framing, root, purpose, &mut checked);
         if let Some(source) = checked.failure {
             return Err(Error::Stream { operation: "write archive", source });
         }

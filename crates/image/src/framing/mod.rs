@@ -11,7 +11,8 @@
 //!
 //! # Format
 //! A zstd stream of segments. `R LEN bytes`: bytes as they are. `F LEN PATHLEN path`: LEN bytes of the file at `path`.
-//! Numbers are LEB128.
+//! `I LEN PATHLEN path bytes`: the same for a small file, whose bytes are here too. `T`, at the end: one of these came
+//! twice. Numbers are LEB128.
 
 mod parse;
 mod record;
@@ -20,7 +21,7 @@ mod replay;
 mod tests;
 
 pub(crate) use record::Recorder;
-pub(crate) use replay::rebuild;
+pub(crate) use replay::{Purpose, is_comparable, rebuild};
 
 use crate::{Error, Result};
 use model::Digest;
@@ -29,7 +30,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files shorter than this are recorded with their headers: opening them would cost more.
+/// Files shorter than this have their contents recorded: opening them would cost more.
 const INLINE_MAX: u64 = 256;
 /// The longest path that is recorded (`PATH_MAX`).
 const PATH_MAX: usize = 4096;

@@ -25,10 +25,12 @@ pub(crate) struct Recorder<W: Write> {
     /// Of the entry that extended headers precede.
     pax: Pax,
     long_name: Option<Vec<u8>>,
-    /// Hashes of paths whose contents were left out. A path that comes twice cannot be played back.
+    /// Hashes of paths of files. One that comes twice cannot be played back, unless both have their contents in here.
     seen: HashSet<u64>,
     hasher: RandomState,
     repeated: bool,
+    /// A file with its contents in here came twice: what is in here of it may not be what is on the disk.
+    inline_repeated: bool,
     /// Removed on drop.
     temporary: Option<Temporary>,
 }
@@ -52,6 +54,8 @@ enum State {
     Extension { kind: Kind, data: Vec<u8>, left: u64, padding: u64 },
     /// In data that is recorded.
     Raw { left: u64 },
+    /// In contents of a small file.
+    Inline { left: u64, padding: u64 },
     /// In contents that are left out; the padding after them is recorded.
     Contents { left: u64, padding: u64 },
     /// After the end of the archive, or where it makes no sense: everything is recorded.
@@ -69,6 +73,7 @@ impl<W: Write> Recorder<W> {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             repeated: false,
+            inline_repeated: false,
             temporary: None,
         })
     }
@@ -127,6 +132,15 @@ impl<W: Write> Recorder<W> {
                     self.state = State::Header { have: 0 };
                 }
                 self.keep(&bytes[..take])?;
+                Ok(take)
+            }
+            State::Inline { left, padding } => {
+                let take = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= take as u64;
+                if *left == 0 {
+                    self.state = after_data(*padding);
+                }
+                self.out.write_all(&bytes[..take])?;
                 Ok(take)
             }
             State::Contents { left, padding } => {
@@ -192,17 +206,24 @@ impl<W: Write> Recorder<W> {
             return Ok(());
         };
         let path = pax.path.or(long_name).unwrap_or_else(|| header.path());
-        if size < INLINE_MAX || pax.sparse || path.len() > PATH_MAX {
+        if size == 0 || pax.sparse || path.len() > PATH_MAX {
             self.state = after_data(padded);
             return Ok(());
         }
-        self.repeated |= !self.seen.insert(self.hasher.hash_one(&path));
+        let (inline, padding) = (size < INLINE_MAX, padded - size);
+        let again = !self.seen.insert(self.hasher.hash_one(&path));
+        self.inline_repeated |= again && inline;
+        self.repeated |= again && !inline;
         self.flush_raw()?;
-        self.out.write_all(b"F")?;
+        self.out.write_all(if inline { b"I" } else { b"F" })?;
         self.number(size)?;
         self.number(path.len() as u64)?;
         self.out.write_all(&path)?;
-        self.state = State::Contents { left: size, padding: padded - size };
+        self.state = if inline {
+            State::Inline { left: size, padding }
+        } else {
+            State::Contents { left: size, padding }
+        };
         Ok(())
     }
 
@@ -221,6 +242,9 @@ impl<W: Write> Recorder<W> {
     /// Ends the framing and gives back what it was written to.
     pub fn into_inner(mut self) -> io::Result<W> {
         self.flush_raw()?;
+        if self.inline_repeated {
+            self.out.write_all(b"T")?;
+        }
         self.out.finish()
     }
 }

@@ -29,7 +29,7 @@ fn record(archive: &[u8], piece: usize) -> Vec<u8> {
 
 fn replay(framing: &[u8], root: &Path) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
-    rebuild(framing, fs::File::open(root).unwrap(), &mut out)?;
+    rebuild(framing, fs::File::open(root).unwrap(), super::Purpose::Copy, &mut out)?;
     Ok(out)
 }
 
