@@ -9,9 +9,15 @@
 //! A mount point of the form `/dev/fd/N` tells libfuse (3.3 and later) that the mount is there already. So no helper
 //! with set-user-ID is needed, nothing appears in a mount namespace, and the process lives exactly as long as the mount:
 //! when the last reference to the mount is gone the kernel ends the connection and the process reads ENODEV and exits.
-//! It is in a process group of its own and a child of whoever mounted; a subreaper takes it over.
+//! It is in a process group of its own, and no child of whoever mounted but of the nearest subreaper, or of init: a
+//! mount is a descriptor that may be copied, so whoever mounted cannot know when there is something to wait for.
+//!
+//! # Invariant
+//! The process stays in the mount namespace of the thread that mounts. The mount must therefore never be attached in that
+//! namespace when the namespace is to end by itself: process, namespace and mount would keep each other alive.
 
 use crate::{Error, Result, mount, mount::Attributes};
+use nix::libc;
 use rustix::{
     fs::{AtFlags, Mode, OFlags, StatxFlags},
     io::Errno,
@@ -25,7 +31,7 @@ use std::{
         unix::process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{ChildStderr, Command, Stdio},
 };
 
 /// What one mount is made of; see [`model::Rootfs::FuseOverlay`].
@@ -48,16 +54,17 @@ impl FuseOverlay<'_> {
             .map_err(Error::of("open", DEVICE))?;
         let attributes = if self.upper.is_some() { Attributes::NONE } else { Attributes::RDONLY };
         let mount = connect(&device, attributes)?;
-        let child = self.serve(device)?;
+        let stderr = self.serve(device)?;
         // Answered by the process, or by the kernel when the process has ended: the device is open nowhere else.
         match rustix::fs::statx(&mount, "", AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC, StatxFlags::MODE)
         {
             Ok(_) => Ok(mount),
-            Err(errno) => Err(self.failed(child, errno)),
+            Err(errno) => Err(self.failed(stderr, errno)),
         }
     }
 
-    fn serve(&self, device: OwnedFd) -> Result<Child> {
+    /// Starts the program; what it will say on standard error.
+    fn serve(&self, device: OwnedFd) -> Result<Option<ChildStderr>> {
         let directory = self.common_directory();
         let relative = |path: &Path| -> Result<String> {
             let path = path.strip_prefix(&directory).unwrap_or(path);
@@ -69,19 +76,25 @@ impl FuseOverlay<'_> {
         if let Some((upper, work)) = self.upper {
             options += &format!(",upperdir={},workdir={}", relative(upper)?, relative(work)?);
         }
-        Command::new(self.program)
+        let failed = |e: std::io::Error| {
+            let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+            Error::of("execve", self.program.to_string_lossy())(errno)
+        };
+        let mut command = Command::new(self.program);
+        command
             .args(["-f", "-o", &options, "/dev/fd/0"])
             .current_dir(&directory)
             .stdin(Stdio::from(device))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // Signals that a terminal sends to the engine's group are not for it.
-            .process_group(0)
-            .spawn()
-            .map_err(|e| {
-                let errno = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-                Error::of("execve", self.program.to_string_lossy())(errno)
-            })
+            .process_group(0);
+        // SAFETY: `orphan` makes only system calls that are async-signal-safe (signal-safety(7)) and allocates nothing.
+        unsafe { command.pre_exec(orphan) };
+        let mut between = command.spawn().map_err(failed)?;
+        // It has ended already: `spawn` returns when the program is executed, by its child.
+        between.wait().map_err(failed)?;
+        Ok(between.stderr.take())
     }
 
     /// Relative names are short, and free of what separates layers and options, wherever the data root is.
@@ -93,17 +106,26 @@ impl FuseOverlay<'_> {
         common.unwrap_or(Path::new("/")).to_owned()
     }
 
-    fn failed(&self, mut child: Child, errno: Errno) -> Error {
+    fn failed(&self, stderr: Option<ChildStderr>, errno: Errno) -> Error {
         let mut said = String::new();
-        if let Some(stderr) = child.stderr.take() {
-            let mut start = stderr.take(4096);
-            if let Err(error) = start.read_to_string(&mut said) {
-                said = error.to_string();
-            }
+        if let Some(Err(error)) = stderr.map(|stderr| stderr.take(4096).read_to_string(&mut said)) {
+            said = error.to_string();
         }
-        let status = child.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
         let said = said.trim().replace('\n', "; ");
-        Error::of("mount", format!("{} ended ({status}): {said}", self.program.display()))(errno)
+        Error::of("mount", format!("{} ended: {said}", self.program.display()))(errno)
+    }
+}
+
+/// Goes on in a child and ends the caller, so that the program has another parent. A failure to execute the program
+/// still gets to where it was started.
+fn orphan() -> std::io::Result<()> {
+    // SAFETY: the caller is a fresh fork with one thread, and so is its child; both go on with what is safe there,
+    // execve and _exit.
+    match unsafe { libc::fork() } {
+        0 => Ok(()),
+        -1 => Err(std::io::Error::last_os_error()),
+        // SAFETY: ends the process without running anything that its parent has registered.
+        _ => unsafe { libc::_exit(0) },
     }
 }
 

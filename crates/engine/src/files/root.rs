@@ -35,10 +35,13 @@ pub(super) fn with_root<R: Send>(
         return Ok(work(root.as_fd()));
     }
     let volumes = Volumes::mount(engine, record)?;
+    // Mounted out here: a program that serves the tree (fuse-overlayfs) must not be started in the namespace that the
+    // tree is attached in, or namespace, mount and program would keep each other alive for ever.
+    let tree = mount_detached(record, &engine.snapshots.rootfs(&record.id)?)?;
     // A thread of its own, because a mount namespace belongs to a thread: what is mounted for the look goes away with
     // it, whatever happens, and neither the engine nor a container ever sees it.
     std::thread::scope(|scope| {
-        let look = || in_private_namespace(engine, record, &volumes, work);
+        let look = || in_private_namespace(engine, record, &volumes, tree, work);
         let thread = std::thread::Builder::new().name("files".to_owned()).spawn_scoped(scope, look);
         let thread = thread.map_err(crate::Error::file("start a thread for", "files"))?;
         thread.join().map_err(|_| crate::Error::Panicked { operation: "files" })?
@@ -111,6 +114,7 @@ fn in_private_namespace<R>(
     engine: &Engine,
     record: &Record,
     _volumes: &Volumes<'_>,
+    tree: OwnedFd,
     work: impl FnOnce(BorrowedFd<'_>) -> R,
 ) -> Result<R, crate::Error> {
     let failed = |source| Error::Mount { id: record.id.to_string(), source };
@@ -118,7 +122,6 @@ fn in_private_namespace<R>(
     let slash = sys::mount::open_path(Path::new("/")).map_err(failed)?;
     sys::mount::set_propagation(&slash, Propagation::Private, true).map_err(failed)?;
 
-    let tree = mount_detached(record, &engine.snapshots.rootfs(&record.id)?)?;
     let place = engine.config.data.tmp().join("files");
     fs::create_dir_all(&place).map_err(crate::Error::file("make directory", &place))?;
     sys::mount::attach(&tree, sys::mount::open_path(&place).map_err(failed)?).map_err(failed)?;
