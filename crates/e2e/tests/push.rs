@@ -96,7 +96,10 @@ fn certificates_of_a_registrys_own_are_taken_from_certs_d() {
     engine.docker(&["push", &target]).exits(1).complains("certificate signed by unknown authority");
     let certificates = format!(".config/docker/certs.d/{address}");
     engine.host().write(&format!("{certificates}/ca.crt"), registry.certificate("ca.crt"));
-    engine.docker(&["push", &target]).exits(1).complains("remote error: tls: bad certificate");
+    // The alert, or that the connection ended before it could be read: with TLS 1.3 the two race.
+    let refused = engine.docker(&["push", &target]).exits(1);
+    let reasons = ["remote error: tls: bad certificate", "does not accept the client's certificate"];
+    assert!(reasons.iter().any(|reason| refused.stderr.contains(reason)), "{refused}");
     engine.host().write(&format!("{certificates}/client.cert"), registry.certificate("client.cert"));
     engine.docker(&["push", &target]).exits(1).complains("missing key client.key for client certificate");
     engine.host().write(&format!("{certificates}/client.key"), registry.certificate("client.key"));

@@ -10,6 +10,8 @@ use tokio::sync::Mutex;
 
 /// How often a manifest or configuration is asked for while the registry is merely unwell.
 const ATTEMPTS: u32 = 3;
+/// How often a connection that ends before the request is sent is made anew, in the hope of hearing why.
+const ANSWER_TRIES: u32 = 3;
 /// What an error answer may have to say.
 const ERROR_MAX: u64 = 64 << 10;
 
@@ -115,7 +117,7 @@ impl Session {
     /// Whether anything that speaks the protocol is there: the check that decides between HTTPS and HTTP.
     pub async fn ping(&self) -> Result<(), Error> {
         let url = self.endpoint.url("");
-        let response = self.client.get(&url).send().await.map_err(|e| text::transport("Get", &url, &e))?;
+        let response = self.first_answer(&url).await.map_err(|e| text::transport("Get", &url, &e))?;
         match response.status() {
             StatusCode::OK
             | StatusCode::UNAUTHORIZED
@@ -125,6 +127,17 @@ impl Session {
             StatusCode::NOT_FOUND if self.endpoint.is_mirror => Ok(()),
             _ => Err(self.refusal("Get", &url, response, &self.reference).await),
         }
+    }
+
+    async fn first_answer(&self, url: &str) -> reqwest::Result<Response> {
+        let mut answer = self.client.get(url).send().await;
+        for _ in 0..ANSWER_TRIES {
+            match &answer {
+                Err(error) if text::ended_early(error) => answer = self.client.get(url).send().await,
+                _ => break,
+            }
+        }
+        answer
     }
 
     /// A manifest or index by tag or digest, verified when by digest.

@@ -23,7 +23,21 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
 
 /// A request that got no answer.
 pub(crate) fn transport(method: &'static str, url: &str, error: &reqwest::Error) -> Error {
-    Error::Transport { method, url: url.to_owned(), reason: reason(url, error) }
+    let mut reason = reason(url, error);
+    if url.starts_with("https:") && ended_early(error) {
+        reason += " right after the TLS handshake, as by a registry that does not accept the client's certificate \
+                   (client.cert and client.key in certs.d)";
+    }
+    Error::Transport { method, url: url.to_owned(), reason }
+}
+
+/// Whether the connection ended before the request was sent. With TLS 1.3 the handshake is over for us before the server
+/// has seen our certificate, so its refusal may come just then; what it says is on the connection that is lost.
+pub(crate) fn ended_early(error: &reqwest::Error) -> bool {
+    // hyper's and h2's texts, which reqwest gives no names to.
+    let deepest = sources(error).last().map(ToString::to_string).unwrap_or_default();
+    let texts = ["connection was not ready", "connection closed", "channel closed", "broken pipe"];
+    texts.iter().any(|text| deepest.ends_with(text))
 }
 
 fn reason(url: &str, error: &reqwest::Error) -> String {
