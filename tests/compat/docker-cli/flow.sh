@@ -70,7 +70,7 @@ for _ in $(seq 200); do health=$(docker inspect --format '{{.State.Health.Status
 same health healthy "$health"
 # The client cuts "0s" down to a whole second, which may be before the start.
 for _ in $(seq 50); do actions=$(docker events --since 10m --until 0s --filter container=flow-health --format '{{.Action}}'); grep -qx start <<<"$actions" && break; sleep 0.1; done
-same "a start among the events" start "$(grep -x start <<<"$actions")"
+same "a start among the events" start "$(grep -xm1 start <<<"$actions")"
 docker save busybox -o "$here/image.tar" && docker load -q -i "$here/image.tar" | grep 'Loaded image: busybox:latest' >/dev/null
 docker export flow-health | tar -t > "$here/list"; grep -qx 'bin/busybox' "$here/list"
 docker tag busybox flow/tagged:1; docker history -q busybox >/dev/null; docker rmi flow/tagged:1 >/dev/null
