@@ -70,6 +70,10 @@ impl Error {
     }
 }
 
+/// Why user namespaces are forbidden although no setting of the kernel forbids them, and the fix.
+pub const SANDBOXED: &str = "a sandbox around this process forbids it; in a container, run it with --privileged or \
+     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined";
+
 /// Why the kernel forbids user namespaces, as far as it can be told from outside.
 fn permission_fix() -> String {
     let setting = |path: &str| std::fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default();
@@ -85,7 +89,5 @@ fn permission_fix() -> String {
              and run sudo systemctl restart apparmor.service"
         );
     }
-    "a sandbox around this process forbids it; in a container, run it with --privileged or \
-     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
-        .to_owned()
+    SANDBOXED.to_owned()
 }

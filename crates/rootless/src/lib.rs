@@ -35,7 +35,7 @@ mod survivors;
 mod user;
 
 pub use ensure::{Ensure, Found, Holder, ensure};
-pub use error::{Error, Result};
+pub use error::{Error, Result, SANDBOXED};
 pub use map::{Mapping, plan};
 pub use state::HolderState;
 pub use subid::Kind;

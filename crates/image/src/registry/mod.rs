@@ -10,6 +10,7 @@ mod distribution;
 mod endpoint;
 mod error;
 mod login;
+mod pages;
 mod search;
 mod session;
 mod text;

@@ -1,6 +1,6 @@
 //! Requests to one repository of one registry, authenticated as it asks.
 
-use super::{Clients, Endpoint, Error, RegistryAuth, RegistryConfig, challenge, text, token};
+use super::{Clients, Endpoint, Error, RegistryAuth, RegistryConfig, challenge, pages, text, token};
 use crate::{Reference, manifest::DOCUMENT_MAX};
 use model::Digest;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
@@ -186,7 +186,7 @@ impl Session {
         let mut url = Some(self.url("tags/list"));
         while let Some(here) = url.take() {
             let response = self.get_patiently(&here, &[], &self.reference).await?;
-            url = next_page(&self.endpoint, response.headers());
+            url = pages::next(&self.endpoint, response.headers());
             let bytes = body(response, "Get", &here, "tag list", DOCUMENT_MAX).await?;
             let page: Tags = serde_json::from_slice(&bytes).map_err(|source| Error::Answer {
                 method: "Get",
@@ -358,18 +358,6 @@ struct RefusalEntry {
     message: String,
 }
 
-/// The next page of a list (RFC 8288), on the same registry.
-fn next_page(endpoint: &Endpoint, headers: &header::HeaderMap) -> Option<String> {
-    let link = headers.get(header::LINK)?.to_str().ok()?;
-    let (target, parameters) = link.split_once(';')?;
-    if !parameters.contains("rel=\"next\"") && !parameters.contains("rel=next") {
-        return None;
-    }
-    let target = target.trim().strip_prefix('<')?.strip_suffix('>')?;
-    let next = endpoint.base.join(target).ok()?;
-    (next.origin() == endpoint.base.origin()).then(|| next.to_string())
-}
-
 /// The whole of a bounded body.
 pub(crate) async fn body(
     mut response: Response,
@@ -386,26 +374,4 @@ pub(crate) async fn body(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_on_the_same_registry() {
-        let base = "http://127.0.0.1:5000/".parse().unwrap();
-        let endpoint = Endpoint { base, is_mirror: false, insecure: true };
-        let next = |link: &str| {
-            let mut headers = header::HeaderMap::new();
-            headers.insert(header::LINK, link.parse().unwrap());
-            next_page(&endpoint, &headers)
-        };
-        assert_eq!(
-            next(r#"</v2/a/tags/list?last=x&n=1>; rel="next""#).as_deref(),
-            Some("http://127.0.0.1:5000/v2/a/tags/list?last=x&n=1")
-        );
-        assert_eq!(next(r#"<http://elsewhere/v2/>; rel="next""#), None);
-        assert_eq!(next(r#"</v2/>; rel="prev""#), None);
-    }
 }

@@ -187,9 +187,13 @@ fn shuffle(addresses: &mut [IpAddr]) {
     }
 }
 
-/// Fills `bytes` at random: pools are ready long before containers are (getrandom(2)).
+/// Fills a few `bytes` at random.
+///
+/// # Panics
+/// Never: up to 256 bytes are given whole once the pool is ready, which it is long before containers are
+/// (getrandom(2)). Going on without them would make queries guessable.
 pub(crate) fn random(bytes: &mut [u8]) {
-    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty()).ok();
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty()).expect("a few random bytes");
 }
 
 #[cfg(test)]

@@ -43,13 +43,9 @@ fn user_namespaces(facts: &Facts) -> Finding {
             format!("AppArmor restricts unprivileged user namespaces ({reason})"),
             apparmor::fix(&facts.program),
         ),
-        Probe::Fails(reason) => fail(
-            format!("no user namespace can be made: {reason}"),
-            Fix::user(
-                "a sandbox around this session forbids it; in a container, start that with --privileged, or with \
-                 --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
-            ),
-        ),
+        Probe::Fails(reason) => {
+            fail(format!("no user namespace can be made: {reason}"), Fix::user(rootless::SANDBOXED))
+        }
     }
 }
 
