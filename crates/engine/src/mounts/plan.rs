@@ -80,6 +80,9 @@ fn tmpfs_options(asked: &[String]) -> Vec<String> {
     kept.map(|(default, _)| (*default).to_owned()).chain(asked.iter().cloned()).collect()
 }
 
+/// How often openat2(2) is asked again after `EAGAIN`, as often as `archive::at` does.
+const TRIES: usize = 128;
+
 /// The real place of `subpath`, whose symbolic links containers have made: none may lead out of the volume (moby
 /// `safepath.Join`).
 pub(crate) fn below(source: PathBuf, subpath: &str) -> Result<PathBuf, Error> {
@@ -95,13 +98,10 @@ pub(crate) fn below(source: PathBuf, subpath: &str) -> Result<PathBuf, Error> {
     let directory = sys::mount::open_path(&source)?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let found = loop {
-        match openat2(&directory, subpath, flags, Mode::empty(), resolve) {
-            // A rename elsewhere raced with a `..` in the path (openat2(2)).
-            Err(Errno::AGAIN) => {}
-            opened => break opened.map_err(failed)?,
-        }
-    };
+    let open = || openat2(&directory, subpath, flags, Mode::empty(), resolve);
+    // A rename elsewhere raced with a `..` in the path (openat2(2)). Whoever renames without end gets the error.
+    let opened = (0..TRIES).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
+    let found = opened.unwrap_or(Err(Errno::AGAIN)).map_err(failed)?;
     let here = format!("/proc/self/fd/{}", found.as_raw_fd());
     std::fs::read_link(&here).map_err(Error::file("read link", here))
 }
