@@ -4,11 +4,16 @@ use crate::{
     Error, ImageStore, Result,
     blob::Blob,
     chain::chain_id,
+    framing::Recorder,
     records::{LayerRecord, SeenBlob},
 };
-use archive::Limits;
+use archive::{Limits, blob::UnpackedLayer};
 use model::Digest;
-use std::io::{self, Read, Write};
+use snapshot::StagedLayer;
+use std::{
+    fs,
+    io::{self, Read, Write},
+};
 
 /// What is known about a layer before it arrives.
 pub(crate) struct Expected<'a> {
@@ -30,16 +35,34 @@ pub(crate) struct Made {
     pub size: u64,
 }
 
+/// A layer whose files are there and that nobody sees yet. Dropping it removes them, which takes its time.
+pub(crate) struct Unpacked {
+    staged: StagedLayer,
+    framing: Recorder<fs::File>,
+    found: UnpackedLayer,
+    seen: Vec<SeenBlob>,
+}
+
 impl ImageStore {
     /// Unpacks, verifies, commits and records one layer. Blocking. The caller has pinned the chain, when it knows it.
     ///
     /// # Errors
     /// [`Error::DigestMismatch`], [`Error::DiffIdMismatch`], or what unpacking gives. Nothing is left of the layer.
     pub(crate) fn make_layer(&self, blob: impl Read + Send, expected: &Expected<'_>) -> Result<Made> {
-        let inner = &self.inner;
+        let staged = self.inner.driver.begin_layer(expected.parent)?;
+        let unpacked = self.unpack_layer(staged, blob, expected)?;
+        self.commit_layer(unpacked)
+    }
+
+    /// The first half of [`ImageStore::make_layer`]: nothing is promised yet.
+    pub(crate) fn unpack_layer(
+        &self,
+        mut staged: StagedLayer,
+        blob: impl Read + Send,
+        expected: &Expected<'_>,
+    ) -> Result<Unpacked> {
         let limits = Limits::default();
-        let mut staged = inner.driver.begin_layer(expected.parent)?;
-        let mut framing = inner.framing.record()?;
+        let mut framing = self.inner.framing.record()?;
         let mut blob = Blob::new(blob, &limits).map_err(|e| Error::Layer(archive::Error::Decompress(e)))?;
         let encoder = blob.encoder();
         let unpacked = staged.unpack(Tee { from: &mut blob, to: &mut framing }, &limits);
@@ -62,21 +85,26 @@ impl ImageStore {
                 found: unpacked.diff_id,
             });
         }
-        let chain = chain_id(expected.parent, &unpacked.diff_id);
-        inner.framing.keep(framing, &unpacked.diff_id)?;
+        let seen = expected.seen.iter().map(|seen| SeenBlob { encoder, ..seen.clone() }).collect();
+        Ok(Unpacked { staged, framing, found: unpacked, seen })
+    }
+
+    /// The second half: what is below is committed already. Blocking.
+    pub(crate) fn commit_layer(&self, unpacked: Unpacked) -> Result<Made> {
+        let inner = &self.inner;
+        let Unpacked { staged, framing, found, seen } = unpacked;
+        let UnpackedLayer { diff_id, archive_size, contents, .. } = found;
+        let chain = chain_id(staged.parent(), &diff_id);
+        inner.framing.keep(framing, &diff_id)?;
         match inner.driver.commit_layer(staged, &chain) {
             // Somebody else made it first, which is as good.
             Ok(()) | Err(snapshot::Error::LayerExists(_)) => {}
             Err(e) => return Err(e.into()),
         }
-        let record = LayerRecord {
-            diff_id: unpacked.diff_id.clone(),
-            size: unpacked.contents.file_bytes,
-            archive_size: unpacked.archive_size,
-            blobs: expected.seen.iter().map(|seen| SeenBlob { encoder, ..seen.clone() }).collect(),
-        };
+        let record =
+            LayerRecord { diff_id: diff_id.clone(), size: contents.file_bytes, archive_size, blobs: seen };
         self.add_layer(&chain, record)?;
-        Ok(Made { chain, diff_id: unpacked.diff_id, size: unpacked.contents.file_bytes })
+        Ok(Made { chain, diff_id, size: contents.file_bytes })
     }
 
     /// Whether a layer is here and recorded, so that it need not be made.

@@ -82,5 +82,5 @@ pub use prune::Pruned;
 pub use pull::{PullRequest, Pulled};
 pub use push::{PushRequest, Pushed};
 pub use reference::Reference;
-pub use registry::{RegistryAuth, RegistryConfig};
+pub use registry::{Patience, RegistryAuth, RegistryConfig};
 pub use remove::{ContainerUse, RemoveOptions, Removed};

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 use store::{Collection, Store};
+use tokio::sync::Semaphore;
 
 /// An image that is here, with all of its layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub tmp: PathBuf,
     registries: RwLock<Arc<Registries>>,
     pub claims: Claims,
+    /// One permit a layer that a pull unpacks: as many as there are cores.
+    pub unpacking: Arc<Semaphore>,
     catalog: Mutex<Catalog>,
 }
 
@@ -123,6 +126,7 @@ impl ImageStore {
             framing: crate::framing::Framings::open(&layout.content())?,
             registries: RwLock::new(Arc::new(Registries::new(registries))),
             claims: Claims::default(),
+            unpacking: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
             catalog: Mutex::new(catalog),
             driver,
             content,

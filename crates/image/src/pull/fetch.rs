@@ -42,9 +42,9 @@ pub(super) async fn fetch(
                     return Err(e);
                 }
                 tracing::warn!(blob = %blob.digest, offset = done, error = %e, "transfer broke off, trying again");
-                let seconds = 1 << (attempt - 1);
-                progress.send(Message::step(&id, registry::retrying(seconds), 0, 0));
-                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                let pause = session.patience().pause(attempt, &e);
+                progress.send(Message::step(&id, registry::retrying(pause), 0, 0));
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -63,11 +63,22 @@ async fn transfer(
     to: &Sender,
     report: &mut Report<'_>,
 ) -> Result<Outcome, Error> {
-    let mut response = session.blob(&blob.digest, *done).await?;
+    let mut response = match session.blob(&blob.digest, *done).await {
+        // There is no more of it.
+        Err(Error::Status { status, .. }) if status.starts_with("416") => {
+            return Err(wrong_size(blob, *done));
+        }
+        answered => answered?,
+    };
     // 200 is the whole blob, whatever range was asked for: what is known is passed over.
     let mut skip = if response.status() == StatusCode::PARTIAL_CONTENT { 0 } else { *done };
     let url = response.url().to_string();
-    while let Some(mut bytes) = response.chunk().await.map_err(|e| transport("Get", &url, &e))? {
+    let rest = response.content_length();
+    let served = rest.map(|rest| (*done - skip).saturating_add(rest));
+    if let Some(served) = served.filter(|served| *served > blob.size) {
+        return Err(wrong_size(blob, served));
+    }
+    while let Some(mut bytes) = response.chunk().await.map_err(|e| broken_off(&url, &e, *done, blob))? {
         let passed = skip.min(bytes.len() as u64);
         skip -= passed;
         let bytes = bytes.split_off(passed as usize);
@@ -84,10 +95,29 @@ async fn transfer(
         report.downloaded(*done);
     }
     if *done < blob.size {
+        // A whole answer that is too short stays so; one without a length may just have been cut off.
+        if response.status() == StatusCode::OK && rest.is_some() {
+            return Err(wrong_size(blob, *done));
+        }
         let reason = format!("unexpected EOF after {done} of {} bytes", blob.size);
         return Err(Error::Transport { method: "Get", url, reason });
     }
     Ok(Outcome::Whole)
+}
+
+fn wrong_size(blob: &Descriptor, served: u64) -> Error {
+    Error::BlobSize { digest: blob.digest.clone(), served, promised: blob.size }
+}
+
+/// A transfer that ended early, with how far it got.
+fn broken_off(url: &str, error: &reqwest::Error, done: u64, blob: &Descriptor) -> Error {
+    match transport("Get", url, error) {
+        Error::Transport { method, url, reason } => {
+            let reason = format!("{reason} after {done} of {} bytes", blob.size);
+            Error::Transport { method, url, reason }
+        }
+        other => other,
+    }
 }
 
 struct Report<'a> {

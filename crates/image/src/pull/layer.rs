@@ -3,21 +3,25 @@
 use super::{fetch, stream};
 use crate::{
     Error, ImageStore, Message, Progress, Result,
-    layers::{Expected, Made},
+    layers::{Expected, Unpacked},
     manifest::Descriptor,
     records::SeenBlob,
     registry::{self, Session},
-    task,
+    task::{self, held},
 };
 use model::Digest;
+use scopeguard::ScopeGuard;
+use snapshot::{Arrival, StagedLayer};
 use std::{
+    io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
 };
@@ -38,6 +42,8 @@ enum Stage {
     Queued,
     /// It has its permit to download, or needs none.
     Started,
+    /// It is being unpacked.
+    Unpacking,
     Committed,
 }
 
@@ -116,7 +122,7 @@ impl Layer {
         } else {
             let permit = self.permit().await?;
             stage.send_replace(Stage::Started);
-            self.make(lower, seen, permit).await?;
+            self.make(lower, stage, seen, permit).await?;
             self.tell("Pull complete", 0, 0);
         }
         stage.send_replace(Stage::Committed);
@@ -137,26 +143,28 @@ impl Layer {
         downloads.acquire_owned().await.map_err(closed)
     }
 
-    /// Fetches and unpacks at the same time.
+    /// Fetches and unpacks at the same time. The permit is held until the last byte is unpacked: so no more layers are
+    /// on their way, and in memory, than may be fetched.
     async fn make(
         &self,
         mut lower: watch::Receiver<Stage>,
+        stage: &watch::Sender<Stage>,
         seen: SeenBlob,
         permit: OwnedSemaphorePermit,
     ) -> Result<()> {
         let consumed = Arc::new(AtomicU64::new(0));
         let (to, from) = stream::channel(consumed.clone());
         let fetching = async {
-            let fetched = fetch::fetch(&self.session, &self.plan.blob, to, &self.progress).await;
-            drop(permit);
-            fetched?;
+            fetch::fetch(&self.session, &self.plan.blob, to, &self.progress).await?;
             self.extracting(&consumed).await;
             Ok::<_, Error>(())
         };
         let unpacking = async {
+            let unpacked = held(self.unpack(&mut lower, stage, seen, from).await?);
+            drop(permit);
             reach(&mut lower, Stage::Committed).await?;
-            let (store, plan) = (self.store.clone(), self.plan.clone());
-            task::blocking("unpack layer", move || unpack(&store, &plan, seen, from)).await
+            let store = self.store.clone();
+            task::blocking("commit layer", move || store.commit_layer(ScopeGuard::into_inner(unpacked))).await
         };
         tokio::pin!(fetching, unpacking);
         // A failed fetch ends the thread by closing the channel; a failed thread is told at once.
@@ -167,6 +175,43 @@ impl Layer {
             }
             unpacked = &mut unpacking => unpacked.map(drop),
         }
+    }
+
+    /// Unpacks while the layer below is being unpacked too, where the driver can do that. Then the archive may ask for
+    /// what is below, and its thread waits for that layer's commit. Turns are taken lowest first, so that whoever is
+    /// waited for has had its own.
+    async fn unpack(
+        &self,
+        lower: &mut watch::Receiver<Stage>,
+        stage: &watch::Sender<Stage>,
+        seen: SeenBlob,
+        from: stream::Receiver,
+    ) -> Result<Unpacked> {
+        reach(lower, Stage::Unpacking).await?;
+        let arrival = Awaited::new(lower.clone());
+        let ahead = held(self.stage_ahead(&arrival).await?);
+        if ahead.is_none() {
+            reach(lower, Stage::Committed).await?;
+        }
+        let turns = self.store.inner.unpacking.clone();
+        let turn = turns.acquire_owned().await.map_err(|_| Error::Interrupted { operation: "pull" })?;
+        stage.send_replace(Stage::Unpacking);
+        let (store, plan) = (self.store.clone(), self.plan.clone());
+        let unpacked = task::blocking("unpack layer", move || {
+            let _turn = turn;
+            unpack(&store, &plan, ScopeGuard::into_inner(ahead), seen, from)
+        });
+        unpacked
+            .await
+            .map_err(|e| if arrival.has_failed() { Error::Interrupted { operation: "pull" } } else { e })
+    }
+
+    /// None when there is nothing to be ahead of, or when the driver cannot.
+    async fn stage_ahead(&self, arrival: &Awaited) -> Result<Option<StagedLayer>> {
+        let Some(parent) = self.plan.parent.clone().filter(|_| !arrival.is_there()) else { return Ok(None) };
+        let (driver, arrival) = (self.store.inner.driver.clone(), arrival.clone().into_blocking());
+        let stage = move || Ok(driver.begin_layer_ahead(&parent, arrival).transpose()?);
+        task::blocking("stage layer", stage).await
     }
 
     /// Shows how far the thread is with what has been fetched; ends with the pull of the layer.
@@ -183,14 +228,24 @@ impl Layer {
     }
 }
 
-fn unpack(store: &ImageStore, plan: &Plan, seen: SeenBlob, from: stream::Receiver) -> Result<Made> {
+fn unpack(
+    store: &ImageStore,
+    plan: &Plan,
+    ahead: Option<StagedLayer>,
+    seen: SeenBlob,
+    from: stream::Receiver,
+) -> Result<Unpacked> {
+    let staged = match ahead {
+        Some(staged) => staged,
+        None => store.inner.driver.begin_layer(plan.parent.as_ref())?,
+    };
     let expected = Expected {
         parent: plan.parent.as_ref(),
         blob: Some(&plan.blob.digest),
         diff_id: Some(&plan.diff_id),
         seen: Some(seen),
     };
-    store.make_layer(from, &expected).map_err(|e| match e {
+    store.unpack_layer(staged, from, &expected).map_err(|e| match e {
         Error::DigestMismatch { wanted, .. } => {
             registry::Error::Verification { what: "filesystem layer", digest: wanted }.into()
         }
@@ -202,4 +257,36 @@ fn unpack(store: &ImageStore, plan: &Plan, seen: SeenBlob, from: stream::Receive
 async fn reach(lower: &mut watch::Receiver<Stage>, stage: Stage) -> Result<()> {
     let failed = |_| Error::Interrupted { operation: "pull" };
     lower.wait_for(|now| *now >= stage).await.map(drop).map_err(failed)
+}
+
+/// The layer below, for the thread that unpacks.
+#[derive(Clone)]
+struct Awaited {
+    lower: watch::Receiver<Stage>,
+    has_failed: Arc<AtomicBool>,
+}
+
+impl Awaited {
+    fn new(lower: watch::Receiver<Stage>) -> Self {
+        Self { lower, has_failed: Arc::default() }
+    }
+
+    fn is_there(&self) -> bool {
+        *self.lower.borrow() == Stage::Committed
+    }
+
+    /// Whether a thread waited in vain. The reason is the lower layer's to tell.
+    fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    fn into_blocking(self) -> Arrival {
+        let runtime = Handle::current();
+        Box::new(move || {
+            runtime.block_on(reach(&mut self.lower.clone(), Stage::Committed)).map_err(|e| {
+                self.has_failed.store(true, Ordering::Relaxed);
+                io::Error::other(e)
+            })
+        })
+    }
 }

@@ -274,10 +274,10 @@ impl Task {
             if attempt >= ATTEMPTS {
                 return Err(error.into());
             }
-            let seconds = 1u64 << (attempt - 1);
+            let pause = self.session.patience().pause(attempt, &error);
             tracing::warn!(layer = %self.plan.layer.diff_id, offset, %error, "upload broke off, trying again");
-            self.tell(&registry::retrying(seconds), 0, 0);
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            self.tell(&registry::retrying(pause), 0, 0);
+            tokio::time::sleep(pause).await;
         }
     }
 

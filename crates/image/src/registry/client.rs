@@ -17,8 +17,6 @@ use std::{
 
 /// As long as Go's default transport tries to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A registry that sends nothing for so long has stalled; the transfer is resumed.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where distributions keep the certificates they trust.
 const SYSTEM_BUNDLES: &[&str] = &[
@@ -91,7 +89,7 @@ fn build(config: &RegistryConfig, endpoint: &Endpoint, purpose: Use) -> Result<C
         .hickory_dns(true)
         .pool_idle_timeout(Duration::from_secs(15));
     if purpose == Use::Downloads {
-        builder = builder.read_timeout(READ_TIMEOUT);
+        builder = builder.read_timeout(config.patience.silence);
     }
     let is_loopback = split_port(&host).parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
     if is_loopback || split_port(&host) == "localhost" {

@@ -1,6 +1,8 @@
 //! What can go wrong with a registry, in Docker's words.
 
+use super::patience::LONGEST_PAUSE;
 use model::ErrorKind;
+use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,6 +25,10 @@ pub enum Error {
     #[error("denied: {message}")]
     PushDenied { message: String },
 
+    /// Redirections that lead nowhere: a circle, as a rule.
+    #[error("{method} \"{url}\": {reason}")]
+    Redirect { method: &'static str, url: String, reason: String },
+
     /// A registry that takes no part of an upload, or answers one in a way that leads nowhere.
     #[error("{method} \"{url}\": {reason}")]
     Upload { method: &'static str, url: String, reason: String },
@@ -38,8 +44,8 @@ pub enum Error {
     )]
     Challenge { method: &'static str, url: String, schemes: Vec<String> },
 
-    #[error("toomanyrequests: {message}")]
-    TooManyRequests { message: String },
+    #[error("toomanyrequests: {message}{}", later(.retry_after))]
+    TooManyRequests { message: String, retry_after: Option<Duration> },
 
     #[error("received unexpected HTTP status: {status} from {method} \"{url}\"{detail}")]
     Status { method: &'static str, url: String, status: String, detail: String },
@@ -53,6 +59,10 @@ pub enum Error {
     /// A digest that does not fit; `what` is `manifest`, `image config` or `filesystem layer`.
     #[error("{what} verification failed for digest {digest}")]
     Verification { what: &'static str, digest: model::Digest },
+
+    /// A blob that is longer or shorter than the manifest says.
+    #[error("{digest}: the registry has {served} bytes of it, and its manifest says {promised}")]
+    BlobSize { digest: model::Digest, served: u64, promised: u64 },
 
     #[error("no matching manifest for {platform} in the manifest list entries")]
     NoPlatform { platform: String },
@@ -97,6 +107,8 @@ impl Error {
             Self::TooManyRequests { .. } => ErrorKind::Unavailable,
             // Docker answers 500 to all of these.
             Self::Transport { .. }
+            | Self::Redirect { .. }
+            | Self::BlobSize { .. }
             | Self::NoCredentials { .. }
             | Self::Challenge { .. }
             | Self::Status { .. }
@@ -124,9 +136,18 @@ impl Error {
     /// Whether the same request may succeed in a moment.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::TooManyRequests { .. } => true,
+            Self::Transport { .. } => true,
+            Self::TooManyRequests { retry_after, .. } => {
+                retry_after.is_none_or(|asked| asked <= LONGEST_PAUSE)
+            }
             Self::Status { status, .. } => status.starts_with('5') || status.starts_with("408"),
             _ => false,
         }
     }
+}
+
+/// What the registry says about when to come again, where that is not soon.
+fn later(asked: &Option<Duration>) -> String {
+    let asked = asked.filter(|asked| *asked > LONGEST_PAUSE);
+    asked.map(|asked| format!(" (try again in {} seconds)", asked.as_secs())).unwrap_or_default()
 }

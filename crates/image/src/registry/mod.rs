@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod login;
 mod pages;
+mod patience;
 mod search;
 mod session;
 mod text;
@@ -21,12 +22,14 @@ pub use auth::{InvalidAuth, RegistryAuth};
 pub use distribution::Distribution;
 pub use error::Error;
 pub use login::Login;
+pub use patience::Patience;
 pub use search::SearchResult;
 
 pub(crate) use client::Clients;
 #[cfg(test)]
 pub(crate) use client::install_crypto;
 pub(crate) use endpoint::Endpoint;
+pub(crate) use patience::retrying;
 pub(crate) use session::{Served, Session};
 pub(crate) use text::transport;
 pub(crate) use upload::{Mount, Upload};
@@ -48,6 +51,8 @@ pub struct RegistryConfig {
     pub max_downloads: usize,
     /// `max-concurrent-uploads`; zero means 5.
     pub max_uploads: usize,
+    /// No key of `daemon.json`.
+    pub patience: Patience,
 }
 
 /// As many layers at once as Docker fetches, and sends.
@@ -102,11 +107,6 @@ pub(crate) struct Tries<'a> {
     /// Plain HTTP is not for a registry that answers on HTTPS.
     speaks_tls: bool,
     failure: Option<Error>,
-}
-
-/// `Retrying in 4 seconds`, as Docker tells it.
-pub(crate) fn retrying(seconds: u64) -> String {
-    format!("Retrying in {seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
 impl Tries<'_> {

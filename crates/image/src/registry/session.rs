@@ -1,11 +1,13 @@
 //! Requests to one repository of one registry, authenticated as it asks.
 
-use super::{Clients, Endpoint, Error, RegistryAuth, RegistryConfig, challenge, pages, text, token};
+use super::{
+    Clients, Endpoint, Error, Patience, RegistryAuth, RegistryConfig, challenge, pages, patience, text, token,
+};
 use crate::{Reference, manifest::DOCUMENT_MAX};
 use model::Digest;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// How often a manifest or configuration is asked for while the registry is merely unwell.
@@ -26,6 +28,7 @@ pub(crate) struct Session {
     reference: Reference,
     auth: Option<RegistryAuth>,
     access: Access,
+    patience: Patience,
     /// The `Authorization` header that worked last.
     authorization: Arc<Mutex<Option<String>>>,
 }
@@ -80,6 +83,7 @@ impl Session {
             endpoint,
             reference: reference.trim(),
             access: Access::Pull,
+            patience: config.patience,
             authorization: Arc::default(),
         })
     }
@@ -104,6 +108,10 @@ impl Session {
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -211,7 +219,7 @@ impl Session {
         loop {
             match self.get(url, headers, about).await {
                 Err(e) if attempt < ATTEMPTS && e.is_passing() && !matches!(e, Error::Transport { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+                    tokio::time::sleep(self.patience.pause(attempt, &e)).await;
                     attempt += 1;
                 }
                 other => return other,
@@ -298,6 +306,7 @@ impl Session {
         about: &Reference,
     ) -> Error {
         let status = response.status();
+        let retry_after = patience::retry_after(&response);
         let bytes = body(response, method, url, "error", ERROR_MAX).await.unwrap_or_default();
         let first = serde_json::from_slice::<Refusals>(&bytes).ok().and_then(|r| r.errors.into_iter().next());
         let (code, message) = first.map(|r| (r.code, r.message)).unwrap_or_default();
@@ -323,7 +332,7 @@ impl Session {
             }
             (_, StatusCode::UNAUTHORIZED) => Error::Unauthorized { message: or("authentication required") },
             ("TOOMANYREQUESTS", _) | (_, StatusCode::TOO_MANY_REQUESTS) => {
-                Error::TooManyRequests { message: or("retry later") }
+                Error::TooManyRequests { message: or("retry later"), retry_after }
             }
             (_, StatusCode::NOT_FOUND) if url.contains("/manifests/") => {
                 Error::ManifestUnknown { reference: about.familiar(), message: or("manifest unknown") }

@@ -23,6 +23,11 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
 
 /// A request that got no answer.
 pub(crate) fn transport(method: &'static str, url: &str, error: &reqwest::Error) -> Error {
+    if error.is_redirect() {
+        // What reqwest allows, and Go.
+        let reason = "stopped after 10 redirects".to_owned();
+        return Error::Redirect { method, url: url.to_owned(), reason };
+    }
     let mut reason = reason(url, error);
     if url.starts_with("https:") && ended_early(error) {
         reason += " right after the TLS handshake, as by a registry that does not accept the client's certificate \
@@ -59,6 +64,9 @@ fn reason(url: &str, error: &reqwest::Error) -> String {
         if chain(error).contains("dns error") {
             return format!("dial tcp: lookup {host}: no such host");
         }
+    }
+    if error.is_timeout() && error.is_body() {
+        return "i/o timeout: the registry sent no more".to_owned();
     }
     if error.is_timeout() {
         return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();

@@ -20,10 +20,6 @@ use std::{
 };
 use url::Url;
 
-/// A registry that takes nothing, or says nothing, for so long has stalled. Committing a large blob takes some storage
-/// backends a while.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// An upload in progress, at the URL that the registry gave last.
 #[derive(Debug, Clone)]
 pub(crate) struct Upload(Url);
@@ -108,7 +104,7 @@ impl Session {
         body: Body,
         taken: &AtomicU64,
     ) -> Result<(), Error> {
-        let url = upload.0.clone();
+        let (url, patience) = (upload.0.clone(), self.patience().while_sending());
         let mut request = self.client().patch(url.clone()).body(body);
         request = request.header(header::CONTENT_TYPE, "application/octet-stream");
         if let Some(authorization) = self.authorization().await.filter(|_| self.is_ours(url.as_str())) {
@@ -120,7 +116,7 @@ impl Session {
         }
         let response = tokio::select! {
             response = request.send() => response.map_err(|e| text::transport("Patch", url.as_str(), &e))?,
-            () = stalled(taken) => return Err(no_progress("Patch", url.as_str())),
+            () = stalled(taken, patience) => return Err(no_progress("Patch", url.as_str(), patience)),
         };
         match response.status() {
             StatusCode::ACCEPTED | StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::OK => {
@@ -206,9 +202,10 @@ impl Session {
         url: &str,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, Error> {
-        match tokio::time::timeout(PATIENCE, self.send(method, url, request)).await {
+        let patience = self.patience().while_sending();
+        match tokio::time::timeout(patience, self.send(method, url, request)).await {
             Ok(answered) => answered,
-            Err(_) => Err(no_progress(method, url)),
+            Err(_) => Err(no_progress(method, url, patience)),
         }
     }
 
@@ -250,16 +247,16 @@ fn next_byte(range: &str) -> Option<u64> {
     (start.trim() == "0").then(|| if end == 0 { Some(0) } else { end.checked_add(1) })?
 }
 
-fn no_progress(method: &'static str, url: &str) -> Error {
-    let reason = format!("the registry took and said nothing for {} seconds", PATIENCE.as_secs());
+fn no_progress(method: &'static str, url: &str, patience: Duration) -> Error {
+    let reason = format!("the registry took and said nothing for {} seconds", patience.as_secs());
     Error::Transport { method, url: url.to_owned(), reason }
 }
 
-/// Returns when the counter has stood still for [`PATIENCE`].
-async fn stalled(taken: &AtomicU64) {
+/// Returns when the counter has stood still for so long.
+async fn stalled(taken: &AtomicU64, patience: Duration) {
     let mut before = taken.load(Ordering::Relaxed);
     loop {
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(patience).await;
         let now = taken.load(Ordering::Relaxed);
         if now == before {
             return;
