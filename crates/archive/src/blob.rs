@@ -29,6 +29,8 @@ pub struct Contents {
     pub skipped_devices: u64,
     /// Extended attributes left out, because the file system or the user namespace refuses their kind.
     pub skipped_xattrs: u64,
+    /// Whether an entry said what the root itself is like.
+    pub has_root: bool,
 }
 
 /// How a blob is compressed, told by its first bytes.

@@ -16,6 +16,9 @@
 //!                                └─ dropped: removed         crash: removed     ▼
 //!                                                            at next open     layer ──► remove_layer(chain)
 //! ```
+//! Where a layer is a directory of its own (overlays), it can be staged *ahead*, while its parent is being filled too
+//! ([`Driver::begin_layer_ahead`]); commits are in order all the same.
+//!
 //! A commit writes the layer to the disk (one syncfs(2)) *before* the layer gets its name, and the name itself before
 //! it returns. So after power loss a layer is complete or absent, and one whose commit had returned is there.
 //!
@@ -79,7 +82,7 @@ pub use damage::{Damage, Damaged};
 pub use error::{Error, Result};
 pub use model::Rootfs;
 pub use select::{Selected, open};
-pub use staged::StagedLayer;
+pub use staged::{Arrival, StagedLayer};
 
 use model::{Digest, Id};
 use std::io::Write;
@@ -110,11 +113,16 @@ pub trait Driver: Send + Sync {
     /// [`Error::NoSuchLayer`] when the parent is not committed.
     fn begin_layer(&self, parent: Option<&Digest>) -> Result<StagedLayer>;
 
+    /// Starts a layer on top of `parent`, which is in the making; none from a driver whose layers begin as copies of
+    /// their parents. What an archive leaves out and only the layers below can tell waits for `arrival`: so the layer
+    /// is the one that [`Driver::begin_layer`] would give, and whoever makes the parent must not wait for this one.
+    fn begin_layer_ahead(&self, parent: &Digest, arrival: Arrival) -> Option<Result<StagedLayer>>;
+
     /// Makes a staged layer durable and visible under its chain ID, or removes it.
     ///
     /// # Errors
     /// [`Error::LayerExists`] when another one was committed first, which is as good as success for most callers;
-    /// [`Error::NoSuchLayer`] when its parent was removed meanwhile.
+    /// [`Error::NoSuchLayer`] when its parent was removed meanwhile, or is not committed yet.
     fn commit_layer(&self, staged: StagedLayer, chain: &Digest) -> Result<()>;
 
     /// Removes a layer that nothing stands on.

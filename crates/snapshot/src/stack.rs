@@ -20,6 +20,7 @@
 mod check;
 mod open;
 mod record;
+mod stage;
 mod trees;
 
 use crate::{Error, Result, StagedLayer, Usage};
@@ -27,6 +28,7 @@ use archive::at;
 use model::{Digest, Id};
 use record::Record;
 use rustix::fs::{self, Mode, OFlags, RenameFlags};
+pub use stage::Staging;
 use std::{
     collections::HashMap,
     io,
@@ -65,13 +67,6 @@ struct State {
     containers: HashMap<Id, Option<Digest>>,
     /// Layers that staged ones stand on, and how many do.
     staged_on: HashMap<Digest, usize>,
-}
-
-/// Where a new tree is being made, for the driver to fill in.
-pub struct Staging {
-    pub path: PathBuf,
-    pub root: OwnedFd,
-    name: String,
 }
 
 impl Stack {
@@ -139,63 +134,6 @@ impl Stack {
         self.shared.root.join("l").join(short)
     }
 
-    /// A new empty directory for a layer on top of `parent`, which cannot be removed until it is done with.
-    pub fn stage(&self, parent: Option<&Digest>) -> Result<Staging> {
-        if let Some(parent) = parent {
-            let mut state = self.state();
-            state.record(parent)?;
-            *state.staged_on.entry(parent.clone()).or_default() += 1;
-        }
-        let staging = self.new_tree(parent);
-        if staging.is_err() {
-            self.unstage(parent);
-        }
-        staging
-    }
-
-    /// A snapshot of the parent where trees are subvolumes, else empty.
-    fn new_tree(&self, parent: Option<&Digest>) -> Result<Staging> {
-        let parent = parent.filter(|_| self.shared.trees == Trees::Subvolumes);
-        let like = parent.map(|parent| self.open_layer(parent)).transpose()?;
-        loop {
-            let name = Id::random().short().to_owned();
-            let path = self.tmp_path().join(&name);
-            let fail = |operation| Error::file(operation, &path);
-            match self.shared.trees.make(self.tmp(), &name, like.as_ref().map(AsFd::as_fd)) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                other => other.map_err(fail("mkdir"))?,
-            }
-            let root = at::open_dir(self.tmp(), name.as_bytes()).map_err(fail("open"))?;
-            if like.is_none() {
-                // The process' umask has been at it.
-                fs::fchmod(&root, Mode::from(0o755)).map_err(io::Error::from).map_err(fail("chmod"))?;
-            }
-            return Ok(Staging { path, root, name });
-        }
-    }
-
-    fn unstage(&self, parent: Option<&Digest>) {
-        let Some(parent) = parent else { return };
-        let mut state = self.state();
-        if let Some(count) = state.staged_on.get_mut(parent) {
-            *count -= 1;
-            if *count == 0 {
-                state.staged_on.remove(parent);
-            }
-        }
-    }
-
-    /// What a [`StagedLayer`] does when it is dropped.
-    pub fn discard(&self, staging: &Staging, parent: Option<&Digest>) -> crate::staged::Cleanup {
-        let (stack, name, parent) = (self.clone(), staging.name.clone(), parent.cloned());
-        Box::new(move |path| {
-            stack.unstage(parent.as_ref());
-            if let Err(error) = stack.shared.trees.remove(stack.tmp(), name.as_bytes()) {
-                tracing::warn!(path = %path.display(), %error, "a discarded layer stays until the next start");
-            }
-        })
-    }
-
     /// Writes a staged layer to the disk and then makes it visible.
     pub fn commit(&self, mut staged: StagedLayer, chain: &Digest) -> Result<()> {
         let usage = match staged.usage {
@@ -257,6 +195,8 @@ impl Stack {
         if state.layers.contains_key(chain) {
             return Err(Error::LayerExists(chain.clone()));
         }
+        // One that was staged ahead of it.
+        record.parent.as_ref().map(|parent| state.record(parent)).transpose()?;
         fs::renameat(&dirs.tmp, draft, &dirs.records, Record::name(chain))
             .map_err(io::Error::from)
             .map_err(Error::file("rename", &self.shared.root.join("layers").join(Record::name(chain))))?;

@@ -14,6 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Blocks until a layer that somebody else is making is committed.
+///
+/// # Errors
+/// That it never will be.
+pub type Arrival = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// A layer that nobody else sees yet. Dropping it removes it.
 pub struct StagedLayer {
     pub(crate) parent: Option<Digest>,
@@ -22,6 +28,8 @@ pub struct StagedLayer {
     pub(crate) whiteouts: Whiteouts,
     pub(crate) ownership: Ownership,
     pub(crate) below: Box<dyn Below>,
+    /// Whether the parent is to say yet what the root is like, unless an archive does.
+    pub(crate) root_is_open: bool,
     /// Known without a walk when all that is in the layer came from one archive.
     pub(crate) usage: Option<Usage>,
     /// Removes the directory when the value is dropped; taken by a commit.
@@ -55,6 +63,7 @@ impl StagedLayer {
         };
         let unpacked = archive::unpack::layer(blob, self.root.as_fd(), &options)?;
         let added = unpacked.contents;
+        self.root_is_open &= !added.has_root;
         let before = self.usage.take();
         self.usage =
             before.map(|u| Usage { bytes: u.bytes + added.file_bytes, inodes: u.inodes + added.inodes });

@@ -154,6 +154,7 @@ impl<'a> Extractor<'a> {
         let dir = at::open_dir(self.root, b".").map_err(place.fail("open"))?;
         self.settle_open(dir.as_fd(), entry, &place)?;
         self.made.times.push((b".".to_vec(), entry.mtime));
+        self.made.contents.has_root = true;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{OwnedSemaphorePermit, mpsc, watch},
     task::JoinSet,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn plan(
     layers.map(plan).collect()
 }
 
-/// Has all layers when it returns.
+/// Has all layers when it returns; with an error, those that were whole by then, and no thread is at work any more.
 pub(super) async fn fetch_all(
     store: &ImageStore,
     session: &Session,
@@ -77,15 +77,21 @@ pub(super) async fn fetch_all(
         progress.send(Message::step(plan.blob.digest.short(), status, 0, 0));
     }
     let mut tasks = JoinSet::new();
+    let (at_work, mut ended) = mpsc::channel(1);
     let mut below = watch::channel(Stage::Committed).1;
     for plan in plans {
         let (stage, above) = watch::channel(Stage::Queued);
-        let layer =
-            Layer { store: store.clone(), session: session.clone(), plan, progress: progress.clone() };
+        let layer = Layer {
+            store: store.clone(),
+            session: session.clone(),
+            plan,
+            progress: progress.clone(),
+            at_work: at_work.clone(),
+        };
         let lower = std::mem::replace(&mut below, above);
         tasks.spawn(async move { layer.have(lower, &stage).await });
     }
-    // Tasks still running when one fails are dropped with the set.
+    drop(at_work);
     let mut first: Option<Error> = None;
     while let Some(done) = tasks.join_next().await {
         match done {
@@ -102,6 +108,8 @@ pub(super) async fn fetch_all(
             Err(_) => {}
         }
     }
+    // Threads whose tasks were stopped see that soon, and take away what they made.
+    ended.recv().await;
     first.map_or(Ok(()), Err)
 }
 
@@ -110,7 +118,11 @@ struct Layer {
     session: Session,
     plan: Plan,
     progress: Progress,
+    at_work: AtWork,
 }
+
+/// Kept by whatever may still hold something of a layer.
+type AtWork = mpsc::Sender<()>;
 
 impl Layer {
     async fn have(self, mut lower: watch::Receiver<Stage>, stage: &watch::Sender<Stage>) -> Result<()> {
@@ -160,11 +172,12 @@ impl Layer {
             Ok::<_, Error>(())
         };
         let unpacking = async {
-            let unpacked = held(self.unpack(&mut lower, stage, seen, from).await?);
+            let unpacked = held((self.unpack(&mut lower, stage, seen, from).await?, self.at_work.clone()));
             drop(permit);
             reach(&mut lower, Stage::Committed).await?;
             let store = self.store.clone();
-            task::blocking("commit layer", move || store.commit_layer(ScopeGuard::into_inner(unpacked))).await
+            let commit = move || store.commit_layer(ScopeGuard::into_inner(unpacked).0);
+            task::blocking("commit layer", commit).await
         };
         tokio::pin!(fetching, unpacking);
         // A failed fetch ends the thread by closing the channel; a failed thread is told at once.
@@ -190,16 +203,16 @@ impl Layer {
         reach(lower, Stage::Unpacking).await?;
         let arrival = Awaited::new(lower.clone());
         let ahead = held(self.stage_ahead(&arrival).await?);
-        if ahead.is_none() {
+        if ahead.0.is_none() {
             reach(lower, Stage::Committed).await?;
         }
         let turns = self.store.inner.unpacking.clone();
         let turn = turns.acquire_owned().await.map_err(|_| Error::Interrupted { operation: "pull" })?;
         stage.send_replace(Stage::Unpacking);
-        let (store, plan) = (self.store.clone(), self.plan.clone());
+        let (store, plan, at_work) = (self.store.clone(), self.plan.clone(), self.at_work.clone());
         let unpacked = task::blocking("unpack layer", move || {
-            let _turn = turn;
-            unpack(&store, &plan, ScopeGuard::into_inner(ahead), seen, from)
+            let (ahead, _at_work, _turn) = (ScopeGuard::into_inner(ahead).0, at_work, turn);
+            unpack(&store, &plan, ahead, seen, from)
         });
         unpacked
             .await
@@ -207,10 +220,13 @@ impl Layer {
     }
 
     /// None when there is nothing to be ahead of, or when the driver cannot.
-    async fn stage_ahead(&self, arrival: &Awaited) -> Result<Option<StagedLayer>> {
-        let Some(parent) = self.plan.parent.clone().filter(|_| !arrival.is_there()) else { return Ok(None) };
+    async fn stage_ahead(&self, arrival: &Awaited) -> Result<(Option<StagedLayer>, AtWork)> {
+        let at_work = self.at_work.clone();
+        let Some(parent) = self.plan.parent.clone().filter(|_| !arrival.is_there()) else {
+            return Ok((None, at_work));
+        };
         let (driver, arrival) = (self.store.inner.driver.clone(), arrival.clone().into_blocking());
-        let stage = move || Ok(driver.begin_layer_ahead(&parent, arrival).transpose()?);
+        let stage = move || Ok((driver.begin_layer_ahead(&parent, arrival).transpose()?, at_work));
         task::blocking("stage layer", stage).await
     }
 

@@ -10,23 +10,30 @@
 //! each changed file is whole, each renamed directory was copied (`Documentation/filesystems/overlayfs.rst`).
 
 mod fuse;
+mod merged;
 mod mounter;
 mod probe;
 
 use crate::{
-    Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
-    stack::{Stack, Trees},
+    Arrival, Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    stack::{Stack, Staging, Trees},
     staged::Mounted,
     usage,
 };
-use archive::{Change, at, diff::Overlay, unpack::Ownership};
+use archive::{
+    Change, at,
+    diff::Overlay,
+    unpack::{Below, Ownership},
+};
 use model::{Digest, Id};
 use rustix::fs::{self, Gid, Mode, Stat, Uid};
 use std::{
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use merged::{Later, Merged};
 
 pub use fuse::find as find_fuse;
 pub use fuse::program as fuse_program;
@@ -37,9 +44,6 @@ pub use probe::probe;
 pub const KERNEL: &str = "overlay2";
 pub const FUSE: &str = "fuse-overlayfs";
 
-/// `OVL_MAX_STACK` of the kernel; one place is kept for [`EMPTY`].
-const MOST_LAYERS: usize = 499;
-
 /// The lowest directory of every mount: an overlay needs two layers when it has no upper one.
 const EMPTY: &str = "empty";
 
@@ -48,9 +52,8 @@ const UPPER: &str = "diff";
 const WORK: &str = "work";
 
 pub struct Overlays {
-    mounter: Mounter,
     stack: Stack,
-    root: PathBuf,
+    merged: Merged,
     ownership: Ownership,
     backing: String,
 }
@@ -68,20 +71,8 @@ impl Overlays {
             other => other.map_err(Error::file("mkdir", &empty))?,
         }
         let backing = fs_type::of(stack.tmp()).map_err(Error::file("statfs", root))?.docker_name();
-        Ok(Self { mounter, stack, root: root.to_owned(), ownership, backing })
-    }
-
-    fn lower(&self, layer: Option<&Digest>) -> Result<Vec<PathBuf>> {
-        let mut lower = match layer {
-            Some(layer) => self.stack.chain_paths(layer)?,
-            None => Vec::new(),
-        };
-        lower.push(self.root.join(EMPTY));
-        Ok(lower)
-    }
-
-    fn read_only(&self, layer: Option<&Digest>) -> Result<Rootfs> {
-        Ok(self.mounter.plan(self.lower(layer)?, None))
+        let merged = Merged { mounter, stack: stack.clone(), empty };
+        Ok(Self { stack, merged, ownership, backing })
     }
 
     /// The merged root shows the attributes of its topmost directory, so each has those of the one below, until its
@@ -93,14 +84,35 @@ impl Overlays {
         Ok(Some(stat))
     }
 
+    fn staged(
+        &self,
+        staging: Staging,
+        parent: Option<&Digest>,
+        below: Box<dyn Below>,
+        root_is_open: bool,
+    ) -> StagedLayer {
+        let cleanup = self.stack.discard(&staging, parent);
+        StagedLayer {
+            parent: parent.cloned(),
+            path: staging.path,
+            root: staging.root,
+            whiteouts: self.merged.mounter.whiteouts(),
+            ownership: self.ownership,
+            below,
+            root_is_open,
+            usage: Some(Usage::default()),
+            cleanup: Some(cleanup),
+        }
+    }
+
     fn overlay<'a>(&self, upper: &'a OwnedFd, below: &'a OwnedFd) -> Overlay<'a> {
-        Overlay { upper: upper.as_fd(), below: below.as_fd(), marks: self.mounter.marks() }
+        Overlay { upper: upper.as_fd(), below: below.as_fd(), marks: self.merged.mounter.marks() }
     }
 
     /// The container's upper directory and the mounted layers below it.
     fn difference(&self, id: &Id) -> Result<(OwnedFd, OwnedFd)> {
         let upper = self.stack.open_container(id, UPPER)?;
-        let below = self.read_only(self.stack.container_layer(id)?.as_ref())?;
+        let below = self.merged.read_only(self.stack.container_layer(id)?.as_ref())?;
         let below = sys::overlay::mount_detached(&below)
             .map_err(io::Error::from)
             .map_err(Error::file("mount the layers below", &self.stack.container_path(id)))?;
@@ -121,11 +133,11 @@ fn make_inside(dir: BorrowedFd<'_>, name: &str, attributes: Option<&Stat>) -> io
 
 impl Driver for Overlays {
     fn name(&self) -> &'static str {
-        self.mounter.driver_name()
+        self.merged.mounter.driver_name()
     }
 
     fn status(&self) -> Vec<(String, String)> {
-        self.mounter.status(&self.backing)
+        self.merged.mounter.status(&self.backing)
     }
 
     fn layer_exists(&self, chain: &Digest) -> bool {
@@ -141,30 +153,27 @@ impl Driver for Overlays {
     }
 
     fn begin_layer(&self, parent: Option<&Digest>) -> Result<StagedLayer> {
-        let lower = self.lower(parent)?;
-        if let (Some(parent), true) = (parent, lower.len() > MOST_LAYERS) {
-            let (layer, count) = (parent.clone(), lower.len() - 2);
-            return Err(Error::TooManyLayers { driver: self.name(), layer, count, limit: MOST_LAYERS });
-        }
-        let below = parent.is_some().then(|| self.mounter.plan(lower, None));
+        let below = parent.map(|parent| self.merged.below(parent)).transpose()?;
         let attributes = self.root_attributes(parent)?;
-        let staging = self.stack.stage(parent)?;
-        let cleanup = self.stack.discard(&staging, parent);
-        let staged = StagedLayer {
-            parent: parent.cloned(),
-            path: staging.path,
-            root: staging.root,
-            whiteouts: self.mounter.whiteouts(),
-            ownership: self.ownership,
-            below: Box::new(Mounted(below)),
-            usage: Some(Usage::default()),
-            cleanup: Some(cleanup),
-        };
+        let staged = self.staged(self.stack.stage(parent)?, parent, Box::new(Mounted(below)), false);
         set_attributes(staged.root(), attributes.as_ref()).map_err(Error::file("chmod", &staged.path))?;
         Ok(staged)
     }
 
+    fn begin_layer_ahead(&self, parent: &Digest, arrival: Arrival) -> Option<Result<StagedLayer>> {
+        let later = Later { merged: self.merged.clone(), parent: parent.clone(), arrival };
+        let staging = self.stack.stage_ahead(parent);
+        Some(staging.map(|staging| self.staged(staging, Some(parent), Box::new(later), true)))
+    }
+
     fn commit_layer(&self, staged: StagedLayer, chain: &Digest) -> Result<()> {
+        if let Some(parent) = &staged.parent {
+            self.merged.below(parent)?;
+        }
+        if staged.root_is_open {
+            let attributes = self.root_attributes(staged.parent.as_ref())?;
+            set_attributes(staged.root(), attributes.as_ref()).map_err(Error::file("chmod", &staged.path))?;
+        }
         self.stack.commit(staged, chain)
     }
 
@@ -177,7 +186,7 @@ impl Driver for Overlays {
     }
 
     fn layer_rootfs(&self, chain: &Digest) -> Result<Rootfs> {
-        self.read_only(Some(chain))
+        self.merged.read_only(Some(chain))
     }
 
     fn create_container(&self, id: &Id, layer: Option<&Digest>) -> Result<()> {
@@ -197,9 +206,9 @@ impl Driver for Overlays {
     }
 
     fn rootfs(&self, id: &Id) -> Result<Rootfs> {
-        let lower = self.lower(self.stack.container_layer(id)?.as_ref())?;
+        let lower = self.merged.lower(self.stack.container_layer(id)?.as_ref())?;
         let own = self.stack.container_path(id);
-        Ok(self.mounter.plan(lower, Some((own.join(UPPER), own.join(WORK)))))
+        Ok(self.merged.mounter.plan(lower, Some((own.join(UPPER), own.join(WORK)))))
     }
 
     fn changes(&self, id: &Id) -> Result<Vec<Change>> {

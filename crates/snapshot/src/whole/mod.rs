@@ -12,7 +12,7 @@ mod copy;
 pub use cloner::{Cloner, probe_btrfs};
 
 use crate::{
-    Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
+    Arrival, Damage, Driver, Error, Result, Rootfs, StagedLayer, Usage, fs_type,
     stack::{ROOT, Stack},
     staged::Mounted,
     usage,
@@ -104,6 +104,7 @@ impl Driver for WholeTrees {
             whiteouts: Whiteouts::Apply,
             ownership: self.ownership,
             below: Box::new(Mounted(None)),
+            root_is_open: false,
             usage: Some(Usage::default()),
             cleanup: Some(cleanup),
         };
@@ -111,6 +112,10 @@ impl Driver for WholeTrees {
             self.cloner.fill(below.as_fd(), staged.root()).map_err(Error::file("copy to", &staged.path))?;
         }
         Ok(staged)
+    }
+
+    fn begin_layer_ahead(&self, _: &Digest, _: Arrival) -> Option<Result<StagedLayer>> {
+        None
     }
 
     fn commit_layer(&self, staged: StagedLayer, chain: &Digest) -> Result<()> {
