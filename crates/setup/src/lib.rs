@@ -110,7 +110,9 @@ fn requirements(facts: &Facts, arguments: &Arguments) -> Result<()> {
     if arguments.json {
         print_json(facts, &findings)?;
     } else {
-        report::requirements(&findings, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+        // Line by line: standard error has no buffer, and over ssh a line in pieces mixes with standard output.
+        let mut errors = io::LineWriter::new(io::stderr().lock());
+        report::requirements(&findings, &mut io::stdout().lock(), &mut errors)?;
     }
     if check::satisfied(&findings) { Ok(()) } else { Err(Error::Unsatisfied) }
 }

@@ -16,9 +16,11 @@ use std::{
 /// Linux 6.1 with systemd 252, and 6.12 with 257.
 const RELEASES: &[&str] = &["bookworm", "trixie"];
 /// What a user of Lichen installs, and what the tests need.
-const PACKAGES: &str = "uidmap,passt,slirp4netns,ca-certificates,curl,busybox-static,docker-registry";
+const PACKAGES: &str = "uidmap,dbus-user-session,fuse-overlayfs,passt,slirp4netns,ca-certificates,curl,docker-registry";
+/// What is only there to be installed by a test.
+const AT_HAND: &str = "nfs-kernel-server";
 /// Without hardware virtualisation a machine takes about two minutes to boot, and each client a second to start.
-const SECONDS: &str = "2400";
+const SECONDS: &str = "3600";
 const PROGRAMS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("mmdebstrap", "mmdebstrap"),
@@ -94,12 +96,12 @@ fn bins() -> Result<PathBuf> {
 fn image(release: &str) -> Result<PathBuf> {
     let recipe = root().join("tests/vm/make-image");
     let sum = output("sha256sum", &[&recipe.to_string_lossy()])?;
-    let packages = format!("{PACKAGES}-{sum}");
-    let key = format!("{release}-{:016x}", fnv(packages.as_bytes()));
+    let packages = format!("{PACKAGES},{AT_HAND}");
+    let key = format!("{release}-{:016x}", fnv(format!("{packages}-{sum}").as_bytes()));
     let image = cache().join(&key);
     if !image.join("root.img").exists() {
         fs::create_dir_all(cache())?;
-        command(&recipe.to_string_lossy(), &[release, PACKAGES, &image.to_string_lossy()])?;
+        command(&recipe.to_string_lossy(), &[release, &packages, &image.to_string_lossy()])?;
     }
     Ok(image)
 }
@@ -143,6 +145,7 @@ fn payload(work: &Path, bins: &Path, tests: &[String]) -> Result<PathBuf> {
         command("cp", &["--recursive", "--dereference", &from.to_string_lossy(), &to.to_string_lossy()])?;
     }
     fs::write(payload.join("tests"), tests.join("\n") + "\n")?;
+    fs::write(payload.join("packages"), PACKAGES.replace(',', "\n") + "\n")?;
     let disk = work.join("payload.img");
     command("truncate", &["--size", "512M", &disk.to_string_lossy()])?;
     command("mke2fs", &["-q", "-t", "ext4", "-d", &payload.to_string_lossy(), &disk.to_string_lossy()])?;
@@ -159,7 +162,7 @@ fn boot(release: &str, image: &Path, work: &Path, payload: &Path) -> Result<()> 
     let mut machine = Command::new("timeout")
         .args([SECONDS, "qemu-system-x86_64", "-cpu", "max", "-m", "2048", "-smp", "2"])
         .args(["-accel", if kvm { "kvm" } else { "tcg,thread=multi" }])
-        .args(["-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none"])
+        .args(["-display", "none", "-monitor", "none", "-nic", "none"])
         .arg("-kernel")
         .arg(image.join("vmlinuz"))
         .arg("-initrd")

@@ -1,13 +1,15 @@
 # What the tests are written in.
 #
-#   alice 'COMMANDS'              as alice, in a login session of hers (by ssh, so that logind and PAM have their part)
+#   login 'COMMANDS'              as alice, in a login session of hers (by ssh, so that logind and PAM have their part)
+#   alice 'COMMANDS'              the same, with what an engine of hers is reached by
 #   check NAME COMMAND...         passes when the command succeeds; otherwise its output is shown
 #   says NAME REGEX COMMAND...    passes when the command's output matches, whatever its status
 #   within SECONDS COMMAND...     repeats the command until it succeeds
 #   start [OPTION...]             an engine of alice's, by hand, in her session; started: one that was begun otherwise
+#   reboot_then PHASE             the end of a test's part: its script is run again after a reboot, with $phase set
+#   furnish                       what the tests need, installed once
 #   clean_up                      nothing of alice's is left, not even her manager
 
-counts=/run/counts
 control=/run/alice.ssh
 socket=/run/user/1000/docker.sock
 
@@ -50,11 +52,13 @@ within() {
   done
 }
 
-alice() {
+login() {
   # One connection, and so one session, for all.
   ssh -q -o StrictHostKeyChecking=no -o ControlMaster=auto -o ControlPath="$control" -o ControlPersist=yes \
-    alice@127.0.0.1 "export DOCKER_HOST=unix://$socket PATH=\$PATH:/usr/sbin:/sbin; $*"
+    alice@127.0.0.1 "$*"
 }
+
+alice() { login "export DOCKER_HOST=unix://$socket PATH=\$PATH:/usr/sbin:/sbin; $*"; }
 
 docker() { alice "docker $*"; }
 lichen() { alice "lichen $*"; }
@@ -96,6 +100,21 @@ clean_up() {
   systemctl stop user@1000.service user-runtime-dir@1000.service 2> /dev/null
   within 60 test ! -e /run/user/1000
   rm -rf /home/alice/.local/share/lichen /home/alice/.config/{docker,systemd} /home/alice/engine.log
+}
+
+reboot_then() {
+  echo "$1" > "$state/phase"
+  # What is to be lost is what was not written; not this.
+  sync "$state/phase" "$counts"
+}
+
+furnish() {
+  [ ! -e "$state/furnished" ] || return 0
+  # Of what was fetched when the image was made.
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(cat /payload/packages) > "$state/apt" 2>&1 \
+    || { tail -20 "$state/apt"; return 1; }
+  for file in /etc/subuid /etc/subgid; do grep -q '^alice:' "$file" || echo alice:100000:65536 >> "$file"; done
+  touch "$state/furnished"
 }
 
 nobody() { ! pgrep -u alice; }
