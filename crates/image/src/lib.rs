@@ -41,6 +41,8 @@ mod digester;
 pub mod embedded;
 pub mod error;
 mod exact;
+#[cfg(test)]
+mod fake;
 mod framing;
 mod glob;
 mod gzip;

@@ -113,6 +113,8 @@ fn wrong_size(blob: &Descriptor, served: u64) -> Error {
 fn broken_off(url: &str, error: &reqwest::Error, done: u64, blob: &Descriptor) -> Error {
     match transport("Get", url, error) {
         Error::Transport { method, url, reason } => {
+            let silent = "i/o timeout: the registry sent no more";
+            let reason = if error.is_timeout() { silent } else { &reason };
             let reason = format!("{reason} after {done} of {} bytes", blob.size);
             Error::Transport { method, url, reason }
         }

@@ -1,5 +1,7 @@
 //! A real registry for tests: Debian's docker-registry on loopback, filled with images made here.
 
+pub(crate) use tokens::TokenServer;
+
 use crate::{
     chain::digest_of,
     lab::{config, gzip},
@@ -38,6 +40,8 @@ pub(crate) struct Setup {
     pub with_password: bool,
     /// PEM files of a certificate and its key.
     pub tls: Option<(std::path::PathBuf, std::path::PathBuf)>,
+    /// The realm of a token server.
+    pub tokens: Option<String>,
 }
 
 impl Registry {
@@ -56,6 +60,9 @@ impl Registry {
             let htpasswd = dir.path().join("htpasswd");
             fs::write(&htpasswd, ALICE).unwrap();
             yaml += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", htpasswd.display());
+        }
+        if let Some(realm) = &setup.tokens {
+            yaml += &tokens::configuration(realm);
         }
         yaml += &format!("http:\n  addr: 127.0.0.1:{port}\n");
         if let Some((certificate, key)) = &setup.tls {
@@ -173,6 +180,8 @@ impl Drop for Registry {
         self.child.kill().and_then(|()| self.child.wait()).unwrap();
     }
 }
+
+mod tokens;
 
 /// A port of loopback that nobody listens on just now.
 pub(crate) fn free_port() -> u16 {

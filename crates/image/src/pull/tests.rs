@@ -189,7 +189,7 @@ fn passwords_are_asked_for_and_checked() {
     on_loopback("passwords_are_asked_for_and_checked", async || {
         let open = Registry::start();
         open.put_image("app", "latest", &three_layers()[..1], false).await;
-        let registry = Registry::with(&Setup { with_password: true, tls: None });
+        let registry = Registry::with(&Setup { with_password: true, ..Setup::default() });
         let lab = Lab::new();
         let name = format!("{}/app", registry.host);
         let anonymous = pull(&lab, &name).await.unwrap_err();

@@ -18,6 +18,8 @@
 //! found there by the next push.
 
 mod feed;
+#[cfg(test)]
+mod hostile;
 mod layer;
 mod manifest;
 mod one;

@@ -65,9 +65,6 @@ fn reason(url: &str, error: &reqwest::Error) -> String {
             return format!("dial tcp: lookup {host}: no such host");
         }
     }
-    if error.is_timeout() && error.is_body() {
-        return "i/o timeout: the registry sent no more".to_owned();
-    }
     if error.is_timeout() {
         return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
     }
