@@ -26,6 +26,12 @@ impl Claims {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nobody holds or wants any.
+    #[cfg(test)]
+    pub fn are_free(&self) -> bool {
+        self.map().is_empty()
+    }
+
     fn lock_of(&self, key: &Digest) -> Lock {
         self.map().entry(key.clone()).or_default().clone()
     }

@@ -27,11 +27,16 @@ impl ImageStore {
         if self.get(id).is_some_and(|image| image.record.index.as_ref() == Some(&descriptor)) {
             return Ok(());
         }
-        let _pin = self.pin(vec![descriptor.digest.clone()]);
+        let digest = descriptor.digest.clone();
+        let pin = self.pin(vec![digest.clone()]);
         self.inner.content.put(bytes)?;
         let records = &self.inner.records;
         let mut catalog = self.catalog();
-        let Some(image) = catalog.images.get(id).cloned() else { return Ok(()) };
+        let Some(image) = catalog.images.get(id).cloned() else {
+            drop(catalog);
+            drop(pin);
+            return self.remove_content(&[digest]);
+        };
         let record = ImageRecord { index: Some(descriptor), ..image.record.clone() };
         records.images.put(&records.key(id), &record)?;
         catalog.images.insert(id.clone(), Arc::new(Image { record, ..Image::clone(&image) }));

@@ -1,7 +1,7 @@
 //! From a layer blob to a committed, recorded layer, in one pass.
 
 use crate::{
-    Error, ImageStore, Result,
+    Error, ImageStore, Pin, Result,
     blob::Blob,
     chain::chain_id,
     framing::Recorder,
@@ -26,13 +26,11 @@ pub(crate) struct Expected<'a> {
     pub seen: Option<SeenBlob>,
 }
 
-/// A layer that is there now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A layer that is there now, and is kept until the value goes: by then something must be recorded that needs it.
 pub(crate) struct Made {
     pub chain: Digest,
     pub diff_id: Digest,
-    /// Bytes of its regular files.
-    pub size: u64,
+    _pin: Pin,
 }
 
 /// A layer whose files are there and that nobody sees yet. Dropping it removes them, which takes its time.
@@ -95,6 +93,9 @@ impl ImageStore {
         let Unpacked { staged, framing, found, seen } = unpacked;
         let UnpackedLayer { diff_id, archive_size, contents, .. } = found;
         let chain = chain_id(staged.parent(), &diff_id);
+        // Garbage is collected at any time, and the framing comes before the record. A pull's own pins go with its
+        // future, which may be dropped while this thread is at work.
+        let pin = self.pin(vec![chain.clone(), diff_id.clone()]);
         inner.framing.keep(framing, &diff_id)?;
         match inner.driver.commit_layer(staged, &chain) {
             // Somebody else made it first, which is as good.
@@ -104,7 +105,7 @@ impl ImageStore {
         let record =
             LayerRecord { diff_id: diff_id.clone(), size: contents.file_bytes, archive_size, blobs: seen };
         self.add_layer(&chain, record)?;
-        Ok(Made { chain, diff_id, size: contents.file_bytes })
+        Ok(Made { chain, diff_id, _pin: pin })
     }
 
     /// Whether a layer is here and recorded, so that it need not be made.

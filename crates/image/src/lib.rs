@@ -67,6 +67,8 @@ pub mod reference;
 pub mod registry;
 pub mod remove;
 pub mod save;
+#[cfg(test)]
+mod stress;
 mod task;
 
 pub use check::DamagedLayer;

@@ -112,10 +112,10 @@ impl ImageStore {
         Ok(())
     }
 
-    /// Two layers of different stacks may have the same archive.
+    /// Two layers of different stacks may have the same archive, and one of them may be in the making.
     fn remove_framing(&self, diff_id: &Digest) -> Result<()> {
         let catalog = self.catalog();
-        if catalog.layers.values().any(|layer| layer.diff_id == *diff_id) {
+        if catalog.is_pinned(diff_id) || catalog.layers.values().any(|layer| layer.diff_id == *diff_id) {
             return Ok(());
         }
         self.inner.framing.remove(diff_id)

@@ -45,7 +45,6 @@ impl ImageStore {
         let _pin_below = self.pin(below.clone());
         let base = request.image.as_ref().and_then(|id| self.get(id));
         let made = self.container_layer(&request)?;
-        let _pin = self.pin(made.iter().map(|m| m.chain.clone()).collect());
         let config = self.committed_config(&request, base.as_deref(), &below, made.as_ref());
         let bytes = config.to_bytes();
         let names: Vec<_> = request.name.into_iter().map(Reference::or_latest).collect();

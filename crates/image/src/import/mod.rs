@@ -63,7 +63,6 @@ impl ImageStore {
         let platform = request.platform.unwrap_or_else(Platform::host);
         let made =
             self.make_layer(archive, &Expected { parent: None, blob: None, diff_id: None, seen: None })?;
-        let _pin = self.pin(vec![made.chain]);
         let now = Timestamp::now().to_string();
         let history =
             History { created: Some(now.clone()), comment: request.message.clone(), ..History::default() };

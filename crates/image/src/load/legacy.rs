@@ -61,13 +61,10 @@ fn ancestry(load: &Load<'_>, id: &str) -> Result<Vec<(String, V1)>> {
 fn image(load: &Load<'_>, id: &str, names: &[crate::Reference]) -> Result<Loaded> {
     let chain = ancestry(load, id)?;
     let mut made: Vec<Made> = Vec::new();
-    let mut pins = Vec::new();
     for (id, _) in &chain {
         let layer = Layer { member: load.spool.member(&format!("{id}/layer.tar"))?, blob: None };
         let parent = made.last().map(|m| &m.chain);
-        let next = load.layer(parent, None, &layer)?;
-        pins.push(load.store.pin(vec![next.chain.clone()]));
-        made.push(next);
+        made.push(load.layer(parent, None, &layer)?);
     }
     let config = config(&chain, made.iter().map(|m| m.diff_id.clone()).collect());
     super::docker::check_platform(load, &config)?;

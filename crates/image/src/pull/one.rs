@@ -88,6 +88,7 @@ impl Pull<'_> {
         names: &[Reference],
     ) -> Result<Arc<Image>> {
         let id = &manifest.config.digest;
+        let pin_config = self.store.pin(vec![id.clone()]);
         let config = match self.store.get(id) {
             Some(_) => self.store.config_bytes(id)?,
             None => self.session.small_blob(id).await?,
@@ -103,14 +104,15 @@ impl Pull<'_> {
             return Err(Error::LayerCount { digest: id.clone(), configured, listed });
         }
         let chains = chain_ids(diff_ids);
-        let pinned = chains.iter().chain([id, &served.0.digest]).cloned().collect();
-        let _pin = self.store.pin(pinned);
+        let pin = self.store.pin(chains.iter().chain([&served.0.digest]).cloned().collect());
         let plans = layer::plan(&reference.name(), &manifest.layers, diff_ids, &chains);
         layer::fetch_all(self.store, self.session, plans, self.progress).await?;
         let store = self.store.clone();
         let names = names.to_vec();
         let served = (served.0, served.1.to_vec());
         crate::task::blocking("record image", move || {
+            // The thread goes on when the pull is given up.
+            let _pins = (pin_config, pin);
             let manifest = Some((served.0, served.1.as_slice()));
             store.add_image(&NewImage { config: &config, parent: None, manifest, names: &names })
         })

@@ -12,7 +12,7 @@
 mod plan;
 mod write;
 
-use crate::{Error, Image, ImageStore, Platform, Reference, Result, task};
+use crate::{Error, Image, ImageStore, Pin, Platform, Reference, Result, task};
 use bytes::Bytes;
 use std::{io, sync::Arc};
 use tokio::sync::mpsc;
@@ -35,8 +35,7 @@ impl ImageStore {
     ///
     /// A name without a tag means all tags of that repository; an ID, the image without names.
     pub async fn save(&self, images: &[String], platform: Option<&Platform>) -> Result<SaveStream> {
-        let chosen = self.choose(images, platform)?;
-        let pin = self.pin(chosen.iter().flat_map(|c| c.image.parts()).collect());
+        let (chosen, pin) = self.choose(images, platform)?;
         let store = self.clone();
         let plan = task::blocking("save", move || plan::make(&store, chosen)).await?;
         let (sender, receiver) = mpsc::channel(PIECES);
@@ -52,8 +51,9 @@ impl ImageStore {
         Ok(receiver)
     }
 
-    fn choose(&self, images: &[String], platform: Option<&Platform>) -> Result<Vec<Chosen>> {
-        let catalog = self.catalog();
+    /// The pin is taken before anybody can remove what was found.
+    fn choose(&self, images: &[String], platform: Option<&Platform>) -> Result<(Vec<Chosen>, Pin)> {
+        let mut catalog = self.catalog();
         let mut chosen: Vec<Chosen> = Vec::new();
         let mut add = |image: Arc<Image>, name: Option<Reference>| {
             let known = chosen.iter_mut().find(|c| c.image.id == image.id);
@@ -80,7 +80,9 @@ impl ImageStore {
             let name = name.filter(|name| name.tag().is_some() && catalog.names.contains_key(name));
             add(image, name);
         }
-        Ok(chosen)
+        let keys: Vec<_> = chosen.iter().flat_map(|c| c.image.parts()).collect();
+        catalog.pin(&keys);
+        Ok((chosen, self.pinned(keys)))
     }
 }
 
