@@ -121,6 +121,10 @@ impl Heard {
         Progress::new(move |message| heard.lock().unwrap().push(message))
     }
 
+    pub fn messages(&self) -> Vec<Message> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// Each message's text, in order.
     pub fn texts(&self) -> Vec<String> {
         let heard = self.0.lock().unwrap();

@@ -172,7 +172,7 @@ impl Layer {
             Ok::<_, Error>(())
         };
         let unpacking = async {
-            let unpacked = held((self.unpack(&mut lower, stage, seen, from).await?, self.at_work.clone()));
+            let unpacked = held(self.unpack(&mut lower, stage, seen, from).await?);
             drop(permit);
             reach(&mut lower, Stage::Committed).await?;
             let store = self.store.clone();
@@ -199,7 +199,7 @@ impl Layer {
         stage: &watch::Sender<Stage>,
         seen: SeenBlob,
         from: stream::Receiver,
-    ) -> Result<Unpacked> {
+    ) -> Result<(Unpacked, AtWork)> {
         reach(lower, Stage::Unpacking).await?;
         let arrival = Awaited::new(lower.clone());
         let ahead = held(self.stage_ahead(&arrival).await?);
@@ -209,10 +209,10 @@ impl Layer {
         let turns = self.store.inner.unpacking.clone();
         let turn = turns.acquire_owned().await.map_err(|_| Error::Interrupted { operation: "pull" })?;
         stage.send_replace(Stage::Unpacking);
-        let (store, plan, at_work) = (self.store.clone(), self.plan.clone(), self.at_work.clone());
+        let (store, plan) = (self.store.clone(), self.plan.clone());
         let unpacked = task::blocking("unpack layer", move || {
-            let (ahead, _at_work, _turn) = (ScopeGuard::into_inner(ahead).0, at_work, turn);
-            unpack(&store, &plan, ahead, seen, from)
+            let ((ahead, at_work), _turn) = (ScopeGuard::into_inner(ahead), turn);
+            Ok((unpack(&store, &plan, ahead, seen, from)?, at_work))
         });
         unpacked
             .await

@@ -5,13 +5,16 @@
 //! byte. Each layer is then one task, and each byte is handled once:
 //! ```text
 //!   registry ──fetch──► channel of a few MiB ──► thread: digest → decompress → unpack + digest ──► commit
-//!             (resumes)        (bounded)             starts when the layer below is committed
+//!             (resumes)        (bounded)                  of several layers at a time              in order
 //! ```
-//! Fetches run in parallel; unpacking is in order, because a layer is made on its parent. No blob touches the disk.
+//! Where a layer is a directory of its own (overlays), as many are unpacked at once as there are cores, and only what an
+//! archive leaves out waits for the layer below (`docs/decisions/0016`). Where it begins as a copy of its parent, it
+//! starts when that is committed, and only fetches run ahead. No blob touches the disk.
 //!
 //! A task claims its layer first ([`crate::claims`]), so that another pull of the same layer waits and then finds it.
-//! A task starts only after the one below has got its permit to download or needs none: the lowest unfinished layer is
-//! therefore always able to go on, and pulls cannot block each other.
+//! A task starts only after the one below has got its permit to download or needs none, and takes its turn to unpack
+//! only after the one below has: the lowest unfinished layer is therefore always able to go on, and pulls cannot block
+//! each other. The permit is held until the layer is unpacked, which bounds what is in memory.
 //!
 //! Everything belongs to the pull's future. Dropping it closes the channels, the threads see that and drop their staged
 //! layers, and nothing is left but whole layers, which a later pull finds or [`crate::ImageStore::collect_garbage`]
@@ -95,6 +98,10 @@ pub(crate) fn outcome(pulled: &Pulled) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 pub(crate) mod lab;
+#[cfg(test)]
+mod parallel;
 #[cfg(test)]
 mod tests;

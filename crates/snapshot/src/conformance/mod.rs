@@ -4,6 +4,7 @@
 //! [`Case`]; a new driver gets all of them. Layer archives are made by the `tar` crate, so that this project's reader and
 //! writer are not judged by one another.
 
+mod ahead;
 mod containers;
 mod crashes;
 pub mod lab;
@@ -29,7 +30,7 @@ pub fn run(driver: &'static str, open: Open) {
 
 /// The same with the directories below `place`.
 pub fn run_below(place: &Path, driver: &'static str, open: Open) {
-    let failed: Vec<&str> = [layers::CASES, containers::CASES, crashes::CASES]
+    let failed: Vec<&str> = [layers::CASES, ahead::CASES, containers::CASES, crashes::CASES]
         .into_iter()
         .flatten()
         .filter(|case| {
