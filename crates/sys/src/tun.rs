@@ -1,4 +1,4 @@
-//! A tun interface: IP packets as reads and writes.
+//! Tun and tap interfaces: IP packets, or Ethernet frames, as reads and writes.
 
 use crate::{Error, Result};
 use nix::libc;
@@ -13,6 +13,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN over the namespace, `EBUSY` when there is one of that name.
 pub fn open(name: &str) -> Result<OwnedFd> {
+    attach(name, libc::IFF_TUN)
+}
+
+/// As [`open`], a tap: each read and each write is one Ethernet frame.
+pub fn open_tap(name: &str) -> Result<OwnedFd> {
+    attach(name, libc::IFF_TAP)
+}
+
+fn attach(name: &str, kind: libc::c_int) -> Result<OwnedFd> {
     const DEVICE: &str = "/dev/net/tun";
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let device = rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(Error::of("open", DEVICE))?;
@@ -29,7 +38,7 @@ pub fn open(name: &str) -> Result<OwnedFd> {
     for (to, from) in request.ifr_name.iter_mut().zip(bytes) {
         *to = from.cast_signed() as libc::c_char;
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;
+    request.ifr_ifru.ifru_flags = (kind | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes an ifreq that outlives the call (drivers/net/tun.c, `__tun_chr_ioctl`).
     if unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) } < 0 {
         return Err(Error::last("ioctl", format!("TUNSETIFF, {name}")));
