@@ -230,6 +230,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_nobody_knows_stays_the_same() {
+        let config =
+            ImageConfig::parse(br#"{"size":299999999999999999999999999999999999999999999999}"#).unwrap();
+        assert_eq!(ImageConfig::parse(&serde_json::to_vec(&config).unwrap()).unwrap(), config);
+    }
+
+    #[test]
     fn an_empty_config_is_one() {
         let config = ImageConfig::parse(b"{}").unwrap();
         assert_eq!(config.top_layer(), None);

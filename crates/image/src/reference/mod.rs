@@ -115,10 +115,14 @@ impl Reference {
         if self.domain != DEFAULT_DOMAIN {
             return self.name();
         }
-        match self.path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.path.clone(),
-        }
+        let short = match self.path.strip_prefix(OFFICIAL_PREFIX) {
+            Some(short) if !short.contains('/') => short,
+            _ => &self.path,
+        };
+        // A path of Docker Hub's that begins like a domain would name another registry by itself, and one like an ID
+        // nothing. Docker shows them short all the same.
+        let is_same = split_domain(short) == (self.domain.clone(), self.path.clone());
+        if is_same && !grammar::is_identifier(short) { short.to_owned() } else { self.name() }
     }
 
     /// The whole reference as users write it: `busybox:1.36`.

@@ -22,6 +22,10 @@ fn names_are_normalised_and_shown_familiar() {
     check("docker.io/busybox", "docker.io/library/busybox", "busybox");
     check("index.docker.io/busybox", "docker.io/library/busybox", "busybox");
     check("docker.io/library/foo/bar", "docker.io/library/foo/bar", "library/foo/bar");
+    check("docker.io/a.example/app", "docker.io/a.example/app", "docker.io/a.example/app");
+    check("docker.io/localhost/app", "docker.io/localhost/app", "docker.io/localhost/app");
+    let id = format!("docker.io/library/{}", "a".repeat(64));
+    check(&id, &id, &id);
     check("localhost/app", "localhost/app", "localhost/app");
     check("localhost:5000/app:v1", "localhost:5000/app:v1", "localhost:5000/app:v1");
     check("127.0.0.1:5000/a/b-c__d", "127.0.0.1:5000/a/b-c__d", "127.0.0.1:5000/a/b-c__d");
