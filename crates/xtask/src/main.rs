@@ -3,6 +3,7 @@
 
 mod compat;
 mod fuzz;
+mod package;
 mod prepare;
 mod run;
 mod tidy;
@@ -22,7 +23,9 @@ const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
   compat [SUITE]   other projects' clients and suites; by name also bollard and compose
   test             check, unit, e2e and compat, as CI runs them
   bench [ARGS]     measure against a floor, and against podman where it is installed
-  fuzz TARGET      fuzz one parser; without TARGET, list them";
+  bench network|pull [ARGS]  the same of networks and of pulling images (as root)
+  fuzz [TARGET|all [SECONDS]]  fuzz one parser, or each in turn; without TARGET, list them
+                   (cargo install cargo-fuzz --locked; a nightly toolchain)";
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -39,6 +42,11 @@ fn main() -> Result<()> {
         "compat" => compat::compat(&rest),
         "test" => test(),
         "bench" => bench(&rest),
+        "man" => match rest[..] {
+            [directory] => package::man(directory),
+            _ => bail!("usage: cargo xtask man DIR"),
+        },
+        "package" => package::package(&rest),
         "fuzz" => fuzz::fuzz(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
@@ -70,6 +78,7 @@ fn bench(args: &[&str]) -> Result<()> {
     cargo(&["build", "--release", "--package", "lichen", "--package", "lichen-shim"])?;
     let (script, args) = match args {
         ["network", rest @ ..] => ("bench/network", rest),
+        ["pull", rest @ ..] => ("bench/pull", rest),
         _ => ("bench/run", args),
     };
     run::command(&run::root().join(script).to_string_lossy(), args)

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use std::path::Path;
 
 /// Must agree with `testing::TEST_USER`.
-const TEST_USER: &str = "lichen-test";
+pub(crate) const TEST_USER: &str = "lichen-test";
 
 /// Debian packages with a file that tells whether each is there.
 const PACKAGES: &[(&str, &str)] = &[
@@ -26,6 +26,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "/usr/sbin/ip"),
     ("iperf3", "/usr/bin/iperf3"),
     ("curl", "/usr/bin/curl"),
+    ("openssh-server", "/usr/sbin/sshd"),
+    ("openssh-client", "/usr/bin/ssh"),
+    ("zsh", "/usr/bin/zsh"),
+    ("fish", "/usr/bin/fish"),
+    ("mandoc", "/usr/bin/mandoc"),
     // Its own file names tell Python's version.
     ("python3-venv", "/var/lib/dpkg/info/python3-venv.list"),
 ];
