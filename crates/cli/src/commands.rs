@@ -1,13 +1,17 @@
 //! The tree of commands, and the way from words to a running one.
 
+use std::path::Path;
+
 use crate::args::help::{commands as command_list, flags as flag_list, help, usage_line};
 use crate::args::{self, Action, Arity, Command, Entry, Flag, Parsed, UsageError};
 use crate::cli::{Cli, Globals, complain, print};
 use crate::connect::client::API_VERSION;
 use crate::error::Error;
-use crate::{container, context, image, inspect, network, registry, system, tty, volume};
+use crate::{
+    Part, complete, container, context, image, inspect, man, network, registry, system, tty, volume,
+};
 
-static GLOBAL_FLAGS: &[Flag] = &[
+pub static GLOBAL_FLAGS: &[Flag] = &[
     Flag::string("config", "Directory of the client's configuration (default \"~/.docker\")"),
     Flag::string("context", "Context that names the engine; overrides DOCKER_HOST and \"context use\"")
         .short('c'),
@@ -31,7 +35,7 @@ const fn entry(name: &'static [&'static str], command: &'static Command) -> Entr
     Entry::new(name, command)
 }
 
-static COMMON: &[Entry] = &[
+pub static COMMON: &[Entry] = &[
     entry(&["run"], &container::run::COMMAND),
     entry(&["exec"], &container::exec::COMMAND),
     entry(&["ps"], &container::list::COMMAND),
@@ -45,7 +49,7 @@ static COMMON: &[Entry] = &[
     entry(&["info"], &system::info::COMMAND),
 ];
 
-static GROUPS: &[Entry] = &[
+pub static GROUPS: &[Entry] = &[
     entry(&["container"], &container::GROUP),
     entry(&["context"], &context::GROUP),
     entry(&["image"], &image::GROUP),
@@ -54,10 +58,10 @@ static GROUPS: &[Entry] = &[
     entry(&["volume"], &volume::GROUP),
 ];
 
-static PLAIN: &[Entry] = &[
+pub static PLAIN: &[Entry] = &[
     entry(&["attach"], &container::attach::COMMAND),
     entry(&["commit"], &container::commit::COMMAND),
-    entry(&["completion"], &COMPLETION),
+    entry(&["completion"], &complete::COMMAND),
     entry(&["cp"], &container::cp::COMMAND),
     entry(&["create"], &container::create::COMMAND),
     entry(&["diff"], &container::diff::COMMAND),
@@ -86,50 +90,43 @@ static PLAIN: &[Entry] = &[
     entry(&["wait"], &container::wait::COMMAND),
 ];
 
-static COMPLETION: Command = Command {
-    usage: "bash|zsh|fish",
-    about: "Print a completion script for a shell",
-    arity: Arity::Exactly(1),
-    interspersed: true,
-    flags: &[],
-    action: Action::Run(|cli, args| Box::pin(completion(cli, args))),
+/// Every command.
+pub static TREE: &[&[Entry]] = &[COMMON, GROUPS, PLAIN];
+
+pub fn find(name: &str) -> Option<&'static Entry> {
+    TREE.iter().flat_map(|part| part.iter()).find(|entry| entry.names.contains(&name))
+}
+
+/// The program itself, before any command.
+pub static ROOT: Command = Command {
+    usage: "[OPTIONS] COMMAND [ARG...]",
+    about: "",
+    arity: Arity::AtLeast(0),
+    interspersed: false,
+    flags: &[GLOBAL_FLAGS],
+    action: Action::Group(&[]),
 };
 
-/// The whole tree as one command, for completion.
-static ROOT_GROUP: &[&[Entry]] = &[COMMON, GROUPS, PLAIN];
-
-async fn completion(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    let shell = match args.args[0].as_str() {
-        "bash" => clap_complete::Shell::Bash,
-        "zsh" => clap_complete::Shell::Zsh,
-        "fish" => clap_complete::Shell::Fish,
-        other => return Err(Error::invalid(format!("no completion for {other}: use bash, zsh or fish"))),
-    };
-    let program = if cli.program == "docker" { "docker" } else { "lichen" };
-    print(args::complete::script(shell, GLOBAL_FLAGS, ROOT_GROUP, program))?;
-    Ok(0)
-}
-
-fn find(name: &str) -> Option<&'static Entry> {
-    ROOT_GROUP.iter().flat_map(|part| part.iter()).find(|entry| entry.names.contains(&name))
-}
-
 /// Runs the command that the words name. The first word is the program's.
-pub fn dispatch(words: &[String]) -> i32 {
+pub fn dispatch(words: &[String], parts: &[Part]) -> i32 {
     let (first, rest) =
         words.split_first().map_or(("lichen", &[][..]), |(first, rest)| (first.as_str(), rest));
     let program = match first.rsplit('/').next() {
         Some("docker") => "docker",
         _ => "lichen",
     };
-    static ROOT: Command = Command {
-        usage: "[OPTIONS] COMMAND [ARG...]",
-        about: "",
-        arity: Arity::AtLeast(0),
-        interspersed: false,
-        flags: &[GLOBAL_FLAGS],
-        action: Action::Group(&[]),
-    };
+    if let Some((name @ ("__complete" | "__completeNoDesc"), words)) =
+        rest.split_first().map(|(name, words)| (name.as_str(), words))
+    {
+        let answered = complete::answer(program, words, parts, name == "__complete");
+        // cobra's scripts read a directive whatever happened; 1 says that there was an error.
+        return finish(program, answered.or_else(|_| print(":1\n").map(|()| 0)));
+    }
+    if let [name, directory] = rest
+        && name == "__man"
+    {
+        return finish(program, man::write(program, Path::new(directory), parts).map(|()| 0));
+    }
     let parsed = match args::parse::parse(&ROOT, program, rest) {
         Ok(parsed) => parsed,
         Err(error) => return usage_error(program, &ROOT, program, &error),
@@ -139,13 +136,13 @@ pub fn dispatch(words: &[String]) -> i32 {
     }
     let (name, rest) = match parsed.args.split_first() {
         Some((name, rest)) if !parsed.help => (name.as_str(), rest),
-        _ => return finish(program, print(root_help(program)).map(|()| 0)),
+        _ => return finish(program, print(root_help(program, parts)).map(|()| 0)),
     };
     if name == "help" {
         let asked: Vec<String> = rest.iter().cloned().chain(["--help".to_owned()]).collect();
         return match asked.split_first() {
             Some((name, rest)) if name != "--help" => descend(program, &parsed, name, rest),
-            _ => finish(program, print(root_help(program)).map(|()| 0)),
+            _ => finish(program, print(root_help(program, parts)).map(|()| 0)),
         };
     }
     descend(program, &parsed, name, rest)
@@ -158,7 +155,7 @@ fn version_line(program: &str) -> String {
     }
 }
 
-fn globals(parsed: &Parsed) -> Globals {
+pub fn globals(parsed: &Parsed) -> Globals {
     let text = |name: &str| parsed.non_empty(name).map(str::to_owned);
     Globals {
         config_dir: text("config"),
@@ -234,7 +231,7 @@ fn execute(program: &str, root: &Parsed, command: &'static Command, path: &str, 
 /// Every path that leads to a command.
 fn aliases(program: &str, command: &'static Command) -> Vec<String> {
     let mut paths = Vec::new();
-    for entry in ROOT_GROUP.iter().flat_map(|part| part.iter()) {
+    for entry in TREE.iter().flat_map(|part| part.iter()) {
         if std::ptr::eq(entry.command, command) {
             paths.push(format!("{program} {}", entry.names[0]));
         }
@@ -274,9 +271,15 @@ fn finish(_program: &str, result: Result<i32, Error>) -> i32 {
     }
 }
 
-fn root_help(program: &str) -> String {
+fn root_help(program: &str, parts: &[Part]) -> String {
+    let engine: String = parts
+        .iter()
+        .filter(|part| part.command)
+        .map(|part| format!("  {:11} {}\n", part.name, part.about))
+        .collect();
+    let engine = if engine.is_empty() { engine } else { format!("Engine Commands:\n{engine}\n") };
     format!(
-        "Usage:  {program} [OPTIONS] COMMAND\n\nRun containers without root\n\nCommon Commands:\n{}\nManagement Commands:\n{}\nCommands:\n{}\nGlobal Options:\n{}\nRun '{program} COMMAND --help' for more information on a command.\n",
+        "Usage:  {program} [OPTIONS] COMMAND\n\nRun containers without root\n\nCommon Commands:\n{}\nManagement Commands:\n{}\n{engine}Commands:\n{}\nGlobal Options:\n{}\nRun '{program} COMMAND --help' for more information on a command.\n",
         command_list(COMMON),
         command_list(GROUPS),
         command_list(PLAIN),

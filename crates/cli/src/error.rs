@@ -21,6 +21,8 @@ pub enum Error {
     SocketDenied { address: String, source: io::Error },
     #[error("error during connect: {operation}: {}", cause(source))]
     Connect { operation: String, source: io::Error },
+    #[error("error during connect: {0}")]
+    Ssh(String),
     #[error("error during request to {path}: {source}")]
     Request { path: String, source: hyper::Error },
     #[error("invalid answer of the engine to {path}: {source}")]

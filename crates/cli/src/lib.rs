@@ -7,6 +7,7 @@
 mod args;
 mod cli;
 mod commands;
+mod complete;
 pub mod config;
 mod connect;
 mod container;
@@ -15,8 +16,10 @@ mod error;
 mod format;
 mod image;
 mod inspect;
+mod man;
 mod network;
 mod opts;
+mod part;
 mod progress;
 mod query;
 mod registry;
@@ -25,12 +28,15 @@ pub mod template;
 mod tty;
 mod volume;
 
+pub use part::{Part, PartFlag};
 pub use query::get_json;
 
 use std::ffi::OsString;
 
 /// Runs the client with a program's arguments, the first being its name, and returns the exit code.
-pub fn main(argv: impl IntoIterator<Item = OsString>) -> i32 {
+///
+/// `parts` are what the program can do besides; they are run elsewhere, and named in its help, completion and manual.
+pub fn main(argv: impl IntoIterator<Item = OsString>, parts: &[Part]) -> i32 {
     let words: Vec<String> = argv.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    commands::dispatch(&words)
+    commands::dispatch(&words, parts)
 }

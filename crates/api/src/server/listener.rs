@@ -5,9 +5,10 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -64,10 +65,35 @@ impl Pending {
     pub(super) async fn establish(self) -> io::Result<Stream> {
         match self {
             Self::Ready(stream) => Ok(stream),
-            Self::Handshake(stream, acceptor) => Ok(Stream::Tls(Box::new(acceptor.accept(stream).await?))),
+            Self::Handshake(stream, acceptor) => {
+                let secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, secure(stream, acceptor)).await;
+                secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
         }
     }
 }
+
+/// A client that connects and says nothing must not be kept for ever.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What Go's server tells a client that speaks plain HTTP to a TLS port; clients show the text.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+async fn secure(mut stream: TcpStream, acceptor: TlsAcceptor) -> io::Result<Stream> {
+    // A handshake record begins with the byte 22 (RFC 8446, 5.1), a request with the first letter of its method.
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+        stream.write_all(PLAIN_HTTP).await?;
+        // Closed with the request unread, the answer would be lost to a reset (RFC 9112, 9.6).
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MOST_UNREAD), &mut tokio::io::sink()).await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on a TLS port"));
+    }
+    Ok(Stream::Tls(Box::new(acceptor.accept(stream).await?)))
+}
+
+/// How much of a request that is not answered is read before its connection is closed.
+const MOST_UNREAD: u64 = 256 * 1024;
 
 /// One client's connection.
 pub(crate) enum Stream {

@@ -4,7 +4,6 @@
 //! A [`Command`] is data; [`parse::parse`] turns words into [`Parsed`] (raw: flag names and their texts, each
 //! checked by its grammar); commands resolve that into requests.
 
-pub mod complete;
 pub mod help;
 pub mod parse;
 mod values;

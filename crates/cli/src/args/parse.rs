@@ -60,6 +60,12 @@ pub fn parse(command: &'static Command, path: &str, words: &[String]) -> Result<
     Ok(parsed)
 }
 
+/// For words that may not be finished: what cannot be understood is as if it were not there.
+pub fn lenient(command: &'static Command, words: &[String]) -> Parsed {
+    parse(command, "", words)
+        .unwrap_or_else(|_| Parsed { known: command.flags().collect(), ..Parsed::default() })
+}
+
 fn check_arity(arity: Arity, given: usize, path: &str) -> Result<(), UsageError> {
     let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
     let (fits, what) = match arity {

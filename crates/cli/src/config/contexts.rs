@@ -1,6 +1,7 @@
 //! docker's store of contexts: `contexts/meta/SHA256-OF-NAME/meta.json`, and TLS files beside it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,14 @@ impl Context {
     pub fn docker(&self) -> Endpoint {
         self.endpoints.get("docker").cloned().unwrap_or_default()
     }
+}
+
+/// One file of a context's TLS material: `tls/ENDPOINT/NAME` in an exported archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFile {
+    pub endpoint: String,
+    pub name: String,
+    pub data: Vec<u8>,
 }
 
 pub struct Contexts {
@@ -136,24 +145,72 @@ impl Contexts {
         write_private(&path, &text)
     }
 
-    /// Copies one TLS file into the store.
-    pub fn save_tls(&self, name: &str, file: &str, data: &[u8]) -> Result<(), ConfigError> {
-        write_private(&self.tls_dir(name).join(file), data)
+    /// All TLS files kept for a context, by endpoint and name.
+    pub fn tls(&self, name: &str) -> Result<Vec<TlsFile>, ConfigError> {
+        let (_, root) = self.storage(name);
+        let mut files = Vec::new();
+        for endpoint in names(&root)? {
+            for file in names(&root.join(&endpoint))? {
+                let path = root.join(&endpoint).join(&file);
+                let data = std::fs::read(&path).map_err(|source| ConfigError::File {
+                    operation: "open",
+                    path,
+                    source,
+                })?;
+                files.push(TlsFile { endpoint: endpoint.clone(), name: file, data });
+            }
+        }
+        Ok(files)
+    }
+
+    /// Keeps these TLS files for a context, and no others.
+    pub fn replace_tls(&self, name: &str, files: &[TlsFile]) -> Result<(), ConfigError> {
+        let (_, root) = self.storage(name);
+        remove_tree(&root)?;
+        files.iter().try_for_each(|file| {
+            let dir = root.join(&file.endpoint);
+            // The directories tell what they hold: keys.
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(&dir).map_err(|source| ConfigError::File {
+                operation: "mkdir",
+                path: dir.clone(),
+                source,
+            })?;
+            write_private(&dir.join(&file.name), &file.data)
+        })
     }
 
     pub fn remove(&self, name: &str) -> Result<(), ConfigError> {
         self.get(name)?;
         let (meta, tls) = self.storage(name);
-        for path in [meta, tls] {
-            match std::fs::remove_dir_all(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(ConfigError::File { operation: "remove", path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_tree(&meta)?;
+        remove_tree(&tls)
     }
+}
+
+fn remove_tree(path: &Path) -> Result<(), ConfigError> {
+    match std::fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(ConfigError::File { operation: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is in a directory, in order; nothing when it does not exist.
+fn names(dir: &Path) -> Result<Vec<String>, ConfigError> {
+    let fail = |source| ConfigError::File { operation: "read", path: dir.to_owned(), source };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(fail)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::dial::{Stream, dial};
 use super::endpoint::Endpoint;
+use super::ssh::SshEnded;
 use crate::error::Error;
 
 /// The newest API this client knows.
@@ -196,7 +197,7 @@ impl Client {
         let mut sender = self.connection().await?;
         let path = request.path.clone();
         let response = sender.send_request(self.build(request, upgrade)).await;
-        let response = response.map_err(|source| Error::Request { path, source })?;
+        let response = response.map_err(|source| failed(path, source))?;
         if !upgrade {
             // Usable again once the body was read; until then `is_ready` says no.
             self.idle.borrow_mut().insert(0, sender);
@@ -275,6 +276,15 @@ impl Client {
     /// A bare connection, for `dial-stdio`.
     pub async fn raw(&self) -> Result<Stream, Error> {
         dial(&self.endpoint).await
+    }
+}
+
+/// A failed request, told by its cause where ssh is that.
+fn failed(path: String, error: hyper::Error) -> Error {
+    let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    match io.and_then(|io| io.get_ref()).and_then(|cause| cause.downcast_ref::<SshEnded>()) {
+        Some(ended) => Error::Ssh(ended.to_string()),
+        None => Error::Request { path, source: error },
     }
 }
 

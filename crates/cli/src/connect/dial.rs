@@ -1,15 +1,13 @@
 //! One byte stream to the engine.
 
 use std::io;
-use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::endpoint::Endpoint;
-use super::host::{Host, Ssh};
-use super::tls;
+use super::host::Host;
+use super::{ssh, tls};
 use crate::error::Error;
 
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -34,7 +32,7 @@ pub async fn dial(endpoint: &Endpoint) -> Result<Stream, Error> {
                 None => Ok(Box::new(stream)),
             }
         }
-        Host::Ssh(ssh) => over_ssh(ssh),
+        Host::Ssh(address) => ssh::dial(address),
     }
 }
 
@@ -48,73 +46,5 @@ fn refused(endpoint: &Endpoint, source: io::Error) -> Error {
             Error::NotRunning { address, hint: if local { HINT } else { "" } }
         }
         _ => Error::Connect { operation: format!("dial {address}"), source },
-    }
-}
-
-/// ssh's stdin and stdout as one stream; ssh ends when they close.
-struct SshStream {
-    stdout: ChildStdout,
-    /// None once this side has said all: only closing the pipe tells ssh so.
-    stdin: Option<ChildStdin>,
-    _ssh: Child,
-}
-
-fn over_ssh(ssh: &Ssh) -> Result<Stream, Error> {
-    let mut command = Command::new("ssh");
-    if let Some(user) = &ssh.user {
-        command.args(["-l", user]);
-    }
-    if let Some(port) = ssh.port {
-        command.args(["-p", &port.to_string()]);
-    }
-    command.args(["-o", "ConnectTimeout=30", "-T", "--", &ssh.host, "docker"]);
-    if let Some(path) = &ssh.path {
-        command.args(["--host", &format!("unix://{path}")]);
-    }
-    command.args(["system", "dial-stdio"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    let fail = |source| Error::Connect { operation: "run ssh".into(), source };
-    let mut child = command.spawn().map_err(fail)?;
-    match (child.stdout.take(), child.stdin.take()) {
-        (Some(stdout), Some(stdin)) => Ok(Box::new(SshStream { stdout, stdin: Some(stdin), _ssh: child })),
-        _ => Err(fail(io::Error::other("ssh has no stdin or stdout"))),
-    }
-}
-
-mod forward {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use super::*;
-    use tokio::io::ReadBuf;
-
-    impl AsyncRead for SshStream {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stdout).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for SshStream {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            match &mut self.stdin {
-                Some(stdin) => Pin::new(stdin).poll_write(cx, buf),
-                None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match &mut self.stdin {
-                Some(stdin) => Pin::new(stdin).poll_flush(cx),
-                None => Poll::Ready(Ok(())),
-            }
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.stdin = None;
-            Poll::Ready(Ok(()))
-        }
     }
 }

@@ -44,9 +44,15 @@ pub fn current_context(globals: &Globals, config: &Config) -> String {
     }
 }
 
+/// Where the user's own engine has its socket. A session over ssh without PAM, or cron's, is not told.
+fn runtime_dir() -> Option<PathBuf> {
+    let usual = || PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
+    env("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(|| Some(usual()).filter(|dir| dir.is_dir()))
+}
+
 /// The socket of the user's own engine, else the system's.
 pub fn default_host() -> Host {
-    let own = env("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("docker.sock"));
+    let own = runtime_dir().map(|dir| dir.join("docker.sock"));
     let system = PathBuf::from("/var/run/docker.sock");
     match own {
         // With neither there, name the one that should be started.

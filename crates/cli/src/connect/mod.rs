@@ -4,7 +4,8 @@ pub mod client;
 pub mod dial;
 pub mod endpoint;
 pub mod host;
+mod ssh;
 pub mod stream;
-mod tls;
+pub mod tls;
 
 pub use client::{Client, Query, Request};

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::dial::Stream;
 use super::endpoint::TlsFiles;
+use crate::config::contexts::TlsFile;
 use crate::error::Error;
 
 pub(super) async fn handshake(files: &TlsFiles, address: &str, stream: TcpStream) -> Result<Stream, Error> {
@@ -48,6 +49,28 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig, Error> {
                 .map_err(|e| failed(&cert.display().to_string(), e))
         }
         _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// Refuses what no handshake could use, before it is kept for a context; in docker's words.
+pub fn check(files: &[TlsFile]) -> Result<(), Error> {
+    let find = |name: &str| files.iter().find(|file| file.name == name).map(|file| file.data.as_slice());
+    let readable = |pem: &[u8]| {
+        CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .is_ok_and(|found| !found.is_empty())
+    };
+    let refuse = |what: &str| {
+        Err(Error::invalid(format!(
+            "unable to create docker endpoint config: invalid docker endpoint options: failed to retrieve context tls info: {what}"
+        )))
+    };
+    match (find("ca.pem"), find("cert.pem"), find("key.pem")) {
+        (Some(ca), _, _) if !readable(ca) => refuse("ca.pem seems invalid"),
+        (_, Some(_), None) | (_, None, Some(_)) => refuse("a certificate and its key go together"),
+        (_, Some(cert), _) if !readable(cert) => refuse("cert.pem seems invalid"),
+        (_, _, Some(key)) if PrivateKeyDer::from_pem_slice(key).is_err() => refuse("key.pem seems invalid"),
+        _ => Ok(()),
     }
 }
 

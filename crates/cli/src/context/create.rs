@@ -6,9 +6,9 @@ use api_types::Map;
 
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, complain, println};
-use crate::config::contexts::{Context, Contexts, DEFAULT, Endpoint, check_name};
-use crate::connect::endpoint;
+use crate::config::contexts::{Context, Contexts, DEFAULT, Endpoint, TlsFile, check_name};
 use crate::connect::host::Host;
+use crate::connect::{endpoint, tls};
 use crate::error::Error;
 use crate::opts::csv;
 
@@ -51,16 +51,13 @@ fn settings(text: &str) -> Result<Map<String>, Error> {
     Ok(settings)
 }
 
-/// Names and contents of TLS files.
-type TlsFiles = Vec<(&'static str, Vec<u8>)>;
-
 /// The endpoint that `--docker` describes, and the TLS files to keep for it.
-fn endpoint_of(cli: &Cli, contexts: &Contexts, text: &str) -> Result<(Endpoint, TlsFiles), Error> {
+fn endpoint_of(cli: &Cli, contexts: &Contexts, text: &str) -> Result<(Endpoint, Vec<TlsFile>), Error> {
     let settings = settings(text)?;
-    let mut endpoint = match settings.get("from").map(String::as_str) {
-        None => Endpoint::default(),
+    let (mut endpoint, mut files) = match settings.get("from").map(String::as_str) {
+        None => (Endpoint::default(), Vec::new()),
         Some(DEFAULT) => default_endpoint(cli)?,
-        Some(name) => contexts.get(name)?.docker(),
+        Some(name) => (contexts.get(name)?.docker(), docker_files(contexts.tls(name)?)),
     };
     if let Some(host) = settings.get("host") {
         Host::parse(host)?;
@@ -70,23 +67,60 @@ fn endpoint_of(cli: &Cli, contexts: &Contexts, text: &str) -> Result<(Endpoint, 
         endpoint.skip_tls_verify =
             skip.parse().map_err(|_| Error::invalid(format!("invalid value for skip-tls-verify: {skip}")))?;
     }
-    let mut files = Vec::new();
     for (key, name) in [("ca", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem")] {
         if let Some(path) = settings.get(key).filter(|path| !path.is_empty()) {
-            files.push((name, std::fs::read(path).map_err(Error::file("open", Path::new(path)))?));
+            let data = std::fs::read(path).map_err(Error::file("open", Path::new(path)))?;
+            files.retain(|file| file.name != name);
+            files.push(TlsFile { endpoint: ENDPOINT.into(), name: name.into(), data });
+        }
+    }
+    tls::check(&files)?;
+    Ok((endpoint, files))
+}
+
+/// The only kind of endpoint there is.
+const ENDPOINT: &str = "docker";
+
+fn docker_files(files: Vec<TlsFile>) -> Vec<TlsFile> {
+    files.into_iter().filter(|file| file.endpoint == ENDPOINT).collect()
+}
+
+/// The default context as an endpoint, with the TLS files that flags and environment name.
+pub fn default_endpoint(cli: &Cli) -> Result<(Endpoint, Vec<TlsFile>), Error> {
+    let mut globals = cli.globals.clone();
+    globals.context = Some(DEFAULT.into());
+    let hosts = std::mem::take(&mut globals.hosts);
+    if !hosts.is_empty() {
+        // `-H` and `--context default` together would be refused.
+        (globals.hosts, globals.context) = (hosts, None);
+    }
+    let resolved = endpoint::resolve(&globals, cli.config()?)?;
+    let mut endpoint = Endpoint { host: resolved.host.display(), ..Endpoint::default() };
+    let mut files = Vec::new();
+    if let Some(tls) = resolved.tls {
+        endpoint.skip_tls_verify = !tls.verify;
+        for (path, name) in [(tls.ca, "ca.pem"), (tls.cert, "cert.pem"), (tls.key, "key.pem")] {
+            let Some(path) = path else { continue };
+            let data = std::fs::read(&path).map_err(Error::file("open", path))?;
+            files.push(TlsFile { endpoint: ENDPOINT.into(), name: name.into(), data });
         }
     }
     Ok((endpoint, files))
 }
 
-/// The default context as an endpoint.
-pub fn default_endpoint(cli: &Cli) -> Result<Endpoint, Error> {
-    let mut globals = cli.globals.clone();
-    globals.context = Some(DEFAULT.into());
-    globals.hosts.clear();
-    let resolved = endpoint::resolve(&globals, cli.config()?)?;
-    Ok(Endpoint { host: resolved.host.display(), ..Endpoint::default() })
+/// A context as it is stored, or the default one as it would be.
+pub fn load(cli: &Cli, contexts: &Contexts, name: &str) -> Result<(Context, Vec<TlsFile>), Error> {
+    if name != DEFAULT {
+        return Ok((contexts.get(name)?, contexts.tls(name)?));
+    }
+    let (endpoint, files) = default_endpoint(cli)?;
+    let mut context = Context { name: DEFAULT.into(), ..Context::default() };
+    context.endpoints.insert(ENDPOINT.into(), endpoint);
+    Ok((context, files))
 }
+
+/// docker's.
+pub const DEFAULT_DESCRIPTION: &str = "Current DOCKER_HOST based configuration";
 
 async fn create(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let name = args.args[0].as_str();
@@ -95,26 +129,20 @@ async fn create(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     if contexts.get(name).is_ok() {
         return Err(Error::invalid(format!("context \"{name}\" already exists")));
     }
-    let (mut context, mut files) = (Context::default(), Vec::new());
-    match (args.get("docker"), args.non_empty("from")) {
+    let (mut context, files) = match (args.get("docker"), args.non_empty("from")) {
         (Some(_), Some(_)) => {
             return Err(Error::invalid("cannot use --docker flag when --from is set"));
         }
         (Some(text), None) => {
-            let (endpoint, tls) = endpoint_of(cli, &contexts, text)?;
-            files = tls;
-            context.endpoints.insert("docker".into(), endpoint);
+            let (endpoint, files) = endpoint_of(cli, &contexts, text)?;
+            let endpoints = [(ENDPOINT.to_owned(), endpoint)].into();
+            (Context { endpoints, ..Context::default() }, files)
         }
-        (None, Some(from)) if from != DEFAULT => context = contexts.get(from)?,
-        (None, Some(_)) => drop(context.endpoints.insert("docker".into(), default_endpoint(cli)?)),
-        (None, None) => {
-            let current = cli.context_name()?;
-            if current == DEFAULT {
-                context.endpoints.insert("docker".into(), default_endpoint(cli)?);
-            } else {
-                context = contexts.get(&current)?;
-            }
-        }
+        (None, Some(from)) => load(cli, &contexts, from)?,
+        (None, None) => load(cli, &contexts, &cli.context_name()?)?,
+    };
+    if context.name == DEFAULT {
+        context.metadata.description = DEFAULT_DESCRIPTION.into();
     }
     context.name = name.into();
     if args.given("description") {
@@ -131,14 +159,16 @@ async fn update(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     check_name(name)?;
     let contexts = Contexts::new(&cli.config()?.dir);
     let mut context = contexts.get(name)?;
-    let mut files = Vec::new();
+    let mut files = contexts.tls(name)?;
     if args.given("description") {
         context.metadata.description = args.text("description");
     }
     if let Some(text) = args.get("docker") {
         let (endpoint, tls) = endpoint_of(cli, &contexts, text)?;
-        files = tls;
-        context.endpoints.insert("docker".into(), endpoint);
+        context.endpoints.insert(ENDPOINT.into(), endpoint);
+        // Another engine's keys are of no use, and docker drops them too.
+        files.retain(|file| file.endpoint != ENDPOINT);
+        files.extend(tls);
     }
     save(&contexts, &context, &files)?;
     println(name)?;
@@ -146,9 +176,8 @@ async fn update(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     Ok(0)
 }
 
-fn save(contexts: &Contexts, context: &Context, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
-    for (file, data) in files {
-        contexts.save_tls(&context.name, file, data)?;
-    }
+/// Keys first: a context that names an engine is not to be found without them.
+pub fn save(contexts: &Contexts, context: &Context, files: &[TlsFile]) -> Result<(), Error> {
+    contexts.replace_tls(&context.name, files)?;
     Ok(contexts.save(context)?)
 }

@@ -39,8 +39,8 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let current = cli.context_name()?;
     let mut rows = vec![Row {
         name: DEFAULT.into(),
-        description: "Current DOCKER_HOST based configuration".into(),
-        host: super::create::default_endpoint(cli)?.host,
+        description: super::create::DEFAULT_DESCRIPTION.into(),
+        host: super::create::default_endpoint(cli)?.0.host,
         current: current == DEFAULT,
         error: String::new(),
     }];

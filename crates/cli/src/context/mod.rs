@@ -1,5 +1,6 @@
 //! `context` commands, on docker's own store.
 
+pub mod archive;
 pub mod create;
 pub mod list;
 pub mod rm;
@@ -18,6 +19,8 @@ pub static GROUP: Command = Command {
 
 static ENTRIES: &[Entry] = &[
     Entry::new(&["create"], &create::CREATE),
+    Entry::new(&["export"], &archive::EXPORT),
+    Entry::new(&["import"], &archive::IMPORT),
     Entry::new(&["inspect"], &show::INSPECT),
     Entry::new(&["ls", "list"], &list::COMMAND),
     Entry::new(&["rm", "remove"], &rm::COMMAND),

@@ -1,10 +1,12 @@
 //! `context show`, `context use` and `context inspect`
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::args::{Action, Arity, Command, FORMAT_ONE, Parsed};
 use crate::cli::{Cli, complain, println};
-use crate::config::contexts::{Context, Contexts, DEFAULT};
+use crate::config::contexts::{Context, Contexts, DEFAULT, TlsFile};
 use crate::error::Error;
 use crate::inspect::inspect;
 
@@ -66,34 +68,24 @@ async fn run_inspect(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     };
     let contexts = Contexts::new(&cli.config()?.dir);
     inspect(&names, args.get("format"), async |name| {
-        if name != DEFAULT {
-            let (meta, tls) = contexts.storage(name);
-            return Ok(describe(
-                &contexts.get(name)?,
-                &tls_files(&contexts, name),
-                &meta.to_string_lossy(),
-                &tls.to_string_lossy(),
-            ));
+        let (context, files) = super::create::load(cli, &contexts, name)?;
+        if name == DEFAULT {
+            return Ok(describe(&context, &files, "<IN MEMORY>", "<IN MEMORY>"));
         }
-        let mut context = Context { name: DEFAULT.into(), ..Context::default() };
-        context.endpoints.insert("docker".into(), super::create::default_endpoint(cli)?);
-        Ok(describe(&context, &[], "<IN MEMORY>", "<IN MEMORY>"))
+        let (meta, tls) = contexts.storage(name);
+        Ok(describe(&context, &files, &meta.to_string_lossy(), &tls.to_string_lossy()))
     })
     .await
 }
 
-fn tls_files(contexts: &Contexts, name: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(contexts.tls_dir(name)) else { return Vec::new() };
-    let mut names: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.sort();
-    names
-}
-
 /// One context in the form docker's client prints.
-fn describe(context: &Context, tls: &[String], meta_path: &str, tls_path: &str) -> String {
+fn describe(context: &Context, tls: &[TlsFile], meta_path: &str, tls_path: &str) -> String {
     let quote = |value: serde_json::Value| value.to_string();
-    let tls = if tls.is_empty() { json!({}) } else { json!({ "docker": tls }) };
+    let mut material = BTreeMap::<&str, Vec<&str>>::new();
+    for file in tls {
+        material.entry(&file.endpoint).or_default().push(&file.name);
+    }
+    let tls = json!(material);
     format!(
         "{{\"Name\":{},\"Metadata\":{},\"Endpoints\":{},\"TLSMaterial\":{tls},\"Storage\":{{\"MetadataPath\":{},\"TLSPath\":{}}}}}",
         quote(json!(context.name)),
