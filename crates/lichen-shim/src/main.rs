@@ -10,7 +10,7 @@ mod shim;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, netd and oci";
+const USAGE: &str = "lichen-shim is started by the engine; its verbs are holder, netd, uplink and oci";
 
 fn main() -> ExitCode {
     let name = std::env::args().next().unwrap_or_default();
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     match verb.as_str() {
         "holder" => holder(rest),
         "netd" => netd::main(std::env::args_os().skip(2)),
+        "uplink" => uplink::main(std::env::args_os().skip(2)),
         "oci" => oci::main(rest),
         other => {
             eprintln!("unknown verb {other:?}: {USAGE}");

@@ -3,7 +3,8 @@
 use crate::port_driver::PortDriver;
 use ipnet::{IpNet, Ipv4Net};
 use model::RunLayout;
-use std::{ffi::OsString, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
+use netd::proto::Listen;
+use std::{ffi::OsString, fmt, io, net::IpAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 /// Everything [`crate::Networks::open`] needs. Built from `daemon.json`, flags and environment by the engine.
 #[derive(Debug)]
@@ -17,8 +18,21 @@ pub struct Config {
     pub outward: OutwardConfig,
     /// How to start the forwarder: a program and its leading arguments, such as `/proc/self/fd/9` and `netd`.
     pub netd: Program,
+    /// How to start an uplink, likewise.
+    pub uplink: Program,
     /// Sockets that socket activation passed in; a published port whose address one of them is bound to uses it.
     pub inherited: Vec<OwnedFd>,
+    /// Who does what takes the host's user namespace; without one, that cannot be done.
+    pub launcher: Option<Arc<dyn Launcher>>,
+}
+
+/// A process in the host's user namespace, where capabilities of files and setuid programs count.
+pub trait Launcher: fmt::Debug + Send + Sync {
+    /// Binds a port that takes privilege.
+    fn bind(&self, listen: Listen) -> io::Result<OwnedFd>;
+
+    /// Has an interface on the host's bridge made in the network namespace of this process of ours.
+    fn attach(&self, pid: u32, interface: &str) -> io::Result<()>;
 }
 
 /// `bip`, `fixed-cidr`, `default-gateway`, `mtu`, `icc`, `ip`: what dockerd's options say about the network `bridge`.
@@ -64,8 +78,8 @@ pub struct AddressPool {
 #[derive(Debug, Clone)]
 pub struct OutwardConfig {
     pub driver: OutwardChoice,
-    /// MTU of the link between the router namespace and the host; the default is 65520.
-    pub mtu: u32,
+    /// MTU of the link between the router namespace and the host; none for what suits the driver.
+    pub mtu: Option<u32>,
     /// Keeps containers from the host's own 127.0.0.1 (`DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK`).
     pub disable_host_loopback: bool,
     pub slirp4netns_sandbox: Toggle,
@@ -76,11 +90,14 @@ pub struct OutwardConfig {
     pub port_driver: PortDriver,
 }
 
+/// RootlessKit's default for drivers that take as much.
+pub(crate) const LARGE_MTU: u32 = 65_520;
+
 impl Default for OutwardConfig {
     fn default() -> Self {
         Self {
             driver: OutwardChoice::Auto,
-            mtu: 65_520,
+            mtu: None,
             disable_host_loopback: true,
             slirp4netns_sandbox: Toggle::Auto,
             slirp4netns_seccomp: Toggle::Auto,
@@ -93,12 +110,17 @@ impl Default for OutwardConfig {
 /// `--net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutwardChoice {
-    /// The first that works of Lichen's own, slirp4netns and pasta, else none with a warning.
+    /// The first that works of Lichen's own, slirp4netns, pasta and vpnkit, else none with a warning.
     Auto,
     /// The forwarder itself: sockets on both sides.
     Lichen,
     Slirp4netns,
     Pasta,
+    Vpnkit,
+    /// gvisor-tap-vsock, by its program gvproxy.
+    Gvisor,
+    /// An interface on a bridge of the host's, by the setuid program of LXC.
+    LxcUserNic,
     /// Containers reach each other and are reached by published ports, and reach nothing else.
     None,
 }
@@ -119,6 +141,20 @@ pub struct Program {
 }
 
 impl OutwardChoice {
+    /// As `--net` names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Lichen => "lichen",
+            Self::Slirp4netns => "slirp4netns",
+            Self::Pasta => "pasta",
+            Self::Vpnkit => "vpnkit",
+            Self::Gvisor => "gvisor-tap-vsock",
+            Self::LxcUserNic => "lxc-user-nic",
+            Self::None => "none",
+        }
+    }
+
     pub(crate) fn may_be_lichen(self) -> bool {
         matches!(self, Self::Auto | Self::Lichen)
     }
@@ -132,6 +168,9 @@ impl std::str::FromStr for OutwardChoice {
             "lichen" => Ok(Self::Lichen),
             "slirp4netns" => Ok(Self::Slirp4netns),
             "pasta" => Ok(Self::Pasta),
+            "vpnkit" => Ok(Self::Vpnkit),
+            "gvisor-tap-vsock" => Ok(Self::Gvisor),
+            "lxc-user-nic" => Ok(Self::LxcUserNic),
             "none" => Ok(Self::None),
             other => Err(crate::Error::UnknownOutward { name: other.to_owned() }),
         }

@@ -34,6 +34,8 @@ pub enum Error {
     Single { driver: &'static str },
     #[error("could not find IPAM plugin {driver} in v1 plugin registry: plugin not found")]
     UnknownIpamDriver { driver: String },
+    #[error("write where a container may connect to, {path}: {source}", path = path.display())]
+    Bypass { path: PathBuf, source: io::Error },
     #[error("{what} is not supported by Lichen: {why}")]
     Unsupported { what: String, why: &'static str },
     #[error(
@@ -92,9 +94,11 @@ pub enum Error {
     Ports { name: String, endpoint: String, source: Box<PortError> },
 
     // The host.
-    #[error("unknown network driver {name:?}: choose auto, lichen, slirp4netns, pasta or none")]
+    #[error(
+        "unknown network driver {name:?}: choose auto, lichen, slirp4netns, pasta, vpnkit, gvisor-tap-vsock, lxc-user-nic or none"
+    )]
     UnknownOutward { name: String },
-    #[error("unknown port driver {name:?}: choose auto, lichen (or builtin, implicit) or slirp4netns")]
+    #[error("unknown port driver {name:?}: choose auto, lichen (or builtin), slirp4netns or implicit")]
     UnknownPortDriver { name: String },
     #[error("port driver {port_driver} needs --net={needed}, not {net}")]
     PortDriver { port_driver: &'static str, needed: &'static str, net: &'static str },
@@ -146,14 +150,16 @@ pub enum PortError {
 /// Why a driver for outward connectivity cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OutwardError {
-    #[error(
-        "not found in $PATH: install it with your distribution's package manager (package {package}), or choose another with --net"
-    )]
-    NotInstalled { package: &'static str },
+    #[error("{program} not found in $PATH: install {packages}; or choose another driver with --net")]
+    NotInstalled {
+        program: &'static str,
+        /// By package manager.
+        packages: &'static str,
+    },
     #[error("run {program}: {source}", program = program.display())]
     Run { program: PathBuf, source: io::Error },
-    #[error("version {found} is too old: {needed} or later is needed")]
-    TooOld { found: String, needed: &'static str },
+    #[error("version {found:?} is too old: {needed} or later is needed{purpose}")]
+    TooOld { found: String, needed: &'static str, purpose: &'static str },
     #[error(
         "cannot open /dev/net/tun: {source}: it must be readable and writable by you: `sudo chmod 0666 /dev/net/tun` (and `sudo modprobe tun` where it is missing)"
     )]
@@ -164,6 +170,16 @@ pub enum OutwardError {
     Died { output: String },
     #[error("it was not ready within {seconds} s: {output}")]
     Late { seconds: u64, output: String },
+    #[error("{step}: {source}")]
+    Step { step: &'static str, source: Box<Error> },
+    #[error(
+        "no interface on the host's bridge: {source} (is there a line `USER veth BRIDGE 10` for you in /etc/lxc/lxc-usernet, and is the bridge up? --lxc-user-nic-bridge chooses another than lxcbr0)"
+    )]
+    Attach { source: io::Error },
+    #[error("{program} is not setuid root: install the package again, or `sudo chmod u+s` it", program = program.display())]
+    NotSetuid { program: PathBuf },
+    #[error("only a launcher outside the user namespace can run it, and there is none")]
+    NoLauncher,
 }
 
 fn family(address: &SocketAddr) -> u8 {
@@ -217,6 +233,7 @@ impl Error {
             Self::Netlink { .. }
             | Self::File { .. }
             | Self::Namespace { .. }
+            | Self::Bypass { .. }
             | Self::Netd(_)
             | Self::StartNetd { .. }
             | Self::Store(_)

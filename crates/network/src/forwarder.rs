@@ -5,6 +5,7 @@ use crate::{
     daemon::{self, Daemon},
     error::{Error, Result},
     lead::Lead,
+    listeners::Listeners,
     names,
     netlink::{Netlink, nft},
     netns,
@@ -19,7 +20,7 @@ use netd::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufRead, BufReader},
+    io::{BufRead, BufReader},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -49,8 +50,8 @@ struct Shared {
     socket: PathBuf,
     state: PathBuf,
     log: PathBuf,
-    /// Sockets of socket activation, by what they are bound to.
-    inherited: BTreeMap<Listen, OwnedFd>,
+    /// What it is given instead of binding it.
+    listeners: Listeners,
     guide: Arc<Guide>,
     /// What is to be forwarded: the engine's list, from which a new forwarder is filled.
     ports: Mutex<BTreeMap<Listen, Port>>,
@@ -81,6 +82,12 @@ impl Forwarder {
         lead: Option<Lead>,
         guide: Arc<Guide>,
     ) -> Result<Self> {
+        let listeners = Listeners::new(
+            Arc::clone(router),
+            Arc::clone(&guide),
+            config.launcher.clone(),
+            std::mem::take(&mut config.inherited),
+        );
         let shared = Arc::new(Shared {
             program: config.netd.clone(),
             path: config.router.clone(),
@@ -90,7 +97,7 @@ impl Forwarder {
             socket: config.run.netd_socket(),
             state: config.run.netd_state(),
             log: config.run.root().join("netd.log"),
-            inherited: inherited(std::mem::take(&mut config.inherited)),
+            listeners,
             guide,
             ports: Mutex::default(),
             names: Mutex::default(),
@@ -106,9 +113,8 @@ impl Forwarder {
 
     /// Starts forwarding all of `ports`, or none.
     pub(crate) fn add(&self, ports: Vec<Port>) -> Result<(), client::Error> {
-        let ports = self.shared.mark_inherited(ports);
         let known: BTreeSet<Listen> = lock(&self.shared.ports).keys().copied().collect();
-        self.shared.ask(|client| self.shared.add(client, &ports, &known))?;
+        self.shared.ask(|client| self.shared.listeners.add(client, &ports, &known))?;
         lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
         Ok(())
     }
@@ -122,6 +128,7 @@ impl Forwarder {
         if let Err(error) = self.shared.guide.withdraw(ports) {
             tracing::warn!(%error, "a port that is no longer published may stay taken on the host");
         }
+        self.shared.listeners.forget(ports.iter().copied());
         self.shared.ask(|client| client.remove(ports.to_vec()))
     }
 
@@ -158,6 +165,7 @@ impl Forwarder {
 
     /// Takes ports that an adopted container has into the list, without a word to the forwarder.
     pub(crate) fn adopt(&self, ports: Vec<Port>) {
+        self.shared.guide.adopt(ports.iter().map(|port| port.listen));
         lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
     }
 
@@ -171,12 +179,15 @@ impl Forwarder {
         if !surplus.is_empty() {
             self.shared.ask(|client| client.remove(surplus.clone()))?;
         }
-        let missing = wanted.into_values().filter(|p| !there.contains(p));
+        // However it came by its socket.
+        let is_there =
+            |wanted: &Port| there.iter().any(|t| Port { passed: wanted.passed, ..t.clone() } == *wanted);
+        let missing = wanted.into_values().filter(|p| !is_there(p));
         let add = |port: Port| {
             let id = port.container.clone();
-            let result = self
-                .shared
-                .ask(|client| self.shared.add(client, std::slice::from_ref(&port), &BTreeSet::new()));
+            let result = self.shared.ask(|client| {
+                self.shared.listeners.add(client, std::slice::from_ref(&port), &BTreeSet::new())
+            });
             result.err().map(|error| (id, error))
         };
         Ok(missing.filter_map(add).collect())
@@ -282,68 +293,13 @@ impl Shared {
         unreachable!("the second attempt returns")
     }
 
-    fn mark_inherited(&self, ports: Vec<Port>) -> Vec<Port> {
-        ports
-            .into_iter()
-            .map(|port| {
-                let passed = self.guide.guides(&port.listen) || self.inherited.contains_key(&port.listen);
-                Port { passed, ..port }
-            })
-            .collect()
-    }
-
-    /// Adds ports, of which the forwarder has the `known` ones already, and leads the host's to them where another
-    /// program listens there.
-    fn add(
-        &self,
-        client: &mut Client,
-        ports: &[Port],
-        known: &BTreeSet<Listen>,
-    ) -> Result<(), client::Error> {
-        let is_guided = |port: &&Port| {
-            self.guide.guides(&port.listen)
-                && !self.inherited.contains_key(&port.listen)
-                && !known.contains(&port.listen)
-        };
-        let guided: Vec<Listen> = ports.iter().filter(is_guided).map(|port| port.listen).collect();
-        let mut made: BTreeMap<Listen, (OwnedFd, u16)> = BTreeMap::new();
-        for listen in &guided {
-            made.insert(*listen, self.listen_inside(*listen)?);
-        }
-        let descriptor = |port: &Port| {
-            let inside = made.get(&port.listen).map(|(fd, _)| fd.as_fd());
-            inside.or_else(|| self.inherited.get(&port.listen).map(AsFd::as_fd))
-        };
-        let listeners: Vec<_> = ports.iter().filter(|p| p.passed).filter_map(descriptor).collect();
-        client.add(ports.to_vec(), &listeners)?;
-        let led = made.iter().try_for_each(|(listen, (_, inside))| self.guide.lead(*listen, *inside));
-        if led.is_err() {
-            if let Err(error) = self.guide.withdraw(&guided) {
-                tracing::warn!(%error, "cannot take back ports that were led before one that failed");
-            }
-            client.remove(guided)?;
-        }
-        led
-    }
-
-    /// A listener in the router namespace for a port that another program has on the host.
-    fn listen_inside(&self, listen: Listen) -> Result<(OwnedFd, u16), client::Error> {
-        self.guide.check(listen)?;
-        let made = netns::inside(self.router.namespace().as_fd(), || Ok(self.guide.listener(listen)));
-        made.map_err(io::Error::other).and_then(|made| made).map_err(|error| client::Error::Port {
-            listen,
-            operation: "listen in the router namespace".into(),
-            errno: error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()),
-        })
-    }
-
     /// Fills a new forwarder. One port that cannot be had again must not keep the others from coming back.
     fn refill(&self) {
         self.refill_names();
         let ports: Vec<Port> = lock(&self.ports).values().cloned().collect();
         for port in ports {
             if let Err(error) =
-                self.ask(|client| self.add(client, std::slice::from_ref(&port), &BTreeSet::new()))
+                self.ask(|client| self.listeners.add(client, std::slice::from_ref(&port), &BTreeSet::new()))
             {
                 tracing::error!(%error, listen = ?port.listen, container = %port.container.short(), "cannot publish a port again");
             }
@@ -438,10 +394,4 @@ fn watch(shared: Arc<Shared>, mut handle: OwnedFd) -> Result<()> {
         .spawn(work)
         .map(drop)
         .map_err(|source| Error::Namespace { operation: "start a thread", source })
-}
-
-/// What sockets of socket activation are bound to; others than TCP listeners and UDP sockets are not ports.
-fn inherited(sockets: Vec<OwnedFd>) -> BTreeMap<Listen, OwnedFd> {
-    let describe = |fd: OwnedFd| netd::socket::bound_to(&fd).map(|listen| (listen, fd));
-    sockets.into_iter().filter_map(describe).collect()
 }

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod books;
+mod bypass;
 pub mod config;
 mod connect;
 mod create;
@@ -13,6 +14,7 @@ mod forwarder;
 mod ipam;
 mod lan;
 mod lead;
+mod listeners;
 pub mod mac;
 pub mod names;
 mod naming;
@@ -36,10 +38,12 @@ mod stop;
 mod undo;
 mod validate;
 
-pub use config::{AddressPool, Config, DefaultBridge, OutwardChoice, OutwardConfig, Program, Toggle};
+pub use config::{
+    AddressPool, Config, DefaultBridge, Launcher, OutwardChoice, OutwardConfig, Program, Toggle,
+};
 pub use error::{Error, OutwardError, PortError, Result};
 pub use mac::MacAddr;
-pub use netd::proto::Protocol;
+pub use netd::proto::{self, Protocol};
 pub use networks::{Attached, Created, Networks, OutwardStatus};
 pub use port_driver::PortDriver;
 pub use record::{Driver, Endpoint, Network, Pool, PublishedPort, SandboxRecord};

@@ -19,7 +19,7 @@ use crate::{
     router::Router,
     stock::Stock,
 };
-use model::Id;
+use model::{Id, RunLayout};
 use std::{
     net::IpAddr,
     os::fd::OwnedFd,
@@ -39,6 +39,9 @@ pub struct Networks {
     pub(crate) pools: Vec<AddressPool>,
     pub(crate) reaper: Reaper,
     pub(crate) stock: Stock,
+    pub(crate) run: RunLayout,
+    /// Whose turn it is to write policies.
+    pub(crate) policies: Mutex<()>,
 }
 
 /// What [`Networks::create`] made.
@@ -59,11 +62,11 @@ pub struct Attached {
 /// What `docker info` says about the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutwardStatus {
-    /// `lichen`, `slirp4netns`, `pasta` or `none`.
+    /// As `--net` names it, or `none`.
     pub driver: &'static str,
     /// As the program reports it; empty for `none`.
     pub version: String,
-    /// `lichen` (the forwarder) or `slirp4netns`.
+    /// As `--port-driver` names it; `lichen` is the forwarder.
     pub port_driver: &'static str,
     /// What does not work and how to mend it; for the start-up log and `docker info`.
     pub warnings: Vec<String>,
@@ -81,8 +84,9 @@ impl Networks {
     /// As [`Networks::open`] on a kernel with or without nf_tables.
     pub(crate) fn open_on(mut config: Config, store: &Store, nft: bool) -> Result<Self> {
         let router = Arc::new(Router::open(&config.router, &config.outward, nft)?);
-        let outward = Outward::open(Arc::clone(&router), config.outward.clone(), &config.run)?;
+        let outward = Outward::open(Arc::clone(&router), &config)?;
         let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder(), outward.guide())?;
+        let run = config.run.clone();
         let mut pools = config.address_pools;
         if pools.is_empty() {
             pools = pools::docker_defaults();
@@ -97,7 +101,21 @@ impl Networks {
         let host_ports = HostPortBook::default();
         let default = lock(&books).find("bridge").ok().map(Live::port);
         let stock = Stock::open(Arc::clone(&router), default)?;
-        Ok(Self { books, records, sandboxes, router, outward, forwarder, host_ports, pools, reaper, stock })
+        let policies = Mutex::new(());
+        Ok(Self {
+            books,
+            records,
+            sandboxes,
+            router,
+            outward,
+            forwarder,
+            host_ports,
+            pools,
+            reaper,
+            stock,
+            run,
+            policies,
+        })
     }
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {

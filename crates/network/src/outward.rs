@@ -8,7 +8,8 @@
 //!
 //! As RootlessKit's drivers do, each has two halves. The *parent* half runs in the host's network namespace: the
 //! program that turns packets into sockets. The *child* half is what is set up inside the router namespace: the
-//! interface, address and route. The drivers here have their program do both, given the namespace.
+//! interface, address and route. slirp4netns and pasta do both, given the namespace; for the others an uplink does the
+//! child half (crate `uplink`).
 //!
 //! ```text
 //!   probe   is the program there, new enough, and may it open /dev/net/tun?
@@ -20,19 +21,29 @@
 //! The program is watched and started again when it ends. It is started in the background: an engine is of use before
 //! packets leave.
 
+mod choose;
+mod gvisor;
+mod lxc_user_nic;
 mod pasta;
+mod program;
 pub(crate) mod slirp4netns;
+mod through_uplink;
+mod vpnkit;
+
+pub(crate) use program::check_tun;
 
 use crate::{
-    config::{OutwardChoice, OutwardConfig},
+    config::{Config, LARGE_MTU, Launcher, OutwardConfig, Program},
     daemon::{self, Daemon},
     error::{Error, OutwardError, Result},
     forwarder,
     lead::Lead,
-    port_driver::{Guide, PortDriver},
-    router::Router,
+    netlink::link,
+    port_driver::Guide,
+    router::{OUTWARD_INTERFACE, Router},
 };
-use model::{ProcessRef, RunLayout};
+use choose::{Choice, choose};
+use model::ProcessRef;
 use netd::outward::Settings;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -59,6 +70,22 @@ pub(crate) struct Ground<'a> {
     pub log: &'a Path,
     /// A directory for its files.
     pub run: &'a Path,
+    /// How to start an uplink.
+    pub uplink: &'a Program,
+    pub launcher: Option<&'a dyn Launcher>,
+}
+
+/// What a driver has started.
+pub(crate) struct Started {
+    daemon: Daemon,
+    /// Where containers can ask for names, if that is known only now.
+    resolver: Option<IpAddr>,
+}
+
+impl From<Daemon> for Started {
+    fn from(daemon: Daemon) -> Self {
+        Self { daemon, resolver: None }
+    }
 }
 
 /// A driver that can be used.
@@ -69,23 +96,21 @@ pub(crate) trait Driver: Send + Sync {
     /// As the program reports it.
     fn version(&self) -> &str;
 
-    /// Where containers can ask for names when the host's own resolvers are out of their reach.
-    fn resolver(&self) -> IpAddr;
+    /// Where containers can ask for names when the host's own resolvers are out of their reach, if that is always the same.
+    fn resolver(&self) -> Option<IpAddr>;
+
+    /// Whether it can listen for published ports, where its own port driver is wanted.
+    fn can_publish(&self) -> Result<(), OutwardError> {
+        Ok(())
+    }
 
     /// Runs the program and waits until the interface is configured.
-    fn start(&self, ground: &Ground<'_>) -> Result<Daemon, OutwardError>;
+    fn start(&self, ground: &Ground<'_>) -> Result<Started, OutwardError>;
 }
 
 type AnyDriver = Box<dyn Driver>;
-type Probe = fn() -> Result<AnyDriver, OutwardError>;
-
 /// As `--net` names the forwarder's own way.
 const LICHEN: &str = "lichen";
-
-const DRIVERS: [(OutwardChoice, &str, Probe); 2] = [
-    (OutwardChoice::Slirp4netns, slirp4netns::NAME, slirp4netns::probe),
-    (OutwardChoice::Pasta, pasta::NAME, pasta::probe),
-];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -94,6 +119,8 @@ struct Record {
     router_inode: u64,
     #[serde(default)]
     port_driver: String,
+    #[serde(default)]
+    resolver: Option<IpAddr>,
 }
 
 /// The driver in use.
@@ -107,7 +134,11 @@ struct Shared {
     run: PathBuf,
     state: PathBuf,
     log: PathBuf,
+    uplink: Program,
+    launcher: Option<Arc<dyn Launcher>>,
     driver: Option<AnyDriver>,
+    /// What the driver found out at its start.
+    resolver: Mutex<Option<IpAddr>>,
     by_forwarder: Option<Settings>,
     guide: Arc<Guide>,
     warnings: Mutex<Vec<String>>,
@@ -133,7 +164,9 @@ impl Outward {
     ///
     /// # Errors
     /// [`Error::Outward`] when a driver that was asked for by name cannot be used.
-    pub(crate) fn open(router: Arc<Router>, config: OutwardConfig, run: &RunLayout) -> Result<Self> {
+    pub(crate) fn open(router: Arc<Router>, config: &Config) -> Result<Self> {
+        let (run, uplink, launcher) = (&config.run, config.uplink.clone(), config.launcher.clone());
+        let config = config.outward.clone();
         let Choice { by_forwarder, driver, mut warnings } = choose(&config, &router)?;
         let api = run.root().join(slirp4netns::API_SOCKET);
         let guide = Arc::new(Guide::new(config.port_driver, api, slirp4netns::ROUTER));
@@ -151,7 +184,10 @@ impl Outward {
             state: run.root().join("outward.json"),
             log: run.root().join("outward.log"),
             phase: Mutex::new(if driver.is_some() { Phase::Starting } else { Phase::Settled }),
+            uplink,
+            launcher,
             driver,
+            resolver: Mutex::default(),
             by_forwarder,
             guide,
             warnings: Mutex::new(warnings),
@@ -186,7 +222,9 @@ impl Outward {
 
     /// How the forwarder is to lead out, if it is what does.
     pub(crate) fn by_forwarder(&self) -> Option<Lead> {
-        self.shared.by_forwarder.map(|settings| Lead { settings, mtu: self.shared.config.mtu })
+        self.shared
+            .by_forwarder
+            .map(|settings| Lead { settings, mtu: self.shared.config.mtu.unwrap_or(LARGE_MTU) })
     }
 
     /// Who listens on the host for published ports.
@@ -197,7 +235,7 @@ impl Outward {
     pub(crate) fn resolver(&self) -> Option<IpAddr> {
         match self.shared.by_forwarder {
             Some(_) => Some(netd::outward::RESOLVER_V4.into()),
-            None => self.shared.driver.as_ref().map(|d| d.resolver()),
+            None => lock(&self.shared.resolver).or(self.shared.driver.as_ref().and_then(|d| d.resolver())),
         }
     }
 
@@ -227,81 +265,11 @@ impl Drop for Outward {
     }
 }
 
-/// Who leads out, and what to tell the user about it.
-#[derive(Default)]
-struct Choice {
-    by_forwarder: Option<Settings>,
-    driver: Option<AnyDriver>,
-    warnings: Vec<String>,
-}
-
-/// A driver whose own port forwarding is chosen is to be chosen by name: with a fallback to another one ports would
-/// lead nowhere.
-fn check_port_driver(config: &OutwardConfig) -> Result<()> {
-    let (needed, name) = match config.port_driver {
-        PortDriver::Lichen => return Ok(()),
-        PortDriver::Slirp4netns => (OutwardChoice::Slirp4netns, slirp4netns::NAME),
-    };
-    if config.driver == needed {
-        return Ok(());
-    }
-    let named = DRIVERS.iter().find(|(choice, ..)| *choice == config.driver).map(|(_, name, _)| *name);
-    let net = named.unwrap_or(match config.driver {
-        OutwardChoice::Lichen => LICHEN,
-        OutwardChoice::None => "none",
-        _ => "auto",
-    });
-    Err(Error::PortDriver { port_driver: config.port_driver.as_str(), needed: name, net })
-}
-
-/// The driver asked for, or the first that can be used.
-fn choose(config: &OutwardConfig, router: &Router) -> Result<Choice> {
-    check_port_driver(config)?;
-    let choice = config.driver;
-    if choice == OutwardChoice::None {
-        return Ok(Choice::default());
-    }
-    let mut reasons = Vec::new();
-    if choice.may_be_lichen() {
-        match &router.cannot_catch {
-            None => {
-                let settings = Settings { host_loopback: !config.disable_host_loopback };
-                return Ok(Choice { by_forwarder: Some(settings), ..Choice::default() });
-            }
-            Some(reason) if choice == OutwardChoice::Lichen => {
-                let reason = OutwardError::Kernel { reason: reason.clone() };
-                return Err(Error::Outward { driver: LICHEN, reason });
-            }
-            Some(reason) => reasons.push(format!("{LICHEN}: {reason}")),
-        }
-    }
-    for (known, name, probe) in DRIVERS {
-        match probe() {
-            _ if choice != OutwardChoice::Auto && choice != known => {}
-            Ok(driver) => {
-                let slower = |reason: &String| {
-                    format!("{} leads out, more slowly than Lichen can: {reason}", driver.name())
-                };
-                let warnings = reasons.first().map(slower).into_iter().collect();
-                return Ok(Choice { driver: Some(driver), warnings, by_forwarder: None });
-            }
-            Err(reason) if choice == known => return Err(Error::Outward { driver: name, reason }),
-            Err(reason) => reasons.push(format!("{name}: {reason}")),
-        }
-    }
-    let warning = format!(
-        "containers on bridge networks cannot reach the outside (published ports and --network host work): no network \
-         driver can be used ({})",
-        reasons.join("; ")
-    );
-    Ok(Choice { warnings: vec![warning], ..Choice::default() })
-}
-
 impl Shared {
     /// Ends the program of an earlier engine when another driver is wanted now, or it serves another namespace.
     fn end_foreign(&self) -> Result<()> {
         let Some(record) = daemon::read_record::<Record>(&self.state)? else { return Ok(()) };
-        let Ok(found) = Daemon::find(record.process) else { return Ok(()) };
+        let Ok(found) = Daemon::find(record.process) else { return self.clear() };
         let fits = self.driver.as_ref().is_some_and(|d| d.name() == record.driver)
             && record.router_inode == self.router.inode()
             && self.router.has_outward()?;
@@ -309,11 +277,20 @@ impl Shared {
         let fits = fits && record.port_driver == self.config.port_driver.as_str();
         if fits {
             self.restore_ports(true);
+            *lock(&self.resolver) = record.resolver;
             *lock(&self.daemon) = Some(found);
             self.settle();
             return Ok(());
         }
-        found.end()
+        found.end()?;
+        self.clear()
+    }
+
+    /// Removes what a driver left in the router namespace: not every interface goes with its program.
+    fn clear(&self) -> Result<()> {
+        let changes: Vec<_> =
+            [link::delete(OUTWARD_INTERFACE)].into_iter().chain(gvisor::unguard()).collect();
+        self.router.netlink(|netlink| netlink.changes(&changes))
     }
 
     /// A port that cannot be led again keeps no other from being.
@@ -382,53 +359,32 @@ impl Shared {
 
     fn start(&self) -> Result<OwnedFd> {
         let driver = self.driver.as_ref().expect("only a driver is supervised");
-        let ground = Ground { router: &self.router, config: &self.config, log: &self.log, run: &self.run };
+        self.clear()?;
+        let ground = Ground {
+            router: &self.router,
+            config: &self.config,
+            log: &self.log,
+            run: &self.run,
+            uplink: &self.uplink,
+            launcher: self.launcher.as_deref(),
+        };
         let started =
             driver.start(&ground).map_err(|reason| Error::Outward { driver: driver.name(), reason })?;
         let record = Record {
             driver: driver.name().to_owned(),
-            process: started.process,
+            process: started.daemon.process,
             router_inode: self.router.inode(),
             port_driver: self.config.port_driver.as_str().to_owned(),
+            resolver: started.resolver,
         };
         daemon::write_record(&self.state, &record)?;
         self.restore_ports(false);
-        let handle = started.handle()?;
-        *lock(&self.daemon) = Some(started);
+        *lock(&self.resolver) = started.resolver;
+        let handle = started.daemon.handle()?;
+        *lock(&self.daemon) = Some(started.daemon);
         Ok(handle)
     }
 }
 
 /// How the warning of a driver that was chosen and does not run begins.
 const OUTAGE: &str = "containers on bridge networks cannot reach the outside at the moment";
-
-/// The program's path, found along `$PATH`.
-fn find_program(name: &str, package: &'static str) -> Result<PathBuf, OutwardError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // System directories that a user's PATH often lacks hold some of them.
-    let directories =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    let executable = |candidate: &PathBuf| {
-        candidate.is_file() && rustix::fs::access(candidate, rustix::fs::Access::EXEC_OK).is_ok()
-    };
-    directories
-        .map(|directory| directory.join(name))
-        .find(executable)
-        .ok_or(OutwardError::NotInstalled { package })
-}
-
-/// Whether this user may make taps.
-pub(crate) fn check_tun() -> Result<(), OutwardError> {
-    let opened = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
-    opened.map(drop).map_err(|source| OutwardError::Tun { source })
-}
-
-/// The first line that the program prints about its version.
-fn ask_version(program: &Path) -> Result<String, OutwardError> {
-    let output = std::process::Command::new(program)
-        .arg("--version")
-        .output()
-        .map_err(|source| OutwardError::Run { program: program.to_owned(), source })?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
-}

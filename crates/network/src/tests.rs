@@ -5,6 +5,7 @@ mod adoption;
 mod bridges;
 mod lan;
 mod lead;
+mod load;
 mod naming;
 mod outward;
 mod port_drivers;
@@ -48,9 +49,9 @@ struct Host {
     run: RunLayout,
 }
 
-fn netd_program() -> Program {
+fn program(name: &str) -> Program {
     let tests = std::env::current_exe().expect("this program's path");
-    let path = tests.ancestors().nth(2).expect("a target directory").join("examples/netd");
+    let path = tests.ancestors().nth(2).expect("a target directory").join("examples").join(name);
     assert!(
         path.exists(),
         "{} is missing: build it with `cargo build -p network --examples`",
@@ -66,8 +67,10 @@ fn config(run: &RunLayout, router: &OwnedFd, outward: OutwardChoice) -> Config {
         bridge: Default::default(),
         address_pools: Vec::new(),
         outward: OutwardConfig { driver: outward, ..Default::default() },
-        netd: netd_program(),
+        netd: program("netd"),
+        uplink: program("uplink"),
         inherited: Vec::new(),
+        launcher: None,
     }
 }
 
@@ -128,6 +131,7 @@ fn request(networks: &[&str], ports: &[PortRequest]) -> SandboxRequest {
         ports: ports.to_vec(),
         dns_servers: Vec::new(),
         ndots_chosen: false,
+        bypass: None,
     }
 }
 

@@ -24,11 +24,23 @@ pub fn version(engine: &Engine, max: &str, min: &str) -> Version {
         ]),
     };
     let outward = engine.networks.outward();
-    let outward =
+    let state = engine.config.run.root().to_string_lossy();
+    // What RootlessKit says of itself to dockerd's clients.
+    let drivers = ComponentVersion {
+        name: "lichen".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        details: detail(&[
+            ("NetworkDriver", outward.driver),
+            ("PortDriver", outward.port_driver),
+            ("StateDir", &state),
+        ]),
+    };
+    let is_program = !matches!(outward.driver, "lichen" | "none");
+    let program =
         ComponentVersion { name: outward.driver.to_owned(), version: outward.version, details: Map::new() };
     Version {
         platform: VersionPlatform { name: "Lichen".to_owned() },
-        components: [lichen].into_iter().chain((outward.name != "none").then_some(outward)).collect(),
+        components: [lichen, drivers].into_iter().chain(is_program.then_some(program)).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api_version: max.to_owned(),
         min_api_version: min.to_owned(),

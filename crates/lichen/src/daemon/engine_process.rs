@@ -3,6 +3,7 @@
 use super::error::{Error, Result};
 use super::lock::Lock;
 use rootless::HolderState;
+use shim_proto::Connection;
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -18,6 +19,8 @@ pub(crate) const SHIM_PROGRAM: RawFd = 60;
 pub(crate) const LAUNCHER: RawFd = 61;
 /// Held for as long as the engine runs, and by nothing that it starts.
 pub(crate) const LOCKS: [RawFd; 2] = [62, 63];
+/// Where the engine asks for what only the launcher can do ([`super::service`]).
+pub(crate) const SERVICE: RawFd = 64;
 pub(crate) const FIRST_LISTENER: RawFd = 3;
 
 /// What an engine is started with.
@@ -39,42 +42,52 @@ pub(crate) struct Engine {
     pub(crate) child: Child,
     /// The engine writes one byte when it serves, and exits at once when this closes.
     pub(crate) socket: UnixStream,
+    /// What the engine asks for comes in here; none once it has sent what is no request.
+    pub(crate) service: Option<Connection>,
 }
 
 /// Fork, join the holder's namespaces, execute.
 pub(crate) fn start(start: &Start<'_>) -> Result<Engine> {
-    let (ours, theirs) = UnixStream::pair().map_err(Error::io("make a socket pair for", "the engine"))?;
+    let pair = || UnixStream::pair().map_err(Error::io("make a socket pair for", "the engine"));
+    let ((ours, theirs), (service, asks)) = (pair()?, pair()?);
     let exe = File::open("/proc/self/exe").map_err(Error::io("open", "/proc/self/exe"))?;
     let argv = start.arguments.iter().map(String::as_bytes);
     let argv = strings([b"lichen".as_slice(), b"engine"].into_iter().chain(argv))?;
     let locks = [start.locks[0].descriptor()?, start.locks[1].descriptor()?];
     match sys::clone::fork()? {
         Fork::Parent(child) => {
-            drop(theirs);
-            ours.set_nonblocking(true).map_err(Error::io("set up the socket of", "the engine"))?;
-            Ok(Engine { child, socket: ours })
+            drop((theirs, asks));
+            let set_up = Error::io("set up the socket of", "the engine");
+            ours.set_nonblocking(true).and_then(|()| super::service::limit(&service)).map_err(set_up)?;
+            Ok(Engine { child, socket: ours, service: Some(Connection::new(service, "engine")) })
         }
         Fork::Child { .. } => {
-            let error = exec(start, &exe, &argv, &theirs, &locks);
+            let error = exec(start, &exe, &argv, [&theirs, &asks], &locks);
             eprintln!("lichen: cannot start the engine: {error}");
             sys::process::exit(1)
         }
     }
 }
 
-fn exec(start: &Start<'_>, exe: &File, argv: &[CString], socket: &UnixStream, locks: &[OwnedFd; 2]) -> Error {
+fn exec(
+    start: &Start<'_>,
+    exe: &File,
+    argv: &[CString],
+    sockets: [&UnixStream; 2],
+    locks: &[OwnedFd; 2],
+) -> Error {
     let prepare = || -> Result<(OwnedFd, Vec<CString>)> {
         // A terminal's signals are the launcher's to pass on.
         rustix::process::setsid().map_err(sys::Error::of("setsid", ""))?;
         rootless::enter::enter(start.holder)?;
         sys::signals::reset();
         let environment = environment(start)?;
-        let program = rustix::io::fcntl_dupfd_cloexec(exe, LOCKS[1] + 1)
+        let program = rustix::io::fcntl_dupfd_cloexec(exe, SERVICE + 1)
             .map_err(sys::Error::of("fcntl", "F_DUPFD_CLOEXEC"))?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> =
             start.listeners.iter().map(AsFd::as_fd).zip(FIRST_LISTENER..).collect();
         fds.push((start.shim, SHIM_PROGRAM));
-        fds.push((socket.as_fd(), LAUNCHER));
+        fds.extend(sockets.iter().map(AsFd::as_fd).zip([LAUNCHER, SERVICE]));
         fds.extend(locks.iter().map(AsFd::as_fd).zip(LOCKS));
         sys::spawn::arrange(&fds)?;
         Ok((program, environment))

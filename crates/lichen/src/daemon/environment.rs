@@ -16,9 +16,14 @@ pub(crate) struct Rootless {
     pub(crate) slirp4netns_sandbox: String,
     pub(crate) slirp4netns_seccomp: String,
     pub(crate) disable_host_loopback: bool,
+    /// The host's bridge that lxc-user-nic makes an interface on.
+    pub(crate) lxc_bridge: String,
 }
 
 const PREFIX: &str = "DOCKERD_ROOTLESS_ROOTLESSKIT_";
+
+/// The bridge of Debian's and LXC's own lxc-net.
+const LXC_BRIDGE: &str = "lxcbr0";
 
 /// From the environment; flags win over it.
 pub(crate) fn read(settings: &Settings) -> Result<Rootless> {
@@ -45,7 +50,7 @@ fn resolve(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Re
     }
     let mtu =
         variable("MTU").map(|v| v.parse().map_err(|_| Error::invalid("mtu", v, "expected a whole number")));
-    check_flags(&variable("FLAGS").unwrap_or_default())?;
+    let flags = flags(&variable("FLAGS").unwrap_or_default())?;
     Ok(Rootless {
         state_dir: variable("STATE_DIR").map(PathBuf::from),
         net: text("lichen-net", "NET", "auto"),
@@ -54,28 +59,54 @@ fn resolve(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Re
         slirp4netns_sandbox: text("lichen-slirp4netns-sandbox", "SLIRP4NETNS_SANDBOX", "auto"),
         slirp4netns_seccomp: text("lichen-slirp4netns-seccomp", "SLIRP4NETNS_SECCOMP", "auto"),
         disable_host_loopback: disable,
+        lxc_bridge: settings
+            .text("lichen-lxc-user-nic-bridge")
+            .map(str::to_owned)
+            .or(flags.lxc_bridge)
+            .unwrap_or_else(|| LXC_BRIDGE.to_owned()),
     })
 }
 
+/// What RootlessKit's options in `FLAGS` mean here.
+#[derive(Debug, Default)]
+struct Flags {
+    lxc_bridge: Option<String>,
+}
+
+const FLAGS: &str = "DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS";
+
 /// `-p 0.0.0.0:2376:2376/tcp` makes RootlessKit publish a port of the engine. The engine is in the host's network
 /// namespace here, so it is published by `-H` alone, and the flag only has to be well-formed.
-fn check_flags(flags: &str) -> Result<()> {
-    let mut words = flags.split_whitespace();
+fn flags(text: &str) -> Result<Flags> {
+    let mut flags = Flags::default();
+    let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
-        let value = match word {
-            "-p" | "--publish" => words.next(),
-            _ => word.strip_prefix("-p=").or_else(|| word.strip_prefix("--publish=")).or_else(|| {
-                word.strip_prefix("-p").filter(|v| v.starts_with(|c: char| c.is_ascii_digit() || c == '['))
-            }),
+        let bridge = match word {
+            "--lxc-user-nic-bridge" => words.next(),
+            _ => word.strip_prefix("--lxc-user-nic-bridge="),
         };
-        let reason = "only -p [IP:]PORT:PORT/PROTOCOL is known";
-        let spec = value.ok_or_else(|| Error::invalid("DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS", word, reason))?;
-        let (ports, protocol) = spec.rsplit_once('/').unwrap_or((spec, "tcp"));
-        let numbers: Vec<_> = ports.rsplit(':').take(2).map(str::parse::<u16>).collect();
-        let well_formed = numbers.len() == 2 && numbers.iter().all(Result::is_ok);
-        if !well_formed || !protocol.starts_with("tcp") {
-            return Err(Error::invalid("DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS", spec, reason));
+        match bridge {
+            Some(bridge) => flags.lxc_bridge = Some(bridge.to_owned()),
+            None => check_publish(word, &mut words)?,
         }
+    }
+    Ok(flags)
+}
+
+fn check_publish<'a>(word: &'a str, words: &mut impl Iterator<Item = &'a str>) -> Result<()> {
+    let value = match word {
+        "-p" | "--publish" => words.next(),
+        _ => word.strip_prefix("-p=").or_else(|| word.strip_prefix("--publish=")).or_else(|| {
+            word.strip_prefix("-p").filter(|v| v.starts_with(|c: char| c.is_ascii_digit() || c == '['))
+        }),
+    };
+    let reason = "only -p [IP:]PORT:PORT/PROTOCOL and --lxc-user-nic-bridge=BRIDGE are known";
+    let spec = value.ok_or_else(|| Error::invalid(FLAGS, word, reason))?;
+    let (ports, protocol) = spec.rsplit_once('/').unwrap_or((spec, "tcp"));
+    let numbers: Vec<_> = ports.rsplit(':').take(2).map(str::parse::<u16>).collect();
+    let well_formed = numbers.len() == 2 && numbers.iter().all(Result::is_ok);
+    if !well_formed || !protocol.starts_with("tcp") {
+        return Err(Error::invalid(FLAGS, spec, reason));
     }
     Ok(())
 }
@@ -103,6 +134,9 @@ mod tests {
             (rootless.net.as_str(), rootless.mtu, rootless.disable_host_loopback),
             ("pasta", Some(1500), false)
         );
+        assert_eq!(rootless.lxc_bridge, "lxcbr0");
+        let chosen = with(&[("FLAGS", "-p 80:80 --lxc-user-nic-bridge=br7")]).unwrap();
+        assert_eq!(chosen.lxc_bridge, "br7");
         assert!(with(&[]).unwrap().disable_host_loopback);
     }
 

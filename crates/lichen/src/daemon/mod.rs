@@ -12,8 +12,11 @@ mod listeners;
 pub(crate) mod lock;
 pub(crate) mod logging;
 pub(crate) mod objects;
-mod options;
+pub(crate) mod options;
 pub(crate) mod paths;
+pub(crate) mod privilege;
+pub(crate) mod remote;
+mod service;
 pub(crate) mod settings;
 mod supervise;
 
@@ -21,8 +24,10 @@ use config::Config;
 use error::{Error, Result};
 use listeners::{Activated, Listeners};
 use lock::Lock;
-use options::{OPTIONS, Support};
+use options::OPTIONS;
+use privilege::Privilege;
 use rootless::{Ensure, HolderState};
+use service::Service;
 use shim_proto::{Connection, FromHolder, ProtoError, ToHolder};
 use std::ffi::OsString;
 use std::fs::File;
@@ -65,10 +70,15 @@ fn run(arguments: &[String]) -> Result<u8> {
         return Ok(0);
     }
     logging::start(&config.log);
-    launch(&config, &line, arguments)
+    launch(&config, &line, arguments, Privilege::set_aside()?)
 }
 
-fn launch(config: &Config, line: &settings::CommandLine, arguments: &[String]) -> Result<u8> {
+fn launch(
+    config: &Config,
+    line: &settings::CommandLine,
+    arguments: &[String],
+    privilege: Privilege,
+) -> Result<u8> {
     for remark in &config.remarks {
         info!("{remark}");
     }
@@ -93,6 +103,7 @@ fn launch(config: &Config, line: &settings::CommandLine, arguments: &[String]) -
         arguments,
         environment: environment(config, listeners.ports),
         pidfile: &config.pidfile,
+        service: Service::new(privilege, config.rootless.lxc_bridge.clone()),
     })?;
     // From here on clients are told that nobody is there.
     drop(listeners);
@@ -195,11 +206,7 @@ fn help() {
     println!("Usage: lichen daemon [OPTIONS]\n\nThe engine, with dockerd's options:\n");
     for option in OPTIONS.iter().filter(|o| !o.flag.is_empty()) {
         let short = option.short.map_or_else(|| "    ".to_owned(), |c| format!("-{c}, "));
-        let note = match option.support {
-            Support::Yes | Support::FlagOnly => String::new(),
-            Support::NoEffect(reason) => format!("accepted: {reason}"),
-            Support::No(reason) => format!("refused: {reason}"),
-        };
-        println!("  {}", format!("{short}--{:<32} {note}", option.flag).trim_end());
+        let head = format!("{short}--{} {}", option.flag, option.value().unwrap_or_default());
+        println!("  {}", format!("{head:<42} {}", option.text()).trim_end());
     }
 }

@@ -15,6 +15,7 @@
 use super::engine_process::{Engine, Start, start};
 use super::error::{Error, Result};
 use super::lock::Lock;
+use super::service::Service;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rootless::{Ensure, HolderState};
@@ -45,6 +46,8 @@ pub(super) struct Supervised<'a> {
     pub(super) arguments: &'a [String],
     pub(super) environment: Vec<(&'static str, std::ffi::OsString)>,
     pub(super) pidfile: &'a Path,
+    /// What engines may ask for.
+    pub(super) service: Service,
 }
 
 struct Running {
@@ -189,6 +192,12 @@ fn watch(
         if begins || ready.signal {
             asked.pass_on(&running)?;
         }
+        if ready.service
+            && let Some(connection) = &mut running.engine.service
+            && !s.service.answer(connection, &s.holder)
+        {
+            running.engine.service = None;
+        }
         if ready.holder {
             remake(s)?;
             holder = sys::pidfd::open(s.holder.process).ok();
@@ -221,6 +230,7 @@ struct Ready {
     engine: bool,
     socket: bool,
     holder: bool,
+    service: bool,
 }
 
 fn wait(running: &Running, signals: &SignalFd, holder: Option<&OwnedFd>) -> Result<Ready> {
@@ -237,6 +247,10 @@ fn wait(running: &Running, signals: &SignalFd, holder: Option<&OwnedFd>) -> Resu
         fds.push(PollFd::from_borrowed_fd(holder.as_fd(), PollFlags::IN));
         fds.len() - 1
     });
+    let service_at = running.engine.service.as_ref().map(|service| {
+        fds.push(PollFd::from_borrowed_fd(service.as_fd(), PollFlags::IN));
+        fds.len() - 1
+    });
     match poll(&mut fds, None) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(e) => return Err(sys::Error::of("poll", "engine and holder")(e).into()),
@@ -247,6 +261,7 @@ fn wait(running: &Running, signals: &SignalFd, holder: Option<&OwnedFd>) -> Resu
         engine: is_ready(Some(1)),
         socket: is_ready(socket_at),
         holder: is_ready(holder_at),
+        service: is_ready(service_at),
     })
 }
 

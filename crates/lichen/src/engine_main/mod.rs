@@ -5,6 +5,7 @@
 
 mod cgroups;
 mod config;
+mod launcher;
 mod listeners;
 mod network;
 mod reload;
@@ -12,7 +13,7 @@ mod tls;
 
 use crate::daemon::{
     config::{self as daemon_config, Config},
-    engine_process::{LAUNCHER, LOCKS, SHIM_PROGRAM},
+    engine_process::{LAUNCHER, LOCKS, SERVICE, SHIM_PROGRAM},
     logging, settings,
 };
 use anyhow::{Context, Result};
@@ -44,6 +45,7 @@ struct Prepared {
     arguments: Vec<String>,
     level: logging::Level,
     launcher: UnixStream,
+    service: launcher::Service,
     /// The sealed `lichen-shim`, for starting the forwarder.
     shim: OwnedFd,
     listeners: listeners::Inherited,
@@ -55,12 +57,13 @@ fn prepare(arguments: &[String]) -> Result<Prepared> {
     let launcher =
         UnixStream::from(sys::fds::take_inherited(LAUNCHER).context("this is started by `lichen daemon`")?);
     let shim = sys::fds::take_inherited(SHIM_PROGRAM)?;
+    let service = launcher::Service::new(sys::fds::take_inherited(SERVICE)?.into());
     let locks = LOCKS.map(sys::fds::take_inherited).into_iter().collect::<Result<_, _>>()?;
     let listeners = listeners::inherited()?;
     let config = daemon_config::load(&settings::parse(arguments)?)?;
     let level = logging::start(&config.log);
     let arguments = arguments.to_vec();
-    Ok(Prepared { config, arguments, level, launcher, shim, listeners, _locks: locks })
+    Ok(Prepared { config, arguments, level, launcher, service, shim, listeners, _locks: locks })
 }
 
 fn run(prepared: Prepared) -> Result<()> {
@@ -73,14 +76,15 @@ fn run(prepared: Prepared) -> Result<()> {
 }
 
 async fn serve(prepared: Prepared) -> Result<()> {
-    let Prepared { config, arguments, level, launcher, shim, listeners, _locks } = prepared;
+    let Prepared { config, arguments, level, launcher, service, shim, listeners, _locks } = prepared;
     launcher.set_nonblocking(true)?;
     let mut launcher = tokio::net::UnixStream::from_std(launcher)?;
     let mut config = Arc::new(config);
     let opening = config.clone();
     let shim = Arc::new(shim);
     let program = shim.clone();
-    let engine = tokio::task::spawn_blocking(move || open(&opening, &program, listeners.ports)).await??;
+    let engine =
+        tokio::task::spawn_blocking(move || open(&opening, &program, listeners.ports, service)).await??;
     engine::adopt::adopt(&engine).await.context("adopt the containers of an earlier run")?;
 
     engine::rest::watch(&engine);
@@ -122,7 +126,12 @@ async fn orphaned(launcher: &mut tokio::net::UnixStream) {
 }
 
 /// Opens everything that blocks: the store, the storage driver, images, volumes, networks.
-fn open(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Result<Arc<Engine>> {
+fn open(
+    config: &Config,
+    shim: &OwnedFd,
+    ports: Vec<OwnedFd>,
+    service: launcher::Service,
+) -> Result<Arc<Engine>> {
     let snapshot::Selected { driver, warnings } =
         snapshot::open(&config.data, config.storage_driver.as_deref())?;
     for warning in &warnings {
@@ -132,7 +141,7 @@ fn open(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Result<Arc<Engi
     let registries = config::registries(config);
     let images = image::ImageStore::open(store.clone(), &config.data, driver.clone(), registries)?;
     let volumes = volume::Volumes::open(&store, config.data.volumes())?;
-    let networks = ::network::Networks::open(network::config(config, shim, ports)?, &store)?;
+    let networks = ::network::Networks::open(network::config(config, shim, ports, service)?, &store)?;
     Ok(Arc::new(Engine {
         config: config::engine(config, warnings, shim)?,
         containers: Default::default(),

@@ -1,19 +1,30 @@
 //! What the networks are told.
 
+use super::launcher::Service;
 use crate::daemon::config::Config;
 use anyhow::{Context, Result};
 use network::{AddressPool, DefaultBridge, OutwardConfig, Program};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
+};
 
-/// RootlessKit's default; Docker's 1500 is for the bridge.
-const OUTWARD_MTU: u32 = 65_520;
-
-pub(super) fn config(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Result<network::Config> {
+pub(super) fn config(
+    config: &Config,
+    shim: &OwnedFd,
+    ports: Vec<OwnedFd>,
+    service: Service,
+) -> Result<network::Config> {
     let pool = |pool: &crate::daemon::objects::AddressPool| -> Result<AddressPool> {
         let base = pool.base.parse().with_context(|| format!("invalid address pool {:?}", pool.base))?;
         Ok(AddressPool { base, size: pool.size })
     };
     let rootless = &config.rootless;
+    let own = |verb: &str| Program {
+        // By this process's number, not /proc/self: the descriptor stays closed to whatever else is started.
+        path: format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()).into(),
+        args: vec![verb.into()],
+    };
     Ok(network::Config {
         run: config.run.clone(),
         router: config.run.router_netns(),
@@ -21,19 +32,17 @@ pub(super) fn config(config: &Config, shim: &OwnedFd, ports: Vec<OwnedFd>) -> Re
         address_pools: config.network.pools.iter().map(pool).collect::<Result<_>>()?,
         outward: OutwardConfig {
             driver: rootless.net.parse()?,
-            mtu: rootless.mtu.unwrap_or(OUTWARD_MTU),
+            mtu: rootless.mtu,
             disable_host_loopback: rootless.disable_host_loopback,
             slirp4netns_sandbox: rootless.slirp4netns_sandbox.parse()?,
             slirp4netns_seccomp: rootless.slirp4netns_seccomp.parse()?,
             port_driver: rootless.port_driver.parse()?,
             ..OutwardConfig::default()
         },
-        netd: Program {
-            // By this process's number, not /proc/self: the descriptor stays closed to whatever else is started.
-            path: format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()).into(),
-            args: vec!["netd".into()],
-        },
+        netd: own("netd"),
+        uplink: own("uplink"),
         inherited: ports,
+        launcher: Some(Arc::new(service)),
     })
 }
 

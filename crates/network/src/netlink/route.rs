@@ -7,10 +7,13 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage as Message,
     address::{AddressAttribute, AddressFlags, AddressMessage},
     route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
-    rule::{RuleAction, RuleAttribute, RuleMessage},
+    rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange},
 };
 use rustix::io::Errno;
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+};
 
 /// The main routing table (rtnetlink(7), `RT_TABLE_MAIN`).
 pub(crate) const MAIN: u32 = 254;
@@ -116,6 +119,35 @@ pub(crate) fn delete_route(table: u32, to: IpNet, via: &Via) -> Change {
     let message = Message::DelRoute(route(table, to, via));
     Change::route(format!("delete route to {to} in table {table}"), &message, 0).tolerating(Errno::SRCH)
 }
+
+/// A rule that answers packets to an address, or to these ports of it, with "administratively prohibited", before any route is looked
+/// up. The kernel takes no range that ends beyond 65534 (`FRA_DPORT_RANGE`, since Linux 4.17; net/core/fib_rules.c).
+pub(crate) fn prohibit(to: Ipv4Addr, ports: &Option<RangeInclusive<u16>>) -> Change {
+    let message = Message::NewRule(guard(to, ports));
+    Change::route(format!("close ports {ports:?} of {to}"), &message, NLM_F_CREATE | NLM_F_EXCL)
+        .tolerating(Errno::EXIST)
+}
+
+/// Takes a [`prohibit`] back.
+pub(crate) fn allow(to: Ipv4Addr, ports: &Option<RangeInclusive<u16>>) -> Change {
+    let message = Message::DelRule(guard(to, ports));
+    Change::route(format!("open ports {ports:?} of {to}"), &message, 0).tolerating(Errno::NOENT)
+}
+
+fn guard(to: Ipv4Addr, ports: &Option<RangeInclusive<u16>>) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.dst_len = 32;
+    message.header.action = RuleAction::Prohibit;
+    message.attributes = vec![RuleAttribute::Priority(GUARD_PRIORITY), RuleAttribute::Destination(to.into())];
+    message.attributes.extend(ports.as_ref().map(|ports| {
+        RuleAttribute::DestinationPortRange(RulePortRange { start: *ports.start(), end: *ports.end() })
+    }));
+    message
+}
+
+/// Before anything that could lead there.
+const GUARD_PRIORITY: u32 = 90;
 
 /// A routing rule (ip-rule(8)).
 #[derive(Debug, Clone)]

@@ -6,12 +6,17 @@
 //! one stays. It is handed the namespace as its standard input: the path of another process's namespace is closed to
 //! it once it has dropped its capabilities (ptrace(2), access mode checks).
 //!
-//! Its own port forwarding is off: published ports are the forwarder's, with every driver.
+//! Its own port forwarding is off, unless the port driver is `implicit` ([`crate::port_driver`]).
 
-use super::{Driver, Ground, ask_version, check_tun, find_program};
+use super::{
+    Driver, Ground, Started,
+    program::{Wanted, ask_version, check_tun},
+};
 use crate::{
+    config::LARGE_MTU,
     daemon::{self, Daemon},
     error::OutwardError,
+    port_driver::PortDriver,
     router::OUTWARD_INTERFACE,
 };
 use rustix::process::Pid;
@@ -30,13 +35,22 @@ const GATEWAY: &str = "10.0.2.2";
 /// What is sent to its DNS port goes to the host's resolver.
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 
+/// The release since which `auto` finds what is listened on later: TCP ports in a namespace of somebody else's, and UDP
+/// ports at all. RootlessKit asks for the same.
+const PUBLISHES: u32 = 2023_12_04;
+/// The release since which clients on the host's loopback get to the namespace's loopback only by an option.
+const LOOPBACK_OPTION: u32 = 2024_10_30;
+
+const PROGRAM: Wanted =
+    Wanted { name: NAME, packages: "passt (apt, dnf, zypper, pacman, apk)", elsewhere: &[] };
+
 struct Pasta {
     program: PathBuf,
     version: String,
 }
 
 pub(super) fn probe() -> Result<Box<dyn Driver>, OutwardError> {
-    let program = find_program(NAME, "passt")?;
+    let program = PROGRAM.find()?;
     let line = ask_version(&program)?;
     check_tun()?;
     Ok(Box::new(Pasta { program, version: line.strip_prefix("pasta ").unwrap_or(&line).to_owned() }))
@@ -51,11 +65,19 @@ impl Driver for Pasta {
         &self.version
     }
 
-    fn resolver(&self) -> IpAddr {
-        RESOLVER.into()
+    fn resolver(&self) -> Option<IpAddr> {
+        Some(RESOLVER.into())
     }
 
-    fn start(&self, ground: &Ground<'_>) -> Result<Daemon, OutwardError> {
+    fn can_publish(&self) -> Result<(), OutwardError> {
+        if self.is_of(PUBLISHES) {
+            return Ok(());
+        }
+        let found = self.version.clone();
+        Err(OutwardError::TooOld { found, needed: "2023_12_04", purpose: " for --port-driver implicit" })
+    }
+
+    fn start(&self, ground: &Ground<'_>) -> Result<Started, OutwardError> {
         let failed = |source| OutwardError::Run { program: self.program.clone(), source };
         let pid_file = ground.run.join("pasta.pid");
         daemon::remove_file(&pid_file).map_err(|e| failed(io::Error::other(e)))?;
@@ -63,9 +85,15 @@ impl Driver for Pasta {
         let namespace = ground.router.namespace().try_clone().map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.args(["--config-net", "--quiet", "--no-netns-quit", "--ns-ifname", OUTWARD_INTERFACE]);
-        command.args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
+        let implicit = ground.config.port_driver == PortDriver::Implicit;
+        let ports = if implicit { "auto" } else { "none" };
+        // The other direction would lead to the host's loopback.
+        command.args(["-t", ports, "-u", ports, "-T", "none", "-U", "none"]);
+        if implicit && self.is_of(LOOPBACK_OPTION) {
+            command.arg("--host-lo-to-ns-lo");
+        }
         command.args(["--address", ADDRESS, "--netmask", NETMASK, "--gateway", GATEWAY]);
-        command.arg("--mtu").arg(ground.config.mtu.to_string());
+        command.arg("--mtu").arg(ground.config.mtu.unwrap_or(LARGE_MTU).to_string());
         command.arg("--dns-forward").arg(RESOLVER.to_string());
         if ground.config.disable_host_loopback {
             command.arg("--no-map-gw");
@@ -79,8 +107,21 @@ impl Driver for Pasta {
         if !status.success() {
             return Err(OutwardError::Died { output: daemon::last_words(ground.log) });
         }
-        daemon_of(&pid_file).map_err(failed)
+        daemon_of(&pid_file).map(Started::from).map_err(failed)
     }
+}
+
+impl Pasta {
+    fn is_of(&self, release: u32) -> bool {
+        date(&self.version).is_some_and(|date| date >= release)
+    }
+}
+
+/// The day of a release, as in `2024_08_21.1d6142f` or `0.0~git20240220.1e6f92b-1`. Builds without their history know none.
+fn date(version: &str) -> Option<u32> {
+    let digits = version.replace('_', "");
+    let runs = digits.split(|c: char| !c.is_ascii_digit());
+    runs.filter(|run| run.len() == 8 && run.starts_with("20")).find_map(|run| run.parse().ok())
 }
 
 fn daemon_of(pid_file: &Path) -> io::Result<Daemon> {
@@ -88,4 +129,16 @@ fn daemon_of(pid_file: &Path) -> io::Result<Daemon> {
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other(format!("{} holds no PID", pid_file.display())))?;
     Daemon::find(sys::process::reference(pid)?).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_days() {
+        assert_eq!(date("2024_08_21.1d6142f"), Some(2024_08_21));
+        assert_eq!(date("0.0~git20230309.7c7625d-1"), Some(2023_03_09));
+        assert_eq!(date("unknown version"), None);
+    }
 }

@@ -4,9 +4,12 @@
 //! 10.0.2.3 answers DNS. It announces that it is ready on a descriptor; that is its standard input (which it has no
 //! other use for), so that no descriptor needs to be inherited by number.
 
-use super::{Driver, Ground, ask_version, check_tun, find_program};
+use super::{
+    Driver, Ground, Started,
+    program::{Wanted, ask_version, check_tun, numbers},
+};
 use crate::{
-    config::Toggle,
+    config::{LARGE_MTU, Toggle},
     daemon::{self, Daemon},
     error::OutwardError,
     port_driver::PortDriver,
@@ -37,25 +40,23 @@ const NEEDED: (u32, u32) = (0, 4);
 /// How long it may take to configure the tap.
 const PATIENCE_SECONDS: u64 = 5;
 
+const PROGRAM: Wanted =
+    Wanted { name: NAME, packages: "slirp4netns (apt, dnf, zypper, pacman, apk)", elsewhere: &[] };
+
 struct Slirp4netns {
     program: PathBuf,
     version: String,
 }
 
 pub(super) fn probe() -> Result<Box<dyn Driver>, OutwardError> {
-    let program = find_program(NAME, NAME)?;
+    let program = PROGRAM.find()?;
     let line = ask_version(&program)?;
     let version = line.strip_prefix("slirp4netns version ").unwrap_or(&line).to_owned();
-    if parse_version(&version).is_some_and(|found| found < NEEDED) {
-        return Err(OutwardError::TooOld { found: version, needed: "0.4.0" });
+    if numbers(&version).is_some_and(|found| found < NEEDED) {
+        return Err(OutwardError::TooOld { found: version, needed: "0.4.0", purpose: "" });
     }
     check_tun()?;
     Ok(Box::new(Slirp4netns { program, version }))
-}
-
-fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(['.', '-', '+']).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 impl Driver for Slirp4netns {
@@ -67,11 +68,11 @@ impl Driver for Slirp4netns {
         &self.version
     }
 
-    fn resolver(&self) -> IpAddr {
-        Ipv4Addr::new(10, 0, 2, 3).into()
+    fn resolver(&self) -> Option<IpAddr> {
+        Some(Ipv4Addr::new(10, 0, 2, 3).into())
     }
 
-    fn start(&self, ground: &Ground<'_>) -> Result<Daemon, OutwardError> {
+    fn start(&self, ground: &Ground<'_>) -> Result<Started, OutwardError> {
         let wanted = [ground.config.slirp4netns_sandbox, ground.config.slirp4netns_seccomp];
         let protected = wanted.map(|toggle| toggle != Toggle::Off);
         let result = self.start_with(ground, protected);
@@ -80,9 +81,9 @@ impl Driver for Slirp4netns {
         match result {
             Err(OutwardError::Died { output }) if fallback != protected => {
                 tracing::warn!(output, "slirp4netns does not start with its sandbox; trying without");
-                self.start_with(ground, fallback)
+                self.start_with(ground, fallback).map(Started::from)
             }
-            other => other,
+            other => other.map(Started::from),
         }
     }
 }
@@ -94,7 +95,7 @@ impl Slirp4netns {
         let log = std::fs::File::create(ground.log).map_err(failed)?;
         let mut command = Command::new(&self.program);
         command.args(["--configure", "--ready-fd=0", "--netns-type=path"]);
-        command.arg(format!("--mtu={}", ground.config.mtu));
+        command.arg(format!("--mtu={}", ground.config.mtu.unwrap_or(LARGE_MTU)));
         if ground.config.port_driver == PortDriver::Slirp4netns {
             let api = ground.run.join(API_SOCKET);
             // It does not take the place of one that a predecessor left.
@@ -144,18 +145,5 @@ fn wait_ready(ready: &OwnedFd) -> Result<bool, ()> {
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return Ok(false),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_compare_by_number() {
-        assert_eq!(parse_version("1.2.0"), Some((1, 2)));
-        assert!(parse_version("0.10.1-beta").unwrap() > NEEDED);
-        assert!(parse_version("0.3.3").unwrap() < NEEDED);
-        assert_eq!(parse_version("unknown"), None);
     }
 }

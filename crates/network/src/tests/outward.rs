@@ -74,12 +74,12 @@ fn pasta_leads_out() {
 #[test]
 fn a_driver_that_is_not_installed_names_its_package() {
     testing::in_userns("tests::outward::a_driver_that_is_not_installed_names_its_package", || {
-        let missing = crate::OutwardError::NotInstalled { package: "passt" };
+        let missing = crate::OutwardError::NotInstalled { program: "pasta", packages: "passt (apt)" };
         let error = crate::Error::Outward { driver: "pasta", reason: missing };
-        assert!(error.to_string().contains("package passt"), "{error}");
+        assert!(error.to_string().contains("install passt (apt)"), "{error}");
         assert_eq!(error.kind(), model::ErrorKind::Unavailable);
         assert!(
-            "vpn".parse::<OutwardChoice>().unwrap_err().to_string().contains("slirp4netns, pasta or none")
+            "vpn".parse::<OutwardChoice>().unwrap_err().to_string().contains("slirp4netns, pasta, vpnkit")
         );
     });
 }

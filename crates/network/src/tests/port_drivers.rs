@@ -1,4 +1,4 @@
-//! Published ports with slirp4netns listening on the host.
+//! Published ports with slirp4netns or pasta listening on the host.
 
 use super::*;
 use crate::PortDriver;
@@ -70,5 +70,55 @@ fn a_port_driver_needs_its_program_to_lead_out() {
         let error = Networks::open(config, &Store::in_memory().unwrap()).err().unwrap();
         assert_eq!(error.to_string(), "port driver slirp4netns needs --net=slirp4netns, not pasta");
         assert_eq!(error.kind(), model::ErrorKind::InvalidParameter);
+    });
+}
+
+/// Debian 12's is too old for it.
+fn pasta_can_publish() -> bool {
+    let (router, ()) = netns::create(|| Ok(())).unwrap();
+    let run_dir = short_directory();
+    let mut config = config(&RunLayout::new(run_dir.path()), &router, OutwardChoice::Pasta);
+    config.outward.port_driver = PortDriver::Implicit;
+    let opened = Networks::open(config, &Store::in_memory().unwrap());
+    match opened {
+        Ok(networks) => {
+            networks.shutdown().unwrap();
+            true
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(
+                text.contains("is too old: 2023_12_04 or later is needed for --port-driver implicit"),
+                "{text}"
+            );
+            eprintln!("skipped: {text}");
+            false
+        }
+    }
+}
+
+#[test]
+fn pasta_publishes() {
+    testing::in_userns("tests::port_drivers::pasta_publishes", || {
+        if pasta_can_publish() {
+            check(OutwardChoice::Pasta, PortDriver::Implicit);
+        }
+    });
+}
+
+#[test]
+fn pasta_keeps_the_hosts_loopback_to_itself() {
+    testing::in_userns("tests::port_drivers::pasta_keeps_the_hosts_loopback_to_itself", || {
+        if !pasta_can_publish() {
+            return;
+        }
+        let host = host(OutwardChoice::Pasta, PortDriver::Implicit);
+        let local = PortRequest { host_ip: Some(ip("127.0.0.1")), ..port(Protocol::Tcp, 8082, 80) };
+        let (_, sandbox) = host.container(&["bridge"], &[local]);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        eventually(|| hear(&here(), "127.0.0.1:8082").map_err(|e| e.to_string()));
+        // pasta accepts, and hangs up when the router namespace has refused.
+        let heard = hear(&host.client, "198.51.100.1:8082").unwrap_or_default();
+        assert_eq!(heard, "", "others than the host reach it");
     });
 }
