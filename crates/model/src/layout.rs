@@ -84,6 +84,13 @@ impl RunLayout {
     pub fn netd_socket(&self) -> PathBuf {
         self.root.join("netd.sock")
     }
+    /// Where containers may connect to by sockets of the host's, one file each (`bypass::policy`).
+    pub fn bypasses(&self) -> PathBuf {
+        self.root.join("bypass")
+    }
+    pub fn bypass(&self, id: &Id) -> PathBuf {
+        self.bypasses().join(id.short())
+    }
     /// One directory a live container.
     pub fn shims(&self) -> PathBuf {
         self.root.join("c")

@@ -33,6 +33,7 @@ impl Networks {
                 tracing::warn!(%error, container = container.short(), "a published port leads nowhere")
             }
         }
+        self.allow(&record)?;
         // The forwarder may be a new one. Without names the container still runs: its engine must not fail to start.
         if let Err(error) = self.announce(&record, &netns) {
             tracing::warn!(%error, container = container.short(), "an adopted container finds others by address only");
@@ -46,6 +47,7 @@ impl Networks {
         let dead = std::mem::take(&mut self.books().unadopted);
         let mut errors: Vec<Error> = Vec::new();
         for (container, record) in dead {
+            errors.extend(self.forbid(&record).err());
             errors.extend(self.deafen(&record).err());
             self.reaper.take(&container, record.endpoints);
             errors.extend(self.sandboxes.delete(container.as_str()).err().map(Error::from));

@@ -122,8 +122,8 @@ impl Networks {
     fn replace(&self, record: SandboxRecord) -> Result<()> {
         self.sandboxes.put(record.container.as_str(), &record)?;
         if let Some(sandbox) = self.books().sandboxes.get_mut(&record.container) {
-            sandbox.record = record;
+            sandbox.record = record.clone();
         }
-        Ok(())
+        self.allow(&record)
     }
 }

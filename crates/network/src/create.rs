@@ -48,6 +48,9 @@ impl Networks {
             return Err(undo.roll_back(error.into()));
         }
         books.networks.insert(id.clone(), live);
+        drop(books);
+        // Its subnets are inside from now on.
+        self.allow_all()?;
         Ok(Created { id, warning })
     }
 
@@ -76,6 +79,7 @@ impl Networks {
         if let Some(plan) = live.plan() {
             self.router.delete_bridge(&plan)?;
         }
+        self.allow_all()?;
         Ok(live.network)
     }
 

@@ -166,4 +166,7 @@ pub struct SandboxRecord {
     /// `--dns-option ndots:…`: somebody chose when names without a dot are asked for as they are.
     #[serde(default)]
     pub ndots_chosen: bool,
+    /// As in [`crate::SandboxRequest`].
+    #[serde(default)]
+    pub bypass: Option<Vec<IpNet>>,
 }

@@ -4,6 +4,7 @@ use crate::{
     mac::MacAddr,
     record::{Endpoint, PublishedPort},
 };
+use ipnet::IpNet;
 use model::Id;
 use netd::proto::Protocol;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,8 @@ pub struct SandboxRequest {
     pub dns_servers: Vec<IpAddr>,
     /// Whether the options for resolv.conf name `ndots`.
     pub ndots_chosen: bool,
+    /// The container connects to the world by sockets of the host's, but for these subnets.
+    pub bypass: Option<Vec<IpNet>>,
 }
 
 /// A container's network, ready for its first process.

@@ -100,6 +100,7 @@ impl Networks {
             port_requests: request.ports.clone(),
             dns_servers: request.dns_servers.clone(),
             ndots_chosen: request.ndots_chosen,
+            bypass: request.bypass.clone(),
         };
         let netns = self.enter(record, namespace, undo)?;
         Ok((netns, ports))
@@ -119,6 +120,9 @@ impl Networks {
         let announced = record.clone();
         undo.push("announce names", move || self.deafen(&announced));
         self.announce(&record, &fd)?;
+        let allowed = record.clone();
+        undo.push("let connect", move || self.forbid(&allowed));
+        self.allow(&record)?;
         self.sandboxes.put(record.container.as_str(), &record)?;
         let sandbox = LiveSandbox { netns: fd, record };
         self.books().sandboxes.insert(sandbox.record.container.clone(), sandbox);

@@ -16,6 +16,7 @@ impl Networks {
         let Some(sandbox) = self.books().sandboxes.remove(container) else { return Ok(()) };
         let record = sandbox.record;
         let mut errors = Vec::new();
+        errors.extend(self.forbid(&record).err());
         errors.extend(self.withdraw(&record.ports).err());
         errors.extend(self.deafen(&record).err());
         errors.extend(plumbing::unplug_from_parents(sandbox.netns.as_fd(), &record.endpoints).err());

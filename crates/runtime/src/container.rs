@@ -35,6 +35,9 @@ pub struct CreateOptions<'a> {
     /// How many inherited descriptors from 3 on the program keeps (`--preserve-fds`, socket activation).
     pub preserve_fds: u32,
     pub cgroup: &'a Cgroup,
+    /// Has connect(2) of the container's processes wait for an answer (crate `bypass`); the descriptor that the calls
+    /// are answered by comes from [`Pending::start`].
+    pub bypass: bool,
     /// Where compiled seccomp filters are kept between containers; a private directory. None: compile every time.
     pub seccomp_cache: Option<&'a Path>,
     pub gate: StartGate<'a>,
@@ -112,11 +115,12 @@ struct Builtin {
 impl Pending {
     /// Lets the program run, and returns once it does, or with the reason why it does not (`exec format error`).
     ///
-    /// When a poststart hook fails, the container is killed and the hook's error returned (runc does the same).
-    pub fn start(self) -> Result<()> {
+    /// When a poststart hook fails, the container is killed and the hook's error returned (runc does the same). With
+    /// [`CreateOptions::bypass`] this returns where the container's connections are to be answered.
+    pub fn start(self) -> Result<Option<OwnedFd>> {
         match self.0 {
             Kind::Builtin(builtin) => builtin.start(),
-            Kind::External { external, id } => external.start(&id),
+            Kind::External { external, id } => external.start(&id).map(|()| None),
         }
     }
 
@@ -126,7 +130,8 @@ impl Pending {
 }
 
 impl Builtin {
-    fn start(self) -> Result<()> {
+    fn start(self) -> Result<Option<OwnedFd>> {
+        let mut connections = None;
         self.watcher.go()?;
         while let Some((message, _)) = self.watcher.next()? {
             match message {
@@ -135,11 +140,16 @@ impl Builtin {
                     notify::hand_over(&self.pidfd, fd, self.listener.as_ref())?;
                     self.watcher.go()?;
                 }
+                Message::Connections { fd } => {
+                    connections = Some(notify::take(&self.pidfd, fd)?);
+                    self.watcher.go()?;
+                }
                 other => return Err(unexpected(&other, "the program to run")),
             }
         }
         let (hooks, state) = self.poststart;
-        hooks::run(&hooks, &state).inspect_err(|_| drop(sys::pidfd::signal(&self.pidfd, 9)))
+        hooks::run(&hooks, &state).inspect_err(|_| drop(sys::pidfd::signal(&self.pidfd, 9)))?;
+        Ok(connections)
     }
 }
 
@@ -206,7 +216,7 @@ fn accompany(
             Message::Warning(warning) => warnings.push(warning),
             Message::Ready => return Ok(console),
             Message::Failed(failure) => return Err(Error::Process(failure)),
-            Message::Sibling { .. } | Message::Notify { .. } => {
+            Message::Sibling { .. } | Message::Notify { .. } | Message::Connections { .. } => {
                 return Err(unexpected(&message, "the new process to be ready"));
             }
         }

@@ -34,6 +34,8 @@ pub struct ExecOptions<'a> {
     pub seccomp: Option<&'a Filter>,
     pub stdio: Stdio<'a>,
     pub preserve_fds: u32,
+    /// As in [`CreateOptions`](crate::CreateOptions).
+    pub bypass: bool,
     pub cgroup: &'a Cgroup,
     /// Who is told of system calls, when the rules say `SCMP_ACT_NOTIFY`: see [`Listener::of_spec`].
     pub listener: Option<&'a Listener>,
@@ -49,6 +51,8 @@ pub struct Executing {
     pub pidfd: OwnedFd,
     pub console: Option<OwnedFd>,
     pub warnings: Vec<Warning>,
+    /// Where its connections are to be answered, with [`ExecOptions::bypass`].
+    pub connections: Option<OwnedFd>,
 }
 
 /// Runs `options.process` in all namespaces of the container and returns once its program has been executed.
@@ -59,6 +63,7 @@ pub fn exec(options: &ExecOptions<'_>) -> Result<Executing> {
         process: ProcessPlan::plan(
             options.process,
             options.seccomp.cloned(),
+            options.bypass,
             options.personality,
             options.preserve_fds,
         )?,
@@ -73,7 +78,13 @@ pub fn exec(options: &ExecOptions<'_>) -> Result<Executing> {
     }
     let (child, watcher) = spawn::spawn(&before, Set::EMPTY, options.cgroup, |reporter| plan.run(reporter))?;
     match follow(options, &child, &watcher) {
-        Ok((console, warnings, process)) => Ok(Executing { process, pidfd: child.pidfd, console, warnings }),
+        Ok(followed) => Ok(Executing {
+            process: followed.process,
+            pidfd: child.pidfd,
+            console: followed.console,
+            warnings: followed.warnings,
+            connections: followed.connections,
+        }),
         Err(e) => Err(spawn::bury(&child, e)),
     }
 }
@@ -129,20 +140,28 @@ impl ExecPlan<'_> {
     }
 }
 
-fn follow(
-    options: &ExecOptions<'_>,
-    child: &Child,
-    watcher: &Watcher,
-) -> Result<(Option<OwnedFd>, Vec<Warning>, ProcessRef)> {
+/// What the parent has from the child.
+struct Followed {
+    process: ProcessRef,
+    console: Option<OwnedFd>,
+    warnings: Vec<Warning>,
+    connections: Option<OwnedFd>,
+}
+
+fn follow(options: &ExecOptions<'_>, child: &Child, watcher: &Watcher) -> Result<Followed> {
     // Read before the program can exit: a child that nobody has waited for still has its entry in /proc.
     let process = sys::process::reference(child.pid)
         .map_err(|e| Error::Step { step: "look at the new process", source: e.into() })?;
-    let (mut console, mut warnings) = (None, Vec::new());
+    let mut followed = Followed { process, console: None, warnings: Vec::new(), connections: None };
     while let Some((message, mut fds)) = watcher.next()? {
         match message {
-            Message::Console => console = fds.pop(),
-            Message::Warning(warning) => warnings.push(warning),
+            Message::Console => followed.console = fds.pop(),
+            Message::Warning(warning) => followed.warnings.push(warning),
             Message::Failed(failure) => return Err(Error::Process(failure)),
+            Message::Connections { fd } => {
+                followed.connections = Some(notify::take(&child.pidfd, fd)?);
+                watcher.go()?;
+            }
             Message::Notify { fd } => {
                 notify::hand_over(&child.pidfd, fd, options.listener)?;
                 watcher.go()?;
@@ -150,5 +169,5 @@ fn follow(
             other => return Err(unexpected(&other, "the program to run")),
         }
     }
-    Ok((console, warnings, process))
+    Ok(followed)
 }

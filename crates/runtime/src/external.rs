@@ -42,6 +42,10 @@ impl External {
     /// runs `create`. The container's init becomes a child of the caller, which therefore has to be a subreaper
     /// (`sys::process::become_subreaper`) and, as always, single-threaded.
     pub fn create(&self, options: &CreateOptions<'_>) -> Result<Created> {
+        if options.bypass {
+            let reason = format!("{} is not Lichen's own runtime", self.program.display());
+            return Err(Error::Unsupported { what: "bypass4netns", reason });
+        }
         let warnings = match init::linux(options.spec).and_then(|l| l.resources().as_ref()) {
             Some(resources) => options.cgroup.apply(resources)?,
             None => Vec::new(),
@@ -85,7 +89,7 @@ impl External {
         let ran = self.run_for_process(invocation, id, options.stdio);
         remove(&process)?;
         let (process, pidfd, console) = ran?;
-        Ok(Executing { process, pidfd, console, warnings: Vec::new() })
+        Ok(Executing { process, pidfd, console, warnings: Vec::new(), connections: None })
     }
 
     pub(crate) fn start(&self, id: &str) -> Result<()> {

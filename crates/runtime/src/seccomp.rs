@@ -69,6 +69,11 @@ impl Filter {
         Ok(Some(Self { program: whole.program.to_vec(), flags: whole.flags, cached: Some(path.to_owned()) }))
     }
 
+    /// Has connect(2) answered by whoever gets the listener (crate `bypass`).
+    pub(crate) fn of_connections() -> Self {
+        Self { program: prologue::connections(), flags: FLAG_NEW_LISTENER | FLAG_SPEC_ALLOW, cached: None }
+    }
+
     /// Whether an agent is to be told of system calls.
     pub fn notifies(&self) -> bool {
         self.flags & FLAG_NEW_LISTENER != 0

@@ -98,6 +98,9 @@ pub struct Create {
     pub dir: PathBuf,
     /// A network namespace descriptor comes with the message.
     pub joins_netns: bool,
+    /// Connections to the world are made by sockets of the host's; this file says where to (`bypass::policy`).
+    #[serde(default)]
+    pub bypass: Option<PathBuf>,
 }
 
 /// `--user` and `--group-add`, resolved by the shim against the container's own passwd and group files.
@@ -141,14 +144,21 @@ pub struct WindowSize {
 /// Where the container's output is kept: the driver's name and options as crate `logs` reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogConfig {
-    /// `json-file`, `local` or `none`.
+    /// `json-file`, `local`, `none`, `journald` or `syslog`.
     pub driver: String,
     /// The log file; rotated files lie beside it.
     pub path: PathBuf,
     pub options: BTreeMap<String, String>,
-    /// What accompanies each line of `json-file`: labels and variables chosen by `labels`, `env` and `tag`.
+    /// What accompanies each line: labels and variables chosen by `labels` and `env`; in `json-file` `tag` too.
     #[serde(default)]
     pub attrs: BTreeMap<String, String>,
+    /// Where the lines of many containers come together: what this one and its image are called, and its rendered tag.
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub image: String,
+    #[serde(default)]
+    pub tag: String,
 }
 
 /// How the container's resource limits are enforced.

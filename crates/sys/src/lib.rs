@@ -17,6 +17,7 @@ pub mod memfd;
 pub mod mount;
 pub mod namespaces;
 pub mod net;
+pub mod notify;
 pub mod overlay;
 pub mod pidfd;
 pub mod pidfd_info;
@@ -25,6 +26,7 @@ pub mod pty;
 pub mod seccomp;
 pub mod signals;
 pub mod socket;
+pub mod sockopt;
 pub mod spawn;
 #[doc(hidden)]
 pub mod testing;

@@ -49,6 +49,8 @@ pub(crate) struct ProcessPlan {
     schedule: Schedule,
     personality: Option<u64>,
     seccomp: Option<Filter>,
+    /// Connections are answered by a supervisor.
+    bypass: bool,
     preserve_fds: u32,
 }
 
@@ -56,10 +58,17 @@ impl ProcessPlan {
     pub(crate) fn plan(
         process: &Process,
         seccomp: Option<Filter>,
+        bypass: bool,
         personality: Option<u64>,
         preserve_fds: u32,
     ) -> Result<Self> {
         refuse_labels(process)?;
+        if bypass && seccomp.as_ref().is_some_and(Filter::notifies) {
+            // EBUSY: a process has one listener (kernel/seccomp.c, `has_duplicate_listener`).
+            let reason =
+                "the container's own seccomp rules have SCMP_ACT_NOTIFY, and a process has one listener";
+            return Err(Error::Unsupported { what: "bypass4netns", reason: reason.into() });
+        }
         let args = process.args().as_deref().unwrap_or_default();
         if args.is_empty() || args[0].is_empty() && args.len() == 1 {
             return Err(Error::Spec { field: "process.args", reason: "must not be empty".into() });
@@ -85,6 +94,7 @@ impl ProcessPlan {
             schedule: Schedule::plan(process)?,
             personality,
             seccomp,
+            bypass,
             preserve_fds,
         })
     }
@@ -227,11 +237,25 @@ impl Ready<'_> {
     }
 
     fn confine(&self, reporter: &Reporter) -> Result<(), Failure> {
+        if self.plan.bypass {
+            // First: the other one may forbid seccomp(2).
+            let filter = Filter::of_connections();
+            self.install(&filter, reporter, |fd| Message::Connections { fd })?;
+        }
         let Some(filter) = &self.plan.seccomp else { return Ok(()) };
+        self.install(filter, reporter, |fd| Message::Notify { fd })
+    }
+
+    fn install(
+        &self,
+        filter: &Filter,
+        reporter: &Reporter,
+        message: impl FnOnce(i32) -> Message,
+    ) -> Result<(), Failure> {
         let listener = sys::seccomp::install(filter.program(), filter.flags())
             .map_err(failed("install seccomp filter"))?;
         if let Some(listener) = listener {
-            reporter.send(&Message::Notify { fd: listener.as_raw_fd() });
+            reporter.send(&message(listener.as_raw_fd()));
             if !reporter.wait() {
                 return Err(failed("hand over seccomp listener")("the creator is gone"));
             }

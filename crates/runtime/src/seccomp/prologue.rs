@@ -125,6 +125,22 @@ fn last_named(rules: &LinuxSeccomp) -> u32 {
     names.filter_map(number).max().unwrap_or(0).max(448)
 }
 
+/// The filter that has connect(2) of the native architecture answered by a supervisor. Calls of other architectures go
+/// their way.
+pub(super) fn connections() -> Vec<u8> {
+    // connect has a number of its own on every native architecture since Linux 4.3 (socketcall is 32-bit x86's past).
+    let connect = ScmpSyscall::from_name("connect").map_or(u32::MAX, |s| s.as_raw_syscall().cast_unsigned());
+    let code = [
+        Instruction::new(LD_W_ABS, 0, 0, ARCHITECTURE),
+        Instruction::new(JMP_JEQ_K, 0, 3, token(ScmpArch::native())),
+        Instruction::new(LD_W_ABS, 0, 0, NUMBER),
+        Instruction::new(JMP_JEQ_K, 0, 1, connect),
+        Instruction::new(RET_K, 0, 0, raw(ScmpAction::Notify)),
+        Instruction::new(RET_K, 0, 0, raw(ScmpAction::Allow)),
+    ];
+    code.iter().flat_map(|i| i.bytes()).collect()
+}
+
 /// `AUDIT_ARCH_*`, which libseccomp's own tokens are, except x32, which the kernel reports as x86-64.
 fn token(architecture: ScmpArch) -> u32 {
     match architecture {

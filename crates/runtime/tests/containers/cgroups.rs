@@ -63,6 +63,7 @@ fn stay(bench: &Bench, cgroup: &Cgroup, spec: &serde_json::Value) -> runtime::Cr
         netns: None,
         stdio: io.stdio(),
         preserve_fds: 0,
+        bypass: false,
         cgroup,
         seccomp_cache: None,
         gate: StartGate::Socket,
