@@ -1,13 +1,14 @@
 //! The engine's side of the control protocol: blocking, one request at a time.
 
+use crate::flows::{self, Flow};
 use crate::proto::{self, Listen, MAX_LISTENERS, Names, Port, Reply, Request, Resolver};
 use model::Id;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt::Timeout};
 use std::{
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Write},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},
@@ -47,6 +48,8 @@ pub struct ResolverPorts {
 pub struct Client {
     stream: UnixStream,
     pending: Vec<u8>,
+    /// Descriptors that came with the last reply.
+    received: Vec<OwnedFd>,
 }
 
 impl Client {
@@ -56,7 +59,7 @@ impl Client {
         let stream = UnixStream::connect(path).map_err(connect)?;
         stream.set_read_timeout(Some(TIMEOUT)).map_err(connect)?;
         stream.set_write_timeout(Some(TIMEOUT)).map_err(connect)?;
-        Ok(Self { stream, pending: Vec::new() })
+        Ok(Self { stream, pending: Vec::new(), received: Vec::new() })
     }
 
     /// Starts forwarding all of `ports`, or none. `listeners` belong, in order, to those with [`Port::passed`].
@@ -78,6 +81,26 @@ impl Client {
             Reply::Ports { ports } => Ok(ports),
             got => Err(Error::Unexpected { expected: "ports", got: Box::new(got) }),
         }
+    }
+
+    /// What passes now, and how many flows more than are listed.
+    pub fn flows(&mut self) -> Result<(Vec<Flow>, usize), Error> {
+        let (mut all, mut left_off, workers) = match self.ask(&Request::Flows {}, &[])? {
+            Reply::Flows { flows, left_off, workers } => (flows, left_off, workers),
+            got => return Err(Error::Unexpected { expected: "flows", got: Box::new(got) }),
+        };
+        let read = |source| Error::Connection { operation: "read", source };
+        for worker in self.received.drain(..).take(workers) {
+            rustix::net::sockopt::set_socket_timeout(&worker, Timeout::Recv, Some(TIMEOUT))
+                .map_err(|e| read(e.into()))?;
+            let frame = flows::receive(&worker).map_err(read)?;
+            // A worker that ended meanwhile has no flows.
+            if let Some((Reply::Flows { flows, left_off: more, .. }, _)) = proto::decode(&frame)? {
+                all.extend(flows);
+                left_off += more;
+            }
+        }
+        Ok((all, left_off))
     }
 
     /// Lets endpoints be found by name.
@@ -116,6 +139,7 @@ impl Client {
     }
 
     fn ask(&mut self, request: &Request, listeners: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
+        self.received.clear();
         let frame = proto::encode(request);
         let sent = send_with_descriptors(&self.stream, &frame, listeners)?;
         let write = |source| Error::Connection { operation: "write", source };
@@ -131,12 +155,13 @@ impl Client {
                 return Ok(reply);
             }
             let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(read(io::ErrorKind::UnexpectedEof.into())),
-                Ok(n) => self.pending.extend_from_slice(&chunk[..n]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(read(e)),
+            let (length, descriptors) =
+                sys::fds::recv_with_fds(&self.stream, &mut chunk).map_err(|e| read(e.into()))?;
+            if length == 0 {
+                return Err(read(io::ErrorKind::UnexpectedEof.into()));
             }
+            self.pending.extend_from_slice(&chunk[..length]);
+            self.received.extend(descriptors);
         }
     }
 }

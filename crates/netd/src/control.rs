@@ -87,10 +87,12 @@ impl Connection {
     }
 
     /// Sends a reply. The socket is made to block for it: the engine waits for the reply and for nothing else.
-    pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Errno> {
+    pub(crate) fn reply(&self, reply: &Reply, descriptors: &[OwnedFd]) -> Result<(), Errno> {
         let frame = proto::encode(reply);
         rustix::io::ioctl_fionbio(&self.socket, false)?;
-        let sent = send_all(&self.socket, &frame);
+        let attached: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        let first = sys::fds::send_with_fds(&self.socket, &frame[..1], &attached).map_err(|e| e.errno);
+        let sent = first.and_then(|first| send_all(&self.socket, &frame[first..]));
         rustix::io::ioctl_fionbio(&self.socket, true)?;
         sent
     }

@@ -19,8 +19,12 @@ use rustix::{io::Errno, net::SocketFlags};
 use std::{
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    time::Instant,
+    rc::Rc,
+    time::{Duration, Instant},
 };
+
+/// How long to wait before looking again for a descriptor.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The address a router-side socket takes for a client; none for the kernel's choice.
 pub(crate) fn source(client: SocketAddr, port: &Port) -> Option<SocketAddr> {
@@ -71,7 +75,7 @@ impl Server {
             match rustix::net::acceptfrom_with(listener, flags) {
                 Ok((client, Some(address))) => {
                     let Some(address) = socket::internet(address) else { continue };
-                    let port = published.port.clone();
+                    let port = Rc::clone(&published.port);
                     // A client that cannot be served is reset by closing its connection with nothing said.
                     if let Err((client, _)) = self.open_stream(key, &port, client, address) {
                         socket::reset_on_close(&client).ok();
@@ -88,7 +92,7 @@ impl Server {
     /// Out of descriptors: the connection at the head of the queue is taken with the spare one and reset, so that it
     /// does not hang and the listener does not spin.
     fn refuse_one(&mut self, key: Key, side: Side) {
-        self.spare = None;
+        self.free_one();
         if let Some(published) = self.ports.get_mut(key)
             && let Some(listener) = published.listener(side)
             && let Ok(client) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC)
@@ -96,6 +100,16 @@ impl Server {
             socket::reset_on_close(&client).ok();
         }
         self.spare = spare();
+    }
+
+    /// Makes room for one descriptor for a moment.
+    pub(crate) fn free_one(&mut self) {
+        let freed = self.spare.take().is_some() || self.router.discard_one();
+        if !freed {
+            // Nothing is left to give up: the connection waits, and asking again at once would only keep the processor
+            // busy until a flow ends.
+            std::thread::sleep(BREATH);
+        }
     }
 
     fn open_stream(
@@ -109,9 +123,6 @@ impl Server {
             Ok(container) => container,
             Err(errno) => return Err((client, errno)),
         };
-        if let Err(errno) = socket::set_stream_options(&client) {
-            return Err((client, errno));
-        }
         self.join_streams(Some(key), tcp::Flow::new(client, container));
         Ok(())
     }
@@ -136,6 +147,9 @@ impl Server {
     ) -> Result<OwnedFd, Errno> {
         let socket = self.router.take(protocol, Family::of(&port.target))?;
         if let Some(source) = source {
+            if source.port() == 0 && protocol == Protocol::Tcp {
+                socket::choose_port_late(&socket)?;
+            }
             rustix::net::bind(&socket, &source)?;
         }
         match rustix::net::connect(&socket, &port.target) {
@@ -162,6 +176,7 @@ impl Server {
             };
             if let Some(flow) = self.datagrams.get_mut(flow) {
                 flow.last = Instant::now();
+                flow.bytes[0] += length as u64;
                 let flags = rustix::net::SendFlags::NOSIGNAL;
                 // A refusal by the container (ICMP) shows up here, and UDP clients live with silence.
                 rustix::net::send(&flow.socket, &self.scratch[..length], flags).ok();
@@ -174,10 +189,12 @@ impl Server {
             let oldest = self.datagrams.iter_mut().min_by_key(|(_, f)| f.last).map(|(k, _)| k);
             oldest.into_iter().for_each(|k| self.drop_datagram_flow(k));
         }
-        let port = self.ports.get_mut(key).ok_or(Errno::BADF)?.port.clone();
+        let port = Rc::clone(&self.ports.get_mut(key).ok_or(Errno::BADF)?.port);
         let address = SocketAddr::new(client.address.ip().to_canonical(), client.address.port());
         let socket = self.connect(Protocol::Udp, &port, address)?;
-        let flow = udp::Flow { client, port: key, socket, last: Instant::now(), answered: false };
+        let now = Instant::now();
+        let flow =
+            udp::Flow { client, port: key, socket, since: now, last: now, bytes: [0; 2], answered: false };
         let flow = self.datagrams.insert(flow);
         let inserted = self.datagrams.get_mut(flow).expect("just inserted");
         if let Err(errno) = self.poll.add_input(&inserted.socket, Token::Datagram(flow)) {
@@ -199,6 +216,7 @@ impl Server {
             };
             flow.last = Instant::now();
             flow.answered = true;
+            flow.bytes[1] += length as u64;
             let client = flow.client;
             if let Some(published) = self.ports.get_mut(flow.port) {
                 // A full buffer loses the datagram, as any router's would.

@@ -19,6 +19,7 @@ mod args;
 pub mod client;
 mod control;
 mod dns;
+pub mod flows;
 pub mod fuzzing;
 mod inward;
 pub mod outward;

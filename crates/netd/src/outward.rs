@@ -30,6 +30,7 @@ pub(crate) mod echo;
 mod quota;
 pub(crate) mod relay;
 mod resolver;
+mod source_ports;
 
 use crate::{
     poll::{Poll, Token},
@@ -128,6 +129,7 @@ pub(crate) struct Outward {
     pub(crate) echoes: Slab<EchoFlow>,
     echo_of: HashMap<echo::Asker, Key>,
     resolver: resolver::HostResolver,
+    source_ports: source_ports::SourcePorts,
     told_about_ping: bool,
 }
 
@@ -154,6 +156,7 @@ impl Outward {
             echoes: Slab::default(),
             echo_of: HashMap::new(),
             resolver: resolver::HostResolver::default(),
+            source_ports: source_ports::SourcePorts::of_the_host(),
             told_about_ping: false,
         })
     }
@@ -199,7 +202,8 @@ impl Outward {
 /// What the host's refusal means to the container; none where the container had better go on waiting.
 fn reason(errno: Errno) -> Option<Reason> {
     match errno {
-        Errno::CONNREFUSED | Errno::CONNRESET => Some(Reason::Port),
+        // Without descriptors nothing can be connected; to be told is better than to wait for a time-out.
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::MFILE | Errno::NFILE => Some(Reason::Port),
         Errno::NETUNREACH | Errno::NETDOWN | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT => {
             Some(Reason::Network)
         }

@@ -10,6 +10,13 @@ use std::{
     time::Duration,
 };
 
+/// Which socket of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Asking = 0,
+    Asked = 1,
+}
+
 /// Whose descriptor an event is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -20,8 +27,8 @@ pub(crate) enum Token {
     /// A published port's listener, in the host's namespace and in the router's.
     Port(Key),
     PortInside(Key),
-    /// Either end of a TCP flow: both are looked at whichever it was.
-    Stream(Key),
+    /// An end of a TCP flow: who asked for it, and who was asked.
+    Stream(Key, End),
     /// The container's end of a UDP flow.
     Datagram(Key),
     /// A resolver's UDP socket.
@@ -54,7 +61,8 @@ impl Token {
             Self::Control => (0, NONE),
             Self::Connection(key) => (1, key),
             Self::Port(key) => (2, key),
-            Self::Stream(key) => (3, key),
+            Self::Stream(key, End::Asking) => (3, key),
+            Self::Stream(key, End::Asked) => (16, key),
             Self::Datagram(key) => (4, key),
             Self::Query(key) => (5, key),
             Self::QueryStream(key) => (6, key),
@@ -77,7 +85,7 @@ impl Token {
             0 => Some(Self::Control),
             1 => Some(Self::Connection(key)),
             2 => Some(Self::Port(key)),
-            3 => Some(Self::Stream(key)),
+            3 => Some(Self::Stream(key, End::Asking)),
             4 => Some(Self::Datagram(key)),
             5 => Some(Self::Query(key)),
             6 => Some(Self::QueryStream(key)),
@@ -90,6 +98,7 @@ impl Token {
             13 => Some(Self::Echo(key)),
             14 => Some(Self::QueryClient(key)),
             15 => Some(Self::PortInside(key)),
+            16 => Some(Self::Stream(key, End::Asked)),
             _ => None,
         }
     }
@@ -99,7 +108,33 @@ impl Token {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Event {
     pub token: Token,
+    pub ready: Ready,
+}
+
+/// What a descriptor is ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ready {
+    pub readable: bool,
     pub writable: bool,
+    /// Less than was asked for does not mean that nothing is left: the end of data, an error, or an urgent mark, which
+    /// stops a read short (tcp(7)), comes after it.
+    pub more: bool,
+    /// An error, or both directions ended.
+    pub broken: bool,
+}
+
+impl From<epoll::EventFlags> for Ready {
+    fn from(flags: epoll::EventFlags) -> Self {
+        use epoll::EventFlags as E;
+        let broken = flags.intersects(E::ERR | E::HUP);
+        let more = broken || flags.intersects(E::RDHUP | E::PRI);
+        Self {
+            readable: more || flags.contains(E::IN),
+            writable: broken || flags.contains(E::OUT),
+            more,
+            broken,
+        }
+    }
 }
 
 pub(crate) struct Poll {
@@ -120,8 +155,8 @@ impl Poll {
     /// Tells once of each change in either direction. A descriptor that is watched already changes its token, and what
     /// there is to tell of it is told again.
     pub(crate) fn add_edges(&self, fd: impl AsFd, token: Token) -> Result<(), Errno> {
-        let flags =
-            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        use epoll::EventFlags as E;
+        let flags = E::IN | E::OUT | E::PRI | E::RDHUP | E::ET;
         match self.add(fd.as_fd(), token, flags) {
             Err(Errno::EXIST) => {
                 epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token.pack()), flags)
@@ -145,9 +180,7 @@ impl Poll {
         }
         let read = |event: &epoll::Event| {
             let flags = event.flags;
-            let ended = epoll::EventFlags::OUT | epoll::EventFlags::ERR | epoll::EventFlags::HUP;
-            let token = Token::unpack(event.data.u64())?;
-            Some(Event { token, writable: flags.intersects(ended) })
+            Some(Event { token: Token::unpack(event.data.u64())?, ready: flags.into() })
         };
         Ok(self.events.iter().filter_map(read).collect())
     }
@@ -165,7 +198,8 @@ mod tests {
             Token::Connection(key),
             Token::Port(key),
             Token::PortInside(key),
-            Token::Stream(key),
+            Token::Stream(key, End::Asking),
+            Token::Stream(key, End::Asked),
             Token::Datagram(key),
             Token::Query(key),
             Token::QueryStream(key),

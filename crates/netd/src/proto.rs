@@ -16,6 +16,9 @@
 //!    │ List                                   │
 //!    ├───────────────────────────────────────►│
 //!    │◄───────────────────────────────────────┤ Ports{ports}
+//!    │ Flows                                  │
+//!    ├───────────────────────────────────────►│
+//!    │◄───────────────────────────────────────┤ Flows{flows} (+ a socket for each worker's)
 //!    │ Name{endpoints}, Unname{endpoints},    │
 //!    │ Resolve{resolver} (+ namespace),       │
 //!    │ Unresolve{container}                   │
@@ -27,6 +30,7 @@
 //! told everything again by the engine. A frame that is no request is answered with [`Reply::Invalid`], and the
 //! connection is closed: after a bad length nothing that follows can be trusted.
 
+use crate::flows::Flow;
 use ipnet::IpNet;
 use model::Id;
 use serde::{Deserialize, Serialize};
@@ -51,8 +55,10 @@ pub enum Request {
     Add { ports: Vec<Port> },
     /// Stop forwarding; what is not there counts as removed.
     Remove { ports: Vec<Listen> },
-    /// What is forwarded now.
+    /// Which ports are forwarded now.
     List {},
+    /// What passes now.
+    Flows {},
     /// Let these endpoints be found by name, under their present names only.
     Name { endpoints: Vec<Names> },
     /// Forget the names of these endpoints.
@@ -114,6 +120,13 @@ pub enum Reply {
     Done {},
     Ports {
         ports: Vec<Port>,
+    },
+    /// `left_off` more are not listed. `workers` descriptors come with the frame's first byte: sockets on which each worker
+    /// sends one message, with a file that holds a frame with its own flows.
+    Flows {
+        flows: Vec<Flow>,
+        left_off: usize,
+        workers: usize,
     },
     /// Nothing was added: `errno` is what `operation` on this port's socket failed with.
     Failed {

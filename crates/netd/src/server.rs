@@ -24,6 +24,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::OwnedFd,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -35,7 +36,7 @@ const TURN: usize = 64;
 
 /// A published port and its listener.
 pub(crate) struct Published {
-    pub port: Port,
+    pub port: Rc<Port>,
     pub listener: OwnedFd,
     /// Where containers find the port: at their gateways' addresses.
     pub inside: Option<OwnedFd>,
@@ -49,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) ports: Slab<Published>,
     pub(crate) by_address: HashMap<Listen, Key>,
     pub(crate) streams: Streams,
-    workers: Workers,
+    pub(crate) workers: Workers,
     pub(crate) datagrams: Slab<udp::Flow>,
     pub(crate) clients: HashMap<(Key, udp::Client), Key>,
     pub(crate) zones: Zones,
@@ -128,8 +129,11 @@ impl Server {
             return Some(SWEEP_QUERIES);
         }
         let outward = self.outward.as_ref().is_some_and(Outward::is_busy);
-        let busy =
-            self.dns.clients.len() > 0 || self.datagrams.len() > 0 || self.streams.len() > 0 || outward;
+        let busy = outward
+            || self.dns.clients.len() > 0
+            || self.datagrams.len() > 0
+            || self.streams.len() > 0
+            || self.router.is_stocked();
         busy.then(|| SWEEP.saturating_sub(last.elapsed()))
     }
 
@@ -137,7 +141,7 @@ impl Server {
         match event.token {
             Token::Control => self.connect_control(),
             Token::Connection(key) => self.serve_control(key),
-            Token::Stream(key) => self.streams.pump(key, event.writable, &mut self.scratch),
+            Token::Stream(key, end) => self.streams.pump(key, end, event.ready, &mut self.scratch),
             Token::Datagram(key) => self.answer_client(key),
             Token::Query(key) => self.take_queries(key),
             Token::QueryStream(key) => self.take_query_stream(key),
@@ -146,7 +150,7 @@ impl Server {
             Token::PortInside(key) => self.accept(key, Side::Router),
             Token::Tun => self.take_packets(),
             Token::Caught(key) => self.take_caught(key.index as usize),
-            Token::Dial(key) => self.dialled(key, event.writable),
+            Token::Dial(key) => self.dialled(key, event.ready),
             Token::RelayInside(key) => self.relay_out(key),
             Token::RelayOutside(key) => self.relay_in(key),
             Token::Echo(key) => self.take_echoes(key),
@@ -188,15 +192,18 @@ impl Server {
         while let Some(connection) = self.connections.get_mut(key) {
             let reply = match connection.next() {
                 Input::Incomplete => return,
-                Input::Request(request, descriptors) => Ok(self.carry_out(request, descriptors)),
+                Input::Request(Request::Flows {}, _) => Ok(self.list_flows()),
+                Input::Request(request, descriptors) => {
+                    Ok((self.carry_out(request, descriptors), Vec::new()))
+                }
                 Input::Closed(reply) => Err(reply),
             };
             let (reply, keep) = match reply {
                 Ok(reply) => (Some(reply), true),
-                Err(reply) => (reply, false),
+                Err(reply) => (reply.map(|reply| (reply, Vec::new())), false),
             };
             let connection = self.connections.get_mut(key).expect("nothing else removes it");
-            let told = reply.map_or(Ok(()), |reply| connection.reply(&reply));
+            let told = reply.map_or(Ok(()), |(reply, descriptors)| connection.reply(&reply, &descriptors));
             if !keep || told.is_err() {
                 self.connections.remove(key);
             }
@@ -235,8 +242,9 @@ impl Server {
                 self.unresolve(&container);
                 Reply::Done {}
             }
+            Request::Flows {} => self.list_flows().0,
             Request::List {} => {
-                Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| p.port.clone()).collect() }
+                Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| Port::clone(&p.port)).collect() }
             }
         }
     }
@@ -252,7 +260,7 @@ impl Server {
         for port in ports {
             let listen = port.listen;
             if let Some(there) = self.by_address.get(&listen).and_then(|key| self.ports.get_mut(*key)) {
-                there.port = port;
+                there.port = Rc::new(port);
                 continue;
             }
             let listener = if port.passed {
@@ -276,7 +284,7 @@ impl Server {
     fn publish(&mut self, port: Port, listener: OwnedFd) -> Result<(), socket::Failure> {
         let listen = port.listen;
         let inside = self.listen_inside(listen);
-        let key = self.ports.insert(Published { port, listener, inside });
+        let key = self.ports.insert(Published { port: Rc::new(port), listener, inside });
         let published = self.ports.get_mut(key).expect("just inserted");
         let inside =
             published.inside.as_ref().map_or(Ok(()), |l| self.poll.add_input(l, Token::PortInside(key)));
@@ -327,6 +335,9 @@ impl Server {
             self.drop_datagram_flow(key);
         }
         self.streams.sweep(now);
+        if self.streams.len() == 0 {
+            self.router.rest();
+        }
     }
 
     /// How often one port is served in a row.

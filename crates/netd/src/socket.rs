@@ -1,6 +1,9 @@
 //! Making sockets, and reading what they are.
 
-use crate::proto::{Listen, Protocol};
+use crate::{
+    poll::Ready,
+    proto::{Listen, Protocol},
+};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::{
     io::Errno,
@@ -58,11 +61,15 @@ pub(crate) fn towards_container(
         setsockopt(&socket, sockopt::IpTransparent, &true).map_err(errno)?;
     }
     if protocol == Protocol::Tcp {
-        // The port is checked against the whole connection rather than reserved (ip(7), since Linux 4.2).
-        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true).map_err(errno)?;
         set_container_options(&socket)?;
     }
     Ok(socket)
+}
+
+/// Has the kernel choose the port at connect(2), checked against the whole connection rather than reserved (ip(7), since
+/// Linux 4.2).
+pub(crate) fn choose_port_late(socket: &OwnedFd) -> Result<(), Errno> {
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(errno)
 }
 
 /// A socket towards the world, for what containers send out.
@@ -78,14 +85,18 @@ pub(crate) fn outside(protocol: Protocol, family: Family) -> Result<OwnedFd, Err
     Ok(socket)
 }
 
-/// Whether a socket that was told to connect is connected by now; `writable` is what epoll(7) says of it.
+/// Whether a socket that was told to connect is connected by now, after an event for it.
 ///
 /// # Errors
 /// Why it will not be.
-pub(crate) fn connected(socket: &OwnedFd, writable: bool) -> Result<bool, Errno> {
+pub(crate) fn connected(socket: &OwnedFd, ready: Ready) -> Result<bool, Errno> {
+    if !ready.broken {
+        // A connection on its way is ready for nothing (tcp_poll()).
+        return Ok(ready.writable);
+    }
     options::socket_error(socket)??;
-    // An event of another kind may come first; then nobody is at the other end yet.
-    Ok(writable && matches!(rustix::net::getpeername(socket), Ok(Some(_))))
+    // Connected, and ended by both sides since.
+    if matches!(rustix::net::getpeername(socket), Ok(Some(_))) { Ok(true) } else { Err(Errno::CONNRESET) }
 }
 
 /// What every stream on either side has: no delay, and keep-alive, which alone ends a flow whose peer vanished.
@@ -137,7 +148,11 @@ pub(crate) fn listen_to_gateways(socket: &OwnedFd, at: SocketAddr) -> Result<(),
 pub(crate) fn prepare_listener(socket: &OwnedFd, at: Listen) -> Result<(), Failure> {
     rustix::io::ioctl_fionbio(socket, true).map_err(|e| ("ioctl", e))?;
     match (at.protocol, Family::of(&at.address)) {
-        (Protocol::Tcp, _) => rustix::net::listen(socket, BACKLOG).map_err(|e| ("listen", e)),
+        (Protocol::Tcp, _) => {
+            // Accepted sockets have what their listener had (`sk_clone_lock()`).
+            set_stream_options(socket).map_err(|e| ("setsockopt", e))?;
+            rustix::net::listen(socket, BACKLOG).map_err(|e| ("listen", e))
+        }
         (Protocol::Udp, Family::V4) => {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true).map_err(|e| ("setsockopt", errno(e)))
         }

@@ -2,16 +2,24 @@
 
 use crate::{
     pipes::Pipes,
-    poll::{Poll, Token},
+    poll::{End, Poll, Ready, Token},
     slab::{Key, Slab},
     tcp::{Flow, Outcome},
 };
 use std::{collections::VecDeque, time::Instant};
 
-/// Flows, each with the port that it came in by if it did by any.
+/// A flow, and the port that it came in by if it did by any.
+pub(crate) struct Member {
+    pub port: Option<Key>,
+    pub flow: Flow,
+    pub since: Instant,
+    /// It waits for its next turn.
+    queued: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Streams {
-    flows: Slab<(Option<Key>, Flow)>,
+    flows: Slab<Member>,
     pipes: Pipes,
     /// Flows whose budget was spent.
     again: VecDeque<Key>,
@@ -22,6 +30,10 @@ impl Streams {
         self.flows.len()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.flows.iter_mut().map(|(_, member)| member)
+    }
+
     /// Whether some flow waits for its next turn rather than for an event.
     pub(crate) fn is_pressed(&self) -> bool {
         !self.again.is_empty()
@@ -29,25 +41,36 @@ impl Streams {
 
     /// Starts serving a flow.
     pub(crate) fn join(&mut self, poll: &Poll, port: Option<Key>, flow: Flow) {
-        let key = self.flows.insert((port, flow));
-        let (_, flow) = self.flows.get_mut(key).expect("just inserted");
-        let added =
-            flow.sockets().into_iter().try_for_each(|socket| poll.add_edges(socket, Token::Stream(key)));
-        if added.is_err()
-            && let Some((_, flow)) = self.flows.remove(key)
-        {
-            flow.kill(&mut self.pipes);
+        let key = self.flows.insert(Member { port, flow, since: Instant::now(), queued: false });
+        let flow = &self.flows.get_mut(key).expect("just inserted").flow;
+        let [asking, asked] = flow.sockets();
+        let added = poll
+            .add_edges(asking, Token::Stream(key, End::Asking))
+            .and_then(|()| poll.add_edges(asked, Token::Stream(key, End::Asked)));
+        if added.is_err() {
+            self.kill(key);
         }
     }
 
-    pub(crate) fn pump(&mut self, key: Key, writable: bool, scratch: &mut [u8]) {
-        let Some((_, flow)) = self.flows.get_mut(key) else { return };
-        match flow.pump(writable, scratch, &mut self.pipes) {
+    /// An end of a flow is ready for something.
+    pub(crate) fn pump(&mut self, key: Key, end: End, ready: Ready, scratch: &mut [u8]) {
+        let Some(member) = self.flows.get_mut(key) else { return };
+        member.flow.hear(end, ready);
+        if !member.queued {
+            self.go(key, scratch);
+        }
+    }
+
+    fn go(&mut self, key: Key, scratch: &mut [u8]) {
+        let Some(member) = self.flows.get_mut(key) else { return };
+        let outcome = member.flow.pump(scratch, &mut self.pipes);
+        member.queued = outcome == Outcome::Again;
+        match outcome {
             Outcome::Waiting => {}
             Outcome::Again => self.again.push_back(key),
             Outcome::Over => {
-                if let Some((_, mut flow)) = self.flows.remove(key) {
-                    flow.give_back(&mut self.pipes);
+                if let Some(mut member) = self.flows.remove(key) {
+                    member.flow.give_back(&mut self.pipes);
                 }
             }
         }
@@ -57,7 +80,7 @@ impl Streams {
     pub(crate) fn go_on(&mut self, scratch: &mut [u8]) {
         for _ in 0..self.again.len() {
             if let Some(key) = self.again.pop_front() {
-                self.pump(key, false, scratch);
+                self.go(key, scratch);
             }
         }
     }
@@ -65,19 +88,21 @@ impl Streams {
     /// The port is gone: its flows may end what is on the way.
     pub(crate) fn orphan(&mut self, port: Key) {
         let now = Instant::now();
-        for (_, (_, flow)) in self.flows.iter_mut().filter(|(_, (of, _))| *of == Some(port)) {
-            flow.orphan(now);
+        for (_, member) in self.flows.iter_mut().filter(|(_, member)| member.port == Some(port)) {
+            member.flow.orphan(now);
         }
     }
 
     /// Ends orphans that have gone without moving anything for too long.
     pub(crate) fn sweep(&mut self, now: Instant) {
-        let overdue: Vec<Key> =
-            self.flows.iter_mut().filter(|(_, (_, f))| f.is_overdue(now)).map(|(k, _)| k).collect();
-        for key in overdue {
-            if let Some((_, flow)) = self.flows.remove(key) {
-                flow.kill(&mut self.pipes);
-            }
+        let members = self.flows.iter_mut();
+        let overdue: Vec<Key> = members.filter(|(_, m)| m.flow.is_overdue(now)).map(|(key, _)| key).collect();
+        overdue.into_iter().for_each(|key| self.kill(key));
+    }
+
+    fn kill(&mut self, key: Key) {
+        if let Some(member) = self.flows.remove(key) {
+            member.flow.kill(&mut self.pipes);
         }
     }
 }

@@ -19,11 +19,15 @@
 //! Each direction owns at most [`CHUNK`] bytes of memory, and those only while the receiving side is full. A direction
 //! that has moved [`BULK`] bytes borrows a pipe and splices from then on.
 //!
-//! Events are edge-triggered, so a flow is pumped until both sockets would block, or, so that one fast flow does not
-//! starve the others, until its [`BUDGET`] is spent; then it is pumped again after the other events.
+//! Events are edge-triggered. What they said is kept, so that no system call is made only to hear that it would block: a
+//! short read has emptied the socket, and the next bytes come with an event of their own (epoll(7)). A flow is pumped until
+//! both directions wait for an event or, so that one fast flow does not starve the others, until its [`BUDGET`] is spent;
+//! then it is pumped again after the other events.
 
 use crate::{
+    flows::State,
     pipes::{Pipe, Pipes},
+    poll::{End, Ready},
     socket,
 };
 use rustix::{
@@ -31,7 +35,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -49,16 +53,32 @@ pub(crate) struct Flow {
     sockets: [OwnedFd; 2],
     /// `directions[i]` carries what `sockets[i]` sent to the other.
     directions: [Direction; 2],
-    connecting: bool,
+    stage: Stage,
+    /// Sockets that an event called broken.
+    broken: [bool; 2],
     /// Set when the port is removed: when to give up unless something moves.
     deadline: Option<Instant>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Refused,
+    Open,
+}
+
 struct Direction {
     pending: Vec<u8>,
     pipe: Option<Pipe>,
+    /// Bytes that have left the source.
     moved: u64,
+    /// Whether anything has moved since somebody asked.
+    stirred: bool,
+    /// What events said since the socket last said that it would block.
+    readable: bool,
+    writable: bool,
+    /// See [`Ready::more`].
+    more: bool,
     ended: bool,
     shut: bool,
 }
@@ -84,13 +104,14 @@ enum Stop {
 impl Flow {
     /// A flow whose container side is being connected.
     pub(crate) fn new(client: OwnedFd, container: OwnedFd) -> Self {
-        let directions = [Direction::default(), Direction::default()];
-        Self { sockets: [client, container], directions, connecting: true, deadline: None }
+        let directions = [Direction::new(), Direction::new()];
+        let stage = Stage::Connecting;
+        Self { sockets: [client, container], directions, stage, broken: [false; 2], deadline: None }
     }
 
     /// A flow both of whose sides are connected.
     pub(crate) fn joined(client: OwnedFd, server: OwnedFd) -> Self {
-        Self { connecting: false, ..Self::new(client, server) }
+        Self { stage: Stage::Open, ..Self::new(client, server) }
     }
 
     pub(crate) fn sockets(&self) -> [&OwnedFd; 2] {
@@ -98,7 +119,20 @@ impl Flow {
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
-        self.connecting
+        self.stage == Stage::Connecting
+    }
+
+    /// Bytes that each side has sent.
+    pub(crate) fn moved(&self) -> [u64; 2] {
+        [self.directions[0].moved, self.directions[1].moved]
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.stage {
+            Stage::Connecting | Stage::Refused => State::Connecting,
+            Stage::Open if self.directions.iter().any(|d| d.ended) => State::HalfClosed,
+            Stage::Open => State::Open,
+        }
     }
 
     /// The port is gone: what is on the way may still arrive.
@@ -111,16 +145,29 @@ impl Flow {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Moves what can be moved. `scratch` has at least [`CHUNK`] bytes.
-    pub(crate) fn pump(&mut self, writable: bool, scratch: &mut [u8], pipes: &mut Pipes) -> Outcome {
-        if self.connecting {
-            match self.connected(writable) {
-                None => return Outcome::Waiting,
-                Some(true) => self.connecting = false,
-                Some(false) => return self.abort(),
+    /// Takes in what an event said.
+    pub(crate) fn hear(&mut self, end: End, ready: Ready) {
+        let (from, to) = (end as usize, 1 - end as usize);
+        self.directions[from].readable |= ready.readable;
+        self.directions[from].more |= ready.more;
+        self.directions[to].writable |= ready.writable;
+        self.broken[from] |= ready.broken;
+        if end == End::Asked && self.is_connecting() {
+            match socket::connected(&self.sockets[1], ready) {
+                Ok(true) => self.stage = Stage::Open,
+                Ok(false) => {}
+                Err(_) => self.stage = Stage::Refused,
             }
         }
-        let before = self.moved();
+    }
+
+    /// Moves what can be moved. `scratch` has at least [`CHUNK`] bytes.
+    pub(crate) fn pump(&mut self, scratch: &mut [u8], pipes: &mut Pipes) -> Outcome {
+        match self.stage {
+            Stage::Connecting => return Outcome::Waiting,
+            Stage::Refused => return self.abort(),
+            Stage::Open => {}
+        }
         let mut again = false;
         for from in [0, 1] {
             match self.serve(from, scratch, pipes) {
@@ -129,44 +176,39 @@ impl Flow {
                 Stop::Broken => return self.abort(),
             }
         }
-        if self.deadline.is_some() && self.moved() != before {
+        let mut stirred = false;
+        for direction in &mut self.directions {
+            stirred |= std::mem::take(&mut direction.stirred);
+        }
+        if self.deadline.is_some() && stirred {
             self.orphan(Instant::now());
         }
         match (self.directions.iter().all(|d| d.shut), again) {
             (true, _) => Outcome::Over,
             (false, true) => Outcome::Again,
+            (false, false) if self.is_deaf() => self.abort(),
             (false, false) => Outcome::Waiting,
         }
     }
 
-    fn moved(&self) -> u64 {
-        self.directions.iter().map(|d| d.moved).sum()
-    }
-
-    /// Whether the container's side is connected; none while it is not known.
-    fn connected(&self, writable: bool) -> Option<bool> {
-        match socket::connected(&self.sockets[1], writable) {
-            // The event was the client's.
-            Ok(false) => None,
-            Ok(true) => Some(true),
-            Err(_) => Some(false),
-        }
+    /// Whether a side that had ended its own direction was reset since: nobody reads from it any more, so nothing else
+    /// would tell.
+    fn is_deaf(&self) -> bool {
+        [0, 1]
+            .into_iter()
+            .any(|end| self.broken[end] && self.directions[end].shut && !self.directions[1 - end].shut)
     }
 
     fn serve(&mut self, from: usize, scratch: &mut [u8], pipes: &mut Pipes) -> Stop {
+        let others_shut = self.directions[1 - from].shut;
         let (source, sink) = (&self.sockets[from], &self.sockets[1 - from]);
         let direction = &mut self.directions[from];
         if direction.shut {
             return Stop::Blocked;
         }
         for _ in 0..BUDGET {
-            let step = match &mut direction.pipe {
-                Some(pipe) => splice_step(pipe, &mut direction.ended, source, sink),
-                None => copy_step(&mut direction.pending, &mut direction.ended, source, sink, scratch),
-            };
-            match step {
-                Ok(0) => return Stop::Blocked,
-                Ok(moved) => direction.moved += moved as u64,
+            match direction.step(source, sink, scratch) {
+                Ok(()) => direction.stirred = true,
                 Err(Errno::AGAIN) => return Stop::Blocked,
                 Err(Errno::INTR) => {}
                 Err(_) => return Stop::Broken,
@@ -175,6 +217,10 @@ impl Flow {
                 direction.shut = true;
                 if let Some(pipe) = direction.pipe.take() {
                     pipes.give_back(pipe);
+                }
+                if others_shut {
+                    // Both have ended: closing the sockets, which comes next, says so as well.
+                    return Stop::Blocked;
                 }
                 // ENOTCONN: the other side has been reset meanwhile, which its own direction finds out.
                 return match shutdown(sink, Shutdown::Write) {
@@ -215,57 +261,85 @@ impl Flow {
 }
 
 impl Direction {
+    fn new() -> Self {
+        Self {
+            pending: Vec::new(),
+            pipe: None,
+            moved: 0,
+            stirred: false,
+            readable: false,
+            // Until it says otherwise.
+            writable: true,
+            more: false,
+            ended: false,
+            shut: false,
+        }
+    }
+
+    fn is_carrying(&self) -> bool {
+        !self.pending.is_empty() || self.pipe.as_ref().is_some_and(|pipe| !pipe.is_empty())
+    }
+
     fn is_done(&self) -> bool {
-        self.ended && self.pending.is_empty() && self.pipe.as_ref().is_none_or(Pipe::is_empty)
+        self.ended && !self.is_carrying()
     }
-}
 
-/// Sends what is pending, or else receives and sends. Returns how many bytes moved or, at the end of data, 1, so that
-/// 0 always means that nothing can be done now.
-fn copy_step(
-    pending: &mut Vec<u8>,
-    ended: &mut bool,
-    source: impl AsFd,
-    sink: impl AsFd,
-    scratch: &mut [u8],
-) -> Result<usize, Errno> {
-    if !pending.is_empty() {
-        let sent = send(sink, pending, SendFlags::NOSIGNAL)?;
-        pending.drain(..sent);
-        if pending.is_empty() {
-            *pending = Vec::new();
+    /// Sends what is on the way, or else receives, and sends what does not go through a pipe; EAGAIN until there is an
+    /// event.
+    fn step(&mut self, source: &OwnedFd, sink: &OwnedFd, scratch: &mut [u8]) -> Result<(), Errno> {
+        if self.is_carrying() {
+            if !self.writable {
+                return Err(Errno::AGAIN);
+            }
+            let sent = self.send_on(sink);
+            self.writable = sent != Err(Errno::AGAIN);
+            return sent.map(drop);
         }
-        return Ok(sent);
+        if !self.readable {
+            return Err(Errno::AGAIN);
+        }
+        let received = match &mut self.pipe {
+            // Less than the pipe holds may have been all that fits: how much that is depends on how the data is cut.
+            Some(pipe) => pipe.fill(source),
+            None => self.copy(source, sink, scratch),
+        };
+        match received {
+            Err(Errno::AGAIN) => self.readable = false,
+            Ok(0) => self.ended = true,
+            Ok(bytes) => self.moved += bytes as u64,
+            Err(_) => {}
+        }
+        received.map(drop)
     }
-    let (_, received) = recv(source, &mut scratch[..CHUNK], RecvFlags::empty())?;
-    if received == 0 {
-        *ended = true;
-        return Ok(1);
-    }
-    let sent = match send(sink, &scratch[..received], SendFlags::NOSIGNAL) {
-        Ok(sent) => sent,
-        Err(Errno::AGAIN | Errno::INTR) => 0,
-        Err(error) => return Err(error),
-    };
-    pending.extend_from_slice(&scratch[sent..received]);
-    Ok(received)
-}
 
-/// As [`copy_step`], through a pipe: it is emptied before it is filled, so that it always has room.
-fn splice_step(
-    pipe: &mut Pipe,
-    ended: &mut bool,
-    source: impl AsFd,
-    sink: impl AsFd,
-) -> Result<usize, Errno> {
-    if !pipe.is_empty() {
-        return pipe.drain(sink);
-    }
-    match pipe.fill(source)? {
-        0 => {
-            *ended = true;
-            Ok(1)
+    fn send_on(&mut self, sink: &OwnedFd) -> Result<usize, Errno> {
+        if let Some(pipe) = self.pipe.as_mut().filter(|_| self.pending.is_empty()) {
+            return pipe.drain(sink);
         }
-        filled => Ok(filled),
+        let sent = send(sink, &self.pending, SendFlags::NOSIGNAL)?;
+        self.pending.drain(..sent);
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        Ok(sent)
+    }
+
+    fn copy(&mut self, source: &OwnedFd, sink: &OwnedFd, scratch: &mut [u8]) -> Result<usize, Errno> {
+        let (_, received) = recv(source, &mut scratch[..CHUNK], RecvFlags::empty())?;
+        self.readable = self.more || received == CHUNK;
+        let data = &scratch[..received];
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let sent = match send(sink, data, SendFlags::NOSIGNAL) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(error) => return Err(error),
+        };
+        if sent < received {
+            // Asked again, the sink says when it has room.
+            self.pending.extend_from_slice(&data[sent..]);
+        }
+        Ok(received)
     }
 }

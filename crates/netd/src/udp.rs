@@ -44,7 +44,10 @@ pub(crate) struct Flow {
     pub client: Client,
     pub port: crate::slab::Key,
     pub socket: OwnedFd,
+    pub since: Instant,
     pub last: Instant,
+    /// To the container and from it.
+    pub bytes: [u64; 2],
     pub answered: bool,
 }
 

@@ -9,6 +9,8 @@
 //!   netd                                   worker
 //!    │ flow{port, connecting} + 2 sockets    │
 //!    ├──────────────────────────────────────►│ pumps it to its end
+//!    │ list + a socket                       │
+//!    ├──────────────────────────────────────►│ says over it which flows there are
 //!    │ orphan{port}                          │
 //!    ├──────────────────────────────────────►│ its flows may end what is on the way
 //!    │ ◄─────────────────────────────────────┤ count{flows}, when it has changed much
@@ -16,7 +18,7 @@
 
 pub(crate) mod process;
 
-use crate::{slab::Key, tcp::Flow};
+use crate::{flows, slab::Key, tcp::Flow};
 use rustix::{
     io::Errno,
     net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair},
@@ -46,6 +48,8 @@ pub(crate) enum Message {
     Orphan {
         port: Key,
     },
+    /// Say which flows there are, over the socket that comes along.
+    List,
     /// From the worker: how many flows it has.
     Count(u32),
 }
@@ -58,6 +62,7 @@ impl Message {
             Self::Flow { port: None, connecting } => (u8::from(connecting), None),
             Self::Flow { port, connecting } => (2 + u8::from(connecting), port),
             Self::Orphan { port } => (4, Some(port)),
+            Self::List => (6, None),
             Self::Count(count) => (5, Some(Key { index: count, generation: 0 })),
         };
         let port = port.unwrap_or(Key { index: 0, generation: 0 });
@@ -76,6 +81,7 @@ impl Message {
             kind @ (2 | 3) => Self::Flow { port: Some(port), connecting: kind == 3 },
             4 => Self::Orphan { port },
             5 => Self::Count(port.index),
+            6 => Self::List,
             _ => return None,
         })
     }
@@ -157,6 +163,17 @@ impl Workers {
         worker.process.wait().ok();
     }
 
+    /// Has each worker tell its flows over a socket of its own, and returns where to hear it.
+    pub(crate) fn ask_for_flows(&mut self) -> Vec<OwnedFd> {
+        let ask = |worker: &Worker| {
+            let (ours, theirs) = flows::way().ok()?;
+            // One that is gone has none to tell.
+            let asked = sys::fds::send_with_fds(&worker.socket, &Message::List.encode(), &[theirs.as_fd()]);
+            asked.is_ok().then_some(ours)
+        };
+        self.running.iter().filter_map(ask).collect()
+    }
+
     pub(crate) fn orphan(&mut self, port: Key) {
         for worker in &self.running {
             // One that is gone has no flows to end.
@@ -220,6 +237,7 @@ mod tests {
             Message::Flow { port: Some(port), connecting: false },
             Message::Orphan { port },
             Message::Count(20_000),
+            Message::List,
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }

@@ -6,6 +6,7 @@ mod bridges;
 mod lan;
 mod lead;
 mod load;
+mod load;
 mod naming;
 mod outward;
 mod port_drivers;

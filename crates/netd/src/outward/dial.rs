@@ -12,9 +12,9 @@
 //!               is accepted in PATIENCE
 //! ```
 
-use super::{Outward, Pair, quota::Exceeded, reason};
+use super::{Outward, Pair, quota::Exceeded, reason, source_ports::SourcePorts};
 use crate::{
-    poll::Token,
+    poll::{Ready, Token},
     proto::Protocol,
     server::Server,
     slab::Key,
@@ -22,8 +22,12 @@ use crate::{
     tcp,
 };
 use netstack::Packet;
-use rustix::{io::Errno, net::SocketFlags};
+use rustix::{
+    io::Errno,
+    net::{SocketFlags, sockopt as options},
+};
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -36,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection on its way.
 pub(crate) struct Dial {
-    pair: Pair,
+    pub pair: Pair,
+    pub since: Instant,
     socket: OwnedFd,
     syn: Vec<u8>,
     delivered: Option<Instant>,
@@ -85,11 +90,14 @@ impl Server {
             Err(Exceeded::Share | Exceeded::All) => return,
         }
         let socket = match outward.target(pair.outside) {
-            Ok(target) => connect(target),
+            Ok(target) => connect(&mut outward.source_ports, target),
             Err(reason) => return outward.refuse(packet, reason),
         };
         match socket {
-            Ok(socket) => self.await_dial(Dial { pair, socket, syn: packet.bytes.to_vec(), delivered: None }),
+            Ok(socket) => {
+                let syn = packet.bytes.to_vec();
+                self.await_dial(Dial { pair, since: Instant::now(), socket, syn, delivered: None });
+            }
             Err(errno) => {
                 if let Some(reason) = reason(errno) {
                     outward.refuse(packet, reason);
@@ -112,10 +120,10 @@ impl Server {
     }
 
     /// Something happened to the host's side.
-    pub(crate) fn dialled(&mut self, key: Key, writable: bool) {
+    pub(crate) fn dialled(&mut self, key: Key, ready: Ready) {
         let Some(outward) = &mut self.outward else { return };
         let Some(dial) = outward.dials.get_mut(key) else { return };
-        match socket::connected(&dial.socket, writable) {
+        match socket::connected(&dial.socket, ready) {
             Err(errno) => outward.fail_dial(key, errno),
             Ok(true) if dial.delivered.is_none() => {
                 dial.delivered = Some(Instant::now());
@@ -153,7 +161,7 @@ impl Server {
 
     /// As `Server::refuse_one`.
     fn refuse_caught(&mut self, index: usize) {
-        self.spare = None;
+        self.free_one();
         if let Some(outward) = &self.outward
             && let Some(Some(catcher)) = outward.catchers.get(index)
             && let Ok(inner) = rustix::net::accept_with(catcher, SocketFlags::CLOEXEC)
@@ -170,10 +178,31 @@ fn pair_of(inner: &OwnedFd, peer: rustix::net::SocketAddrAny) -> Option<Pair> {
     Some(Pair { inside: socket::internet(peer)?, outside })
 }
 
-fn connect(target: std::net::SocketAddr) -> Result<OwnedFd, Errno> {
+fn connect(ports: &mut SourcePorts, target: SocketAddr) -> Result<OwnedFd, Errno> {
+    for port in ports.choose(target, Instant::now()) {
+        let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
+        match bind_reusing(&socket, port, &target).and_then(|()| start(&socket, target)) {
+            // Somebody else has it, or it leads there already.
+            Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL | Errno::ACCESS) => {}
+            other => return other.map(|()| socket),
+        }
+    }
     let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
-    match rustix::net::connect(&socket, &target) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+    start(&socket, target).map(|()| socket)
+}
+
+fn bind_reusing(socket: &OwnedFd, port: u16, target: &SocketAddr) -> Result<(), Errno> {
+    let any: IpAddr = match target {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    options::set_socket_reuseaddr(socket, true)?;
+    rustix::net::bind(socket, &SocketAddr::new(any, port))
+}
+
+fn start(socket: &OwnedFd, target: SocketAddr) -> Result<(), Errno> {
+    match rustix::net::connect(socket, &target) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(errno) => Err(errno),
     }
 }

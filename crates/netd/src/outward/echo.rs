@@ -3,7 +3,7 @@
 //! Ping sockets need no privilege but membership in a group that `net.ipv4.ping_group_range` of the host names (icmp(7)).
 //! The kernel gives each an identifier of its own, so the container's is put back into the replies.
 
-use super::{Outward, reason};
+use super::{Outward, Pair, reason};
 use crate::{poll::Token, server::Server, slab::Key};
 use netstack::{Echo, Packet, Reason, answer, packet};
 use rustix::{
@@ -33,12 +33,20 @@ pub(crate) struct Asker {
 pub(crate) struct EchoFlow {
     asker: Asker,
     socket: OwnedFd,
+    pub since: Instant,
     last: Instant,
+    /// To the container and from it.
+    pub bytes: [u64; 2],
     /// Of the last request, which an error is about.
     sequence: u16,
 }
 
 impl EchoFlow {
+    pub(crate) fn pair(&self) -> Pair {
+        let at = |ip| SocketAddr::new(ip, self.asker.identifier);
+        Pair { inside: at(self.asker.inside), outside: at(self.asker.outside) }
+    }
+
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         now.duration_since(self.last) >= IDLE
     }
@@ -107,7 +115,9 @@ impl Server {
             let oldest = outward.echoes.iter_mut().min_by_key(|(_, flow)| flow.last).map(|(key, _)| key);
             oldest.into_iter().for_each(|key| outward.end_echo(key));
         }
-        let key = outward.echoes.insert(EchoFlow { asker, socket, last: Instant::now(), sequence: 0 });
+        let now = Instant::now();
+        let flow = EchoFlow { asker, socket, since: now, last: now, bytes: [0; 2], sequence: 0 };
+        let key = outward.echoes.insert(flow);
         outward.echo_of.insert(asker, key);
         let flow = outward.echoes.get_mut(key).expect("just inserted");
         match self.poll.add_input(&flow.socket, Token::Echo(key)) {
@@ -125,6 +135,7 @@ impl Server {
         };
         flow.last = Instant::now();
         flow.sequence = echo.sequence;
+        flow.bytes[1] += echo.data.len() as u64;
         let request = answer::echo_request(asker.inside, asker.outside, echo);
         let header = if asker.inside.is_ipv4() { 20 } else { 40 };
         send(&flow.socket, &request[header..], SendFlags::NOSIGNAL).map(drop)
@@ -142,6 +153,7 @@ impl Server {
                 Ok((_, length)) if length >= HEADER => {
                     let bytes = &self.scratch[..length];
                     let sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
+                    flow.bytes[0] += (length - HEADER) as u64;
                     let reply = answer::echo_reply(inside, outside, &echo(sequence, &bytes[HEADER..]));
                     outward.inject(&reply);
                 }

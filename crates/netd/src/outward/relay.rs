@@ -37,11 +37,14 @@ const ANSWERED_QUERY: Duration = Duration::from_secs(5);
 
 /// Two sockets between a container and its peer.
 pub(crate) struct Relay {
-    pair: Pair,
+    pub pair: Pair,
     inside: OwnedFd,
     outside: OwnedFd,
+    pub since: Instant,
     last: Instant,
-    answered: bool,
+    pub answered: bool,
+    /// To the container and from it.
+    pub bytes: [u64; 2],
 }
 
 impl Relay {
@@ -171,7 +174,8 @@ impl Server {
         let port = rustix::net::getsockname(&outside).ok().and_then(socket::internet).map_or(0, |a| a.port());
         let Some(outward) = &mut self.outward else { return Ok(()) };
         outward.make_room(pair.inside.ip());
-        let relay = Relay { pair, inside, outside, last: Instant::now(), answered: false };
+        let now = Instant::now();
+        let relay = Relay { pair, inside, outside, since: now, last: now, answered: false, bytes: [0; 2] };
         let key = outward.relays.insert(relay);
         outward.relay_of.insert(pair, key);
         outward.relay_quota.take(pair.inside.ip());
@@ -197,6 +201,7 @@ impl Server {
                 Err(Errno::INTR | Errno::CONNREFUSED) => continue,
                 Err(_) => break,
             };
+            relay.bytes[1] += length as u64;
             if let Err(errno) = send(&relay.outside, &self.scratch[..length], SendFlags::NOSIGNAL) {
                 refused = refused.or(reason(errno));
             }
@@ -215,6 +220,7 @@ impl Server {
             match recv(&relay.outside, &mut self.scratch[..], RecvFlags::empty()) {
                 Ok((_, length)) => {
                     relay.answered = true;
+                    relay.bytes[0] += length as u64;
                     // A full buffer loses the datagram, as any router's would.
                     send(&relay.inside, &self.scratch[..length], SendFlags::NOSIGNAL).ok();
                 }

@@ -2,6 +2,7 @@
 
 use super::{MESSAGE, Message};
 use crate::{
+    flows,
     poll::{Poll, Token},
     streams::Streams,
     tcp::{self, Flow},
@@ -32,7 +33,7 @@ pub(crate) fn run() -> io::Result<()> {
         for event in poll.wait(timeout)? {
             match event.token {
                 Token::Control if worker.take(&poll)? == Heard::End => return Ok(()),
-                Token::Stream(key) => worker.streams.pump(key, event.writable, &mut worker.scratch),
+                Token::Stream(key, end) => worker.streams.pump(key, end, event.ready, &mut worker.scratch),
                 _ => {}
             }
         }
@@ -78,8 +79,14 @@ impl Worker {
                 }
             }
             Some(Message::Orphan { port }) => self.streams.orphan(port),
+            Some(Message::List) => {
+                // Whoever asked may be gone.
+                if let Some(to) = descriptors.first() {
+                    flows::send(&mut self.streams, to).ok();
+                }
+            }
             Some(Message::Count(_)) | None => {
-                return Err(io::Error::other("expected a flow or the end of a port"));
+                return Err(io::Error::other("expected a flow, the end of a port or a question"));
             }
         }
         Ok(Heard::Message)

@@ -18,7 +18,7 @@ fn host() -> (Host, Sandbox) {
 
 const BOTH: [(&str, &str, &str); 2] = [("0.0.0.0:0", CLIENT, HOST), ("[::]:0", CLIENT6, HOST6)];
 
-fn at_port(address: &str, port: u16) -> String {
+pub(super) fn at_port(address: &str, port: u16) -> String {
     SocketAddr::new(ip(address), port).to_string()
 }
 
@@ -275,7 +275,7 @@ fn connections_of_a_killed_forwarder_are_reset_and_new_ones_work() {
 }
 
 /// Answers each byte with itself.
-fn echo_server(namespace: &OwnedFd, at_address: &str) -> SocketAddr {
+pub(super) fn echo_server(namespace: &OwnedFd, at_address: &str) -> SocketAddr {
     tcp_server(namespace, at_address, |mut stream, _| {
         thread::spawn(move || {
             let mut byte = [0];
@@ -286,7 +286,7 @@ fn echo_server(namespace: &OwnedFd, at_address: &str) -> SocketAddr {
     })
 }
 
-fn connections(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<TcpStream> {
+pub(super) fn connections(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<TcpStream> {
     let one = |_| {
         let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -295,7 +295,7 @@ fn connections(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<TcpStream> {
     at(from, || (0..count).map(one).collect())
 }
 
-fn all_echo(streams: &[TcpStream]) {
+pub(super) fn all_echo(streams: &[TcpStream]) {
     for (number, mut stream) in streams.iter().enumerate() {
         stream.write_all(&[number as u8]).unwrap();
     }

@@ -1,0 +1,144 @@
+//! Many connections: short ones after each other, long ones at once, and more than there can be.
+
+use super::{
+    lead::{all_echo, at_port, connections, echo_server},
+    *,
+};
+use std::{io::ErrorKind, net::Shutdown};
+
+fn descriptors(host: &Host) -> usize {
+    let pid = forwarder(host).process.pid;
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// What the forwarder has used of the processor, in clock ticks (proc_pid_stat(5), fields 14 and 15).
+fn processor_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+    fields.map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+/// Connects, sends a byte and gets it back, and ends the connection: the side that ends it first keeps its port for a
+/// minute.
+fn exchange(to: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"x")?;
+    stream.read_exact(&mut [0])?;
+    stream.shutdown(Shutdown::Write)?;
+    assert_eq!(stream.read(&mut [0])?, 0);
+    Ok(())
+}
+
+fn exchange_from(from: &OwnedFd, to: SocketAddr) -> std::io::Result<()> {
+    at(from, || exchange(to))
+}
+
+fn exchanges(from: &OwnedFd, to: SocketAddr, count: usize) {
+    at(from, || {
+        let run = || (0..count / 4).try_for_each(|_| exchange(to));
+        thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+            running.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+    });
+}
+
+#[test]
+fn short_connections_leave_nothing_behind() {
+    testing::in_userns("tests::load::short_connections_leave_nothing_behind", || {
+        let host = Host::with(OutwardChoice::Lichen);
+        let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        let outside = echo_server(&host.client, &at_port(CLIENT, 7000));
+        echo_server(&sandbox.netns, "0.0.0.0:80");
+        let published = SocketAddr::new(ip(HOST), 8080);
+        exchanges(&sandbox.netns, outside, 100);
+        exchanges(&host.client, published, 100);
+        let before = descriptors(&host);
+        exchanges(&sandbox.netns, outside, 2500);
+        exchanges(&host.client, published, 2500);
+        // Sockets that are kept ready come and go.
+        eventually(|| {
+            let now = descriptors(&host);
+            (now < before + 64).then_some(()).ok_or_else(|| format!("{now} descriptors, {before} before"))
+        });
+    });
+}
+
+/// Ten times as many as the host has ports to spare for a minute (TIME_WAIT).
+#[test]
+fn one_destination_does_not_use_up_the_hosts_ports() {
+    testing::in_userns("tests::load::one_destination_does_not_use_up_the_hosts_ports", || {
+        // What the forwarder reads when it starts, in what is to be the host's namespace.
+        crate::netns::set("ipv4/ip_local_port_range", "50000 50159").unwrap();
+        let host = Host::with(OutwardChoice::Lichen);
+        let (_, sandbox) = host.container(&["bridge"], &[]);
+        let outside = echo_server(&host.client, &at_port(CLIENT, 7000));
+        exchanges(&sandbox.netns, outside, 1600);
+        // Others on the host still get theirs.
+        let elsewhere = echo_server(&host.client, &at_port(CLIENT, 7001));
+        (0..50).for_each(|_| exchange(elsewhere).unwrap());
+    });
+}
+
+#[test]
+fn two_thousand_connections_at_once() {
+    testing::in_userns("tests::load::two_thousand_connections_at_once", || {
+        let host = Host::with(OutwardChoice::Lichen);
+        let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        let outside = echo_server(&host.client, &at_port(CLIENT, 7000));
+        echo_server(&sandbox.netns, "0.0.0.0:80");
+        let mut streams = connections(&sandbox.netns, outside, 1000);
+        streams.extend(connections(&host.client, SocketAddr::new(ip(HOST), 8080), 1000));
+        all_echo(&streams);
+    });
+}
+
+/// Whether a connection carries a byte there and back; if not, it ended at once.
+fn carries(mut stream: &TcpStream) -> bool {
+    let answer = stream.write_all(b"x").and_then(|()| stream.read(&mut [0]));
+    let waited = matches!(&answer, Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    assert!(!waited, "neither served nor refused");
+    matches!(answer, Ok(1))
+}
+
+/// A forwarder and its workers, each of which may have 200 descriptors: who comes when all are in use is refused at once,
+/// the others stay, nobody spins, and there is room again when some have gone.
+#[test]
+fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
+    testing::in_userns(
+        "tests::load::connections_beyond_all_descriptors_are_refused_and_the_others_live",
+        || {
+            let client = host_network();
+            let (router, ()) = netns::create(|| Ok(())).unwrap();
+            let run = short_directory();
+            let layout = RunLayout::new(run.path());
+            let mut config = config(&layout, &router, OutwardChoice::Lichen);
+            let netd = std::mem::replace(&mut config.netd.path, "prlimit".into());
+            config.netd.args = vec!["--nofile=200:200".into(), netd.into()];
+            let networks = Networks::open(config, &Store::in_memory().unwrap()).unwrap();
+            let sandbox = networks.start(request(&["bridge"], &[port(Protocol::Tcp, 8080, 80)])).unwrap();
+            echo_server(&sandbox.netns, "0.0.0.0:80");
+            let outside = echo_server(&client, &at_port(CLIENT, 7000));
+            let published = SocketAddr::new(ip(HOST), 8080);
+            let streams = connections(&client, published, 400);
+            let served: Vec<&TcpStream> = streams.iter().filter(|stream| carries(stream)).collect();
+            assert!((150..400).contains(&served.len()), "{} of 400 were served", served.len());
+            let refused = connect(&sandbox.netns, &outside.to_string()).map(|stream| carries(&stream));
+            assert!(!matches!(refused, Ok(true)), "all descriptors are in use");
+            assert!(!matches!(&refused, Err(e) if e.kind() == ErrorKind::TimedOut), "{refused:?}");
+            assert!(served.iter().all(|stream| carries(stream)), "those who are there stay");
+            let process: netd::state::State =
+                crate::daemon::read_record(&layout.netd_state()).unwrap().unwrap();
+            let before = processor_ticks(process.process.pid);
+            thread::sleep(Duration::from_millis(500));
+            let used = processor_ticks(process.process.pid) - before;
+            assert!(used < 25, "{used} ticks in half a second of rest");
+            drop(served);
+            drop(streams);
+            eventually(|| exchange_from(&client, published).map_err(|e| e.to_string()));
+            eventually(|| exchange_from(&sandbox.netns, outside).map_err(|e| e.to_string()));
+            networks.shutdown().unwrap();
+        },
+    );
+}
