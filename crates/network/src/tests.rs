@@ -6,7 +6,6 @@ mod bridges;
 mod lan;
 mod lead;
 mod load;
-mod load;
 mod naming;
 mod outward;
 mod port_drivers;
