@@ -1,25 +1,30 @@
-//! What kill -9 in the middle of a pull, a load or a removal leaves: each layer complete or absent, and a store that
-//! opens.
+//! What kill -9 in the middle of a pull, load, push, save, removal, prune or collection leaves: each layer complete or
+//! absent, and a store that opens.
 //!
 //! A test runs this binary again for the single test [`worker`], kills it after a while, opens the store and checks it.
 //! Saving an image reads every byte of its layers and compares digests, so it is the check.
 
 use crate::{
-    LoadOptions, Progress, PullRequest, PushRequest, RegistryConfig, RemoveOptions,
+    ImageStore, ListFilter, LoadOptions, Progress, PullRequest, PushRequest, RegistryConfig, RemoveOptions,
     lab::{Lab, block_on, docker_archive, layer},
+    layers::Expected,
     pull::lab::{Form, Registry},
 };
 use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const JOB: &str = "LICHEN_TEST_CRASH_JOB";
 const ROOT: &str = "LICHEN_TEST_CRASH_ROOT";
 /// When it is set, the worker goes no further than a whole image, and prints that it has it.
 const STAY: &str = "LICHEN_TEST_CRASH_STAY";
+const BEGUN: &str = "the operation begins";
+const DONE: &str = "the operation is done";
+/// Of one operation.
+const MOMENTS: u32 = 10;
 const THERE: &str = "the image is there";
 /// Rounds that end at some moment; one more ends with the image there.
 const ROUNDS: u32 = 25;
@@ -33,6 +38,12 @@ fn worker() {
     };
     let store = crate::lab::open(Path::new(&root), "overlay2", &RegistryConfig::default());
     let remove = |name: &str| store.remove(name, RemoveOptions { force: true, no_prune: false }, &Vec::new);
+    if let Some(job) = job.strip_prefix("once:") {
+        println!("{BEGUN}");
+        once(&store, job);
+        println!("{DONE}");
+        stay();
+    }
     loop {
         if let Some(archive) = job.strip_prefix("load:") {
             let file = std::fs::File::open(archive).unwrap();
@@ -56,9 +67,34 @@ fn worker() {
 fn stay_if_told() {
     if std::env::var_os(STAY).is_some() {
         println!("{THERE}");
-        loop {
-            std::thread::park();
+        stay();
+    }
+}
+
+fn stay() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn once(store: &ImageStore, job: &str) {
+    match job {
+        "save" => block_on(async {
+            let mut stream = store.save(&["app".to_owned(), "other".to_owned()], None).await.unwrap();
+            while let Some(piece) = stream.recv().await {
+                piece.unwrap();
+            }
+        }),
+        "remove" => {
+            let options = RemoveOptions { force: true, no_prune: false };
+            drop(store.remove("app", options, &Vec::new).unwrap());
         }
+        "prune" => {
+            let all = ListFilter { dangling: Some(false), ..ListFilter::default() };
+            drop(store.prune(&all, &Vec::new).unwrap());
+        }
+        "collect" => drop(store.collect_garbage(&Vec::new).unwrap()),
+        _ => panic!("no job {job:?}"),
     }
 }
 
@@ -99,6 +135,80 @@ fn kill_often(job: &str) {
         assert!(layers == 0 || lab.store.count() == 1, "{layers} layers and {} images", lab.store.count());
     }
     assert!(whole > 0, "an image that was there is gone after the kill");
+}
+
+/// Two images that share layers, and layers and content that nobody needs.
+fn furnished() -> Lab {
+    let lab = Lab::with("overlay2", RegistryConfig::default());
+    let layers = layers();
+    lab.load(&docker_archive(&[(&layers, &["app"]), (&layers[..2], &["other"])])).unwrap();
+    let mut below = None;
+    for layer in layers.iter().rev() {
+        let expected = Expected { parent: below.as_ref(), blob: None, diff_id: None, seen: None };
+        below = Some(lab.store.make_layer(&layer[..], &expected).unwrap().chain);
+    }
+    lab.store.inner.content.put(b"nobody needs this").unwrap();
+    lab
+}
+
+/// Kills the worker at moments spread over the time that one operation takes. The store must open each time with all of
+/// `stay`, every image that it has must be whole, and whatever else there is must be garbage.
+fn kill_during(job: &str, stay: &[&str]) {
+    let mut takes = None;
+    for round in 0..=MOMENTS {
+        let mut lab = furnished();
+        let root = lab.root().to_owned();
+        lab = lab.closed_during(|| {
+            let mut worker = start(&format!("once:{job}"), &root, false);
+            let mut said = BufReader::new(worker.stdout.take().unwrap()).lines().map(Result::unwrap);
+            assert!(said.any(|line| line.contains(BEGUN)));
+            let begun = Instant::now();
+            match takes {
+                None => {
+                    assert!(said.any(|line| line.contains(DONE)));
+                    takes = Some(begun.elapsed());
+                }
+                Some(takes) => std::thread::sleep(takes * (round - 1) / MOMENTS),
+            }
+            worker.kill().and_then(|()| worker.wait()).unwrap();
+        });
+        lab.store.collect_garbage(&Vec::new).unwrap();
+        lab.assert_tidy();
+        for name in stay {
+            lab.store.resolve(name).unwrap();
+        }
+        for summary in lab.store.list(&ListFilter::default()).unwrap() {
+            check_whole(&lab, summary.image.id.as_str());
+        }
+        let named = |name| usize::from(lab.store.resolve(name).is_ok());
+        let layers = if named("app") == 1 { 4 } else { 2 * named("other") };
+        assert_eq!(lab.store.inner.driver.layers().len(), layers, "round {round}");
+        assert_eq!(lab.store.inner.content.list().unwrap().len(), named("app") + named("other"));
+    }
+}
+
+#[test]
+fn a_killed_save_changes_nothing() {
+    testing::in_userns("crash::a_killed_save_changes_nothing", || kill_during("save", &["app", "other"]));
+}
+
+#[test]
+fn a_killed_removal_leaves_images_whole_or_absent() {
+    testing::in_userns("crash::a_killed_removal_leaves_images_whole_or_absent", || {
+        kill_during("remove", &["other"]);
+    });
+}
+
+#[test]
+fn a_killed_prune_leaves_images_whole_or_absent() {
+    testing::in_userns("crash::a_killed_prune_leaves_images_whole_or_absent", || kill_during("prune", &[]));
+}
+
+#[test]
+fn a_killed_collection_takes_only_garbage() {
+    testing::in_userns("crash::a_killed_collection_takes_only_garbage", || {
+        kill_during("collect", &["app", "other"]);
+    });
 }
 
 fn check_whole(lab: &Lab, image: &str) {

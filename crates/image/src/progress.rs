@@ -101,6 +101,16 @@ impl Progress {
         Self::new(drop)
     }
 
+    /// The same without lines of text (`Loaded image: …`).
+    pub(crate) fn without_lines(&self) -> Self {
+        let to = self.clone();
+        Self::new(move |message| {
+            if message.stream.is_none() {
+                to.send(message);
+            }
+        })
+    }
+
     pub fn send(&self, message: Message) {
         (self.0)(message);
     }

@@ -14,6 +14,8 @@ pub enum InvalidArchive {
     NotAFile { member: String },
     #[error("invalid archive: the link {member} leads to itself or out of the archive")]
     Link { member: String },
+    #[error("{path} may be written by everybody, so its names say nothing; chmod o-w it", path = .path.display())]
+    WritableByAll { path: std::path::PathBuf },
     #[error("invalid archive: {member} is larger than {limit} bytes")]
     TooLarge { member: String, limit: u64 },
     #[error("invalid archive: {member}: {source}")]

@@ -2,13 +2,15 @@
 //!
 //! An archive may hold its index before or after what it names, so its members are first [spooled](spool) to temporary
 //! files under numbers of our own (no path of the archive ever becomes a path here), and then read in the order that
-//! one of three layouts gives: [`docker`] (`manifest.json`), [`oci`] (`index.json`), or [`legacy`] (`repositories`).
+//! one of three layouts gives: [`docker`] (`manifest.json`), [`oci`] (`index.json`), or [`legacy`] (`repositories`). Images
+//! that users of a machine [share](store) are loaded in the same way, from a directory.
 
 mod docker;
 mod error;
 mod legacy;
 mod oci;
 mod spool;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -86,8 +88,8 @@ struct Load<'a> {
 }
 
 /// A layer as an archive has it.
-struct Layer<'a> {
-    member: &'a Member,
+struct Layer {
+    member: Member,
     /// What the archive says the blob's digest is, if it says.
     blob: Option<Descriptor>,
 }
@@ -95,7 +97,7 @@ struct Layer<'a> {
 impl Load<'_> {
     /// Makes sure that all layers are there, lowest first. Returns the pin that keeps them until the image is recorded.
     /// When one cannot be made, those made for it go again.
-    fn layers(&self, diff_ids: &[Digest], layers: &[Layer<'_>]) -> Result<crate::Pin> {
+    fn layers(&self, diff_ids: &[Digest], layers: &[Layer]) -> Result<crate::Pin> {
         let chains = crate::chain::chain_ids(diff_ids);
         let pin = self.store.pin(chains.clone());
         let mut made = Vec::new();
@@ -114,7 +116,7 @@ impl Load<'_> {
         &self,
         diff_ids: &[Digest],
         chains: &[Digest],
-        layers: &[Layer<'_>],
+        layers: &[Layer],
         made: &mut Vec<Digest>,
     ) -> Result<()> {
         let mut parent: Option<&Digest> = None;
@@ -134,7 +136,7 @@ impl Load<'_> {
         &self,
         parent: Option<&Digest>,
         diff_id: Option<&Digest>,
-        layer: &Layer<'_>,
+        layer: &Layer,
     ) -> Result<crate::layers::Made> {
         let seen = layer.blob.as_ref().map(|blob| SeenBlob::new("", blob));
         let expected = Expected { parent, blob: layer.blob.as_ref().map(|b| &b.digest), diff_id, seen };

@@ -12,14 +12,10 @@ use crate::{
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The name the specification has: a tag, or a whole reference.
 const OCI_NAME: &str = "org.opencontainers.image.ref.name";
-const NESTING_MAX: usize = 4;
+pub(super) const NESTING_MAX: usize = 4;
 
 pub(super) fn load(load: &Load<'_>) -> Result<Vec<Loaded>> {
-    let bytes = load.spool.document("index.json")?;
-    let index = match parse("index.json", &bytes, OCI_INDEX)? {
-        Document::Index(index) => index,
-        Document::Image(_) => return Err(InvalidArchive::NoManifest.into()),
-    };
+    let index = index(load)?;
     let mut loaded: Vec<Loaded> = Vec::new();
     for descriptor in index.manifests.iter().filter(|d| !d.is_attestation()) {
         let names: Vec<_> = name(descriptor).into_iter().collect();
@@ -29,13 +25,21 @@ pub(super) fn load(load: &Load<'_>) -> Result<Vec<Loaded>> {
     Ok(loaded)
 }
 
+pub(super) fn index(load: &Load<'_>) -> Result<Index> {
+    let bytes = load.spool.document("index.json")?;
+    match parse("index.json", &bytes, OCI_INDEX)? {
+        Document::Index(index) => Ok(index),
+        Document::Image(_) => Err(InvalidArchive::NoManifest.into()),
+    }
+}
+
 fn parse(member: &str, bytes: &[u8], media_type: &str) -> Result<Document> {
     let invalid = |source| InvalidArchive::Manifest { member: member.to_owned(), source };
     Ok(Document::parse(bytes, media_type).map_err(invalid)?)
 }
 
 /// A bare tag says nothing about the repository, so such an image stays unnamed.
-fn name(descriptor: &Descriptor) -> Option<Reference> {
+pub(super) fn name(descriptor: &Descriptor) -> Option<Reference> {
     let annotation = |key: &str| descriptor.annotations.get(key).filter(|text| !text.is_empty());
     let text =
         annotation(CONTAINERD_NAME).or_else(|| annotation(OCI_NAME).filter(|t| t.contains(['/', ':'])))?;
@@ -47,7 +51,7 @@ fn path(descriptor: &Descriptor) -> String {
 }
 
 /// A small blob, verified.
-fn document(load: &Load<'_>, descriptor: &Descriptor) -> Result<Vec<u8>> {
+pub(super) fn document(load: &Load<'_>, descriptor: &Descriptor) -> Result<Vec<u8>> {
     let member = path(descriptor);
     let bytes = load.spool.document(&member)?;
     let found = digest_of(&bytes);
@@ -57,8 +61,11 @@ fn document(load: &Load<'_>, descriptor: &Descriptor) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A manifest with its bytes and what leads to it.
+pub(super) type Chosen = (Descriptor, Vec<u8>, Manifest);
+
 /// The manifest for the wanted platform below a descriptor.
-fn choose(load: &Load<'_>, descriptor: &Descriptor, depth: usize) -> Result<(Descriptor, Vec<u8>, Manifest)> {
+pub(super) fn choose(load: &Load<'_>, descriptor: &Descriptor, depth: usize) -> Result<Chosen> {
     let bytes = document(load, descriptor)?;
     match parse(&path(descriptor), &bytes, &descriptor.media_type)? {
         Document::Image(manifest) => Ok((descriptor.clone(), bytes, manifest)),
@@ -77,7 +84,7 @@ fn present(load: &Load<'_>, manifests: Vec<Descriptor>) -> Vec<Descriptor> {
     manifests.into_iter().filter(|d| load.spool.contains(&path(d))).collect()
 }
 
-fn image(load: &Load<'_>, chosen: (Descriptor, Vec<u8>, Manifest), names: &[Reference]) -> Result<Loaded> {
+pub(super) fn image(load: &Load<'_>, chosen: Chosen, names: &[Reference]) -> Result<Loaded> {
     let (descriptor, bytes, manifest) = chosen;
     let config = document(load, &manifest.config)?;
     let parsed = ImageConfig::parse(&config)

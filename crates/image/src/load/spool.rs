@@ -1,4 +1,4 @@
-//! The members of an archive in temporary files.
+//! The members of an archive in temporary files, or of a directory as they lie there.
 
 use super::InvalidArchive;
 use crate::{Error, Result, blob::Blob, manifest::DOCUMENT_MAX};
@@ -6,10 +6,12 @@ use archive::{
     Limits,
     read::{Entry, Kind, Reader},
 };
+use rustix::fs::OFlags;
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{BufReader, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -18,11 +20,17 @@ const MEMBERS_MAX: u64 = 100_000;
 /// Links to links, as old releases of `docker save` write them for equal layers.
 const LINKS_MAX: usize = 8;
 
-/// An archive that was read; its files disappear with the value.
+/// An archive that was read, whose files disappear with the value; or a directory, which stays as it is.
 pub(super) struct Spool {
-    dir: Directory,
+    place: Place,
     members: HashMap<String, Content>,
     files: u64,
+}
+
+enum Place {
+    Temporary(Directory),
+    /// Somebody else's: its members are looked for when they are asked for.
+    Layout(PathBuf),
 }
 
 enum Content {
@@ -32,7 +40,7 @@ enum Content {
 }
 
 /// One regular file of the archive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Member {
     path: PathBuf,
     pub size: u64,
@@ -40,8 +48,24 @@ pub(super) struct Member {
 
 impl Member {
     pub fn open(&self) -> Result<File> {
-        File::open(&self.path).map_err(Error::file("open", &self.path))
+        open(&self.path)
     }
+
+    /// A file of a directory that is not ours.
+    fn at(path: PathBuf, name: &str) -> Result<Self> {
+        let metadata = open(&path)?.metadata().map_err(Error::file("stat", &path))?;
+        if !metadata.is_file() {
+            return Err(InvalidArchive::NotAFile { member: name.to_owned() }.into());
+        }
+        Ok(Self { path, size: metadata.len() })
+    }
+}
+
+/// Whoever put it there: neither a symbolic link is followed, nor a pipe waited for.
+fn open(path: &Path) -> Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    opened.map_err(Error::file("open", path))
 }
 
 /// A temporary directory of our own.
@@ -61,7 +85,8 @@ impl Spool {
     pub fn read(archive: impl Read, tmp: &Path) -> Result<Self> {
         let path = tmp.join(format!("load-{}", model::Id::random().short()));
         std::fs::create_dir(&path).map_err(Error::file("mkdir", &path))?;
-        let mut spool = Self { dir: Directory(path), members: HashMap::new(), files: 0 };
+        let place = Place::Temporary(Directory(path));
+        let mut spool = Self { place, members: HashMap::new(), files: 0 };
         let limits = Limits { entries: MEMBERS_MAX, ..Limits::default() };
         let mut blob = Blob::new(archive, &limits).map_err(archive::Error::Decompress)?;
         let mut reader = Reader::new(BufReader::with_capacity(128 << 10, &mut blob), &limits);
@@ -70,6 +95,18 @@ impl Spool {
         match (outcome, blob.take_failure()) {
             (Err(_), Some(source)) => Err(Error::Stream { operation: "read archive", source }),
             (outcome, _) => outcome.map(|()| spool),
+        }
+    }
+
+    /// An OCI image layout that lies unpacked at `path`.
+    pub fn layout(path: &Path) -> Self {
+        Self { place: Place::Layout(path.to_owned()), members: HashMap::new(), files: 0 }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match &self.place {
+            Place::Temporary(directory) => directory.0.join(name),
+            Place::Layout(path) => path.join(name),
         }
     }
 
@@ -89,7 +126,7 @@ impl Spool {
 
     fn store(&mut self, reader: &mut Reader<impl std::io::BufRead>) -> Result<Member> {
         self.files += 1;
-        let path = self.dir.0.join(self.files.to_string());
+        let path = self.path(&self.files.to_string());
         let failed = |e| Error::file("write", &path)(e);
         let mut file = File::create(&path).map_err(failed)?;
         let mut size = 0;
@@ -106,16 +143,22 @@ impl Spool {
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        match &self.place {
+            Place::Temporary(_) => self.members.contains_key(name),
+            Place::Layout(_) => self.member(name).is_ok(),
+        }
     }
 
     /// A regular file, through links if need be.
-    pub fn member(&self, name: &str) -> Result<&Member> {
+    pub fn member(&self, name: &str) -> Result<Member> {
         let missing = || InvalidArchive::Missing { member: name.to_owned() };
         let mut current = normal(name.as_bytes()).ok_or_else(missing)?;
+        if let Place::Layout(_) = self.place {
+            return Member::at(self.path(&current), name);
+        }
         for _ in 0..LINKS_MAX {
             match self.members.get(&current).ok_or_else(missing)? {
-                Content::File(member) => return Ok(member),
+                Content::File(member) => return Ok(member.clone()),
                 Content::Link(target) => current = target.clone(),
             }
         }
@@ -129,7 +172,11 @@ impl Spool {
             return Err(InvalidArchive::TooLarge { member: name.to_owned(), limit: DOCUMENT_MAX }.into());
         }
         let mut bytes = Vec::new();
-        member.open()?.read_to_end(&mut bytes).map_err(Error::file("read", &member.path))?;
+        member
+            .open()?
+            .take(DOCUMENT_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(Error::file("read", &member.path))?;
         Ok(bytes)
     }
 }

@@ -58,6 +58,15 @@ impl ImageStore {
         }
         let platform = request.platform.clone().unwrap_or_else(Platform::host).normalized();
         let registries = self.inner.registries();
+        if !request.all_tags && !registries.config.stores.is_empty() {
+            let (store, wanted) = (self.clone(), wanted.clone().or_latest());
+            let (platform, progress) = (platform.clone(), progress.clone());
+            let load = move || Ok((store.load_shared(&wanted, &platform, &progress), progress));
+            if let (Some(pulled), progress) = crate::task::blocking("load shared image", load).await? {
+                tell(&pulled, &progress);
+                return Ok(vec![pulled]);
+            }
+        }
         let mut tries = registries.tries(&wanted, request.auth.as_ref())?;
         while let Some(session) = tries.next().await? {
             let pull = one::Pull { store: self, session: &session, platform: &platform, progress: &progress };
@@ -75,8 +84,7 @@ impl one::Pull<'_> {
         let mut pulled = Vec::new();
         for reference in targets(self.session, request).await? {
             let done = self.run(&reference).await?;
-            self.progress.send(Message::status(format!("Digest: {}", done.digest)));
-            self.progress.send(Message::status(outcome(&done)));
+            tell(&done, self.progress);
             pulled.push(done);
         }
         Ok(pulled)
@@ -90,6 +98,11 @@ async fn targets(session: &crate::registry::Session, request: &PullRequest) -> R
     }
     let tags = session.tags().await?;
     tags.iter().map(|tag| request.reference.with_tag(tag).map_err(Into::into)).collect()
+}
+
+fn tell(pulled: &Pulled, progress: &Progress) {
+    progress.send(Message::status(format!("Digest: {}", pulled.digest)));
+    progress.send(Message::status(outcome(pulled)));
 }
 
 pub(crate) fn outcome(pulled: &Pulled) -> String {

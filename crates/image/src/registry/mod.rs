@@ -51,6 +51,8 @@ pub struct RegistryConfig {
     pub max_downloads: usize,
     /// `max-concurrent-uploads`; zero means 5.
     pub max_uploads: usize,
+    /// `lichen-additional-image-stores`: directories that are looked into before a registry is asked.
+    pub stores: Vec<PathBuf>,
     /// No key of `daemon.json`.
     pub patience: Patience,
 }
