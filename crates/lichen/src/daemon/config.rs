@@ -55,6 +55,7 @@ pub(crate) struct Logging {
 pub(crate) struct Registry {
     pub(crate) insecure: Vec<String>,
     pub(crate) mirrors: Vec<String>,
+    pub(crate) stores: Vec<PathBuf>,
     pub(crate) downloads: usize,
     pub(crate) uploads: usize,
 }
@@ -218,9 +219,15 @@ fn registry(s: &Settings) -> Result<Registry> {
             return Err(Error::invalid("registry-mirror", mirror, "expected http:// or https://"));
         }
     }
+    let stores = s.list("lichen-additional-image-stores");
+    if let Some(relative) = stores.iter().find(|store| !Path::new(store).is_absolute()) {
+        let expected = "expected the absolute path of a directory";
+        return Err(Error::invalid("additional-image-store", relative.clone(), expected));
+    }
     Ok(Registry {
         insecure: s.list("insecure-registries"),
         mirrors: s.list("registry-mirrors"),
+        stores: stores.into_iter().map(PathBuf::from).collect(),
         downloads: positive(s, "max-concurrent-downloads", 3)?.max(1),
         uploads: positive(s, "max-concurrent-uploads", 5)?.max(1),
     })
@@ -359,6 +366,7 @@ mod tests {
             "--mtu=1400",
             "--log-opt=max-size=1m",
             "--registry-mirror=http://127.0.0.1:5000",
+            "--additional-image-store=/srv/images",
         ])
         .unwrap();
         assert_eq!((config.containers.ulimits["nofile"].hard, config.network.mtu), (128, Some(1400)));
@@ -368,6 +376,7 @@ mod tests {
             (24, tracing::level_filters::LevelFilter::DEBUG)
         );
         assert_eq!(config.registry.mirrors, ["http://127.0.0.1:5000"]);
+        assert_eq!(config.registry.stores, [Path::new("/srv/images")]);
     }
 
     #[test]
@@ -378,6 +387,7 @@ mod tests {
         };
         check("--dns=nonsense", "invalid argument \"nonsense\" for \"dns\": expected an IP address");
         check("--log-level=loud", "invalid argument \"loud\" for \"log-level\"");
+        check("--additional-image-store=images", "expected the absolute path of a directory");
         check("--label=x", "bad attribute format");
         check("--host=tcp://0.0.0.0:1", "insist with --tls=false");
         check("--host=npipe://x", "expected unix://, tcp:// or fd://");

@@ -205,6 +205,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     opt("", "allow-nondistributable-artifacts", List, NoEffect("all layers are pushed"), "Registries that get all layers"),
     opt("", "proxies", Object, Yes, "Proxies for requests to registries"),
 
+    opt("additional-image-store", "lichen-additional-image-stores", List, Yes, "Directory of images that a pull looks into first (an OCI image layout, which several users may share)"),
     opt("bypass4netns", "lichen-bypass4netns", Bool, Yes, "Containers connect to the world by sockets of the host's"),
     opt("net", "lichen-net", Text, Yes, "The containers' way out: auto, lichen, slirp4netns, pasta or another that is installed"),
     opt("port-driver", "lichen-port-driver", Text, Yes, "What forwards published ports: auto, lichen or the way out's own"),

@@ -141,6 +141,7 @@ pub(super) fn registries(config: &Config) -> RegistryConfig {
         certs: vec![config.places.config.join("docker/certs.d"), "/etc/docker/certs.d".into()],
         max_downloads: config.registry.downloads,
         max_uploads: config.registry.uploads,
+        stores: config.registry.stores.clone(),
         ..RegistryConfig::default()
     }
 }
