@@ -1,6 +1,7 @@
 //! What containers printed.
 
 use e2e::{Engine, wait_until};
+use std::os::unix::{fs::PermissionsExt, net::UnixDatagram};
 
 #[test]
 fn logs_are_kept_with_streams_times_and_tails() {
@@ -85,6 +86,97 @@ fn the_local_driver_reads_back_and_none_says_so() {
     engine.docker(&["run", "--name", "none", "--log-driver", "none", "busybox", "echo", "hello"]).ok();
     engine.docker(&["logs", "none"]).exits(1).complains("configured logging driver does not support reading");
     engine.docker(&["run", "--log-driver", "nope", "busybox", "true"]).exits(125).complains("nope");
+}
+
+/// A server of the kind that /dev/log is, at a path that the engine's user may use.
+fn syslog(engine: &Engine) -> (UnixDatagram, String) {
+    let path = engine.host().path("log.sock");
+    let server = UnixDatagram::bind(&path).expect("bind the server");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("chmod");
+    server.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+    (server, format!("syslog-address=unixgram://{}", path.display()))
+}
+
+fn receive(server: &UnixDatagram) -> String {
+    let mut buffer = [0; 2048];
+    let length = server.recv(&mut buffer).expect("a message within 20 s");
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[test]
+fn syslog_gets_each_line_and_a_copy_is_kept_for_reading() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    let (server, address) = syslog(&engine);
+    let run = ["run", "--log-driver", "syslog", "--log-opt", &address];
+    let run = |more: &[&str]| engine.docker(&[&run, more].concat());
+    let tag = "tag={{.ImageName}}/{{.Name}}";
+    let script = "echo out; echo err >&2";
+    run(&["--name", "c1", "--log-opt", tag, "busybox", "sh", "-c", script]).ok();
+    let mut seen = [receive(&server), receive(&server)];
+    // Two pipes have no order between them; <27> is an error of a daemon, <30> information.
+    seen.sort();
+    assert!(seen[0].starts_with("<27>") && seen[0].ends_with("]: err\n"), "{seen:?}");
+    assert!(seen[1].starts_with("<30>") && seen[1].contains(" busybox/c1["), "{seen:?}");
+    let logs = engine.docker(&["logs", "c1"]).ok();
+    assert_eq!((logs.stdout.as_str(), logs.stderr.as_str()), ("out\n", "err\n"));
+
+    run(&["--name", "c2", "--log-opt", "cache-disabled=true", "busybox", "echo", "hello"]).ok();
+    assert!(receive(&server).ends_with("]: hello\n"));
+    engine.docker(&["logs", "c2"]).exits(1).complains("configured logging driver does not support reading");
+
+    run(&["--log-opt", "tag={{.Colour}}", "busybox", "true"]).exits(125).complains(".Colour");
+    drop(server);
+    let failed = run(&["--name", "c3", "busybox", "true"]).exits(125);
+    failed.complains("initialize logging driver: cannot connect to syslog server unixgram://");
+}
+
+#[test]
+fn an_engines_log_driver_is_its_containers_unless_they_choose() {
+    let host = e2e::Host::new();
+    let path = host.path("log.sock");
+    let address = format!("syslog-address=unixgram://{}", path.display());
+    let engine = Engine::start_on(host, &["--log-driver", "syslog", "--log-opt", &address], &[]);
+    engine.load("busybox");
+    let (server, _) = syslog(&engine);
+    engine.docker(&["run", "busybox", "echo", "by default"]).ok();
+    assert!(receive(&server).ends_with("]: by default\n"));
+    engine.docker(&["info", "--format", "{{.LoggingDriver}}"]).ok().prints("syslog");
+    engine.docker(&["run", "--name", "own", "--log-driver", "local", "busybox", "echo", "own"]).ok();
+    engine.docker(&["logs", "own"]).ok().prints("own");
+    server.set_nonblocking(true).expect("no waiting");
+    server.recv(&mut [0; 1]).expect_err("the server got a line of a container that chose another driver");
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_told() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    if std::path::Path::new("/run/systemd/journal/socket").exists() {
+        engine.docker(&["run", "--log-driver", "journald", "--name", "c1", "busybox", "echo", "hello"]).ok();
+        engine.docker(&["logs", "c1"]).ok().prints("hello");
+        return;
+    }
+    let failed = engine.docker(&["run", "--log-driver", "journald", "busybox", "true"]).exits(125);
+    failed.complains("initialize logging driver: journald is not enabled on this host");
+    engine
+        .docker(&["run", "--log-driver", "fluentd", "busybox", "true"])
+        .exits(125)
+        .complains("logger: no log driver named 'fluentd' is registered");
+}
+
+#[test]
+fn a_log_that_never_waits_is_complete_all_the_same() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    let options = ["--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=16m"];
+    engine.docker(&[&["run", "--name", "c1"], &options[..], &["busybox", "seq", "20000"]].concat()).ok();
+    let logs = engine.docker(&["logs", "c1"]).ok();
+    assert_eq!(logs.stdout.lines().count(), 20_000);
+    engine
+        .docker(&["run", "--log-opt", "max-buffer-size=1m", "busybox", "true"])
+        .exits(125)
+        .complains("max-buffer-size option is only supported with 'mode=non-blocking'");
 }
 
 #[test]

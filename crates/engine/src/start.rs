@@ -10,7 +10,7 @@
 //! [`Pending::Starting`] does the same, or adopts the run if it has begun.
 
 use crate::{
-    Engine, Error, attach, blocking,
+    Engine, Error, attach, blocking, bypass,
     container::{Container, Failure, Pending, Record, Run, State},
     detached, etc_files,
     events::Kind,
@@ -121,12 +121,14 @@ struct Prepared {
 /// Everything that blocks: network, files, plan. What it did is undone by [`release`].
 fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
     let links = links::resolve(engine, record)?;
+    let wish = bypass::wish(&record.host_config, &engine.config)?;
     let sandbox = match Mode::of(&record.host_config) {
         Mode::Own => {
             let mut request = network_plan::sandbox(record)?;
             let dns = network_plan::dns(record, engine);
             request.ndots_chosen = dns.options.iter().any(|option| option.starts_with("ndots:"));
             request.dns_servers = dns.servers;
+            request.bypass = wish.as_ref().map(|wish| wish.excepted.clone());
             Some(engine.networks.start(request).map_err(|source| Error::SetUpNetwork { source })?)
         }
         Mode::Host | Mode::Container(_) => None,
@@ -139,6 +141,7 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
     let netns = sandbox.map(|s| s.netns);
     let create = Create {
         id: record.id.clone(),
+        bypass: bypass::policy(engine, record, wish.as_ref(), &spec)?,
         spec,
         rootfs: engine.snapshots.rootfs(&record.id)?,
         user: UserRequest { user: record.config.user.clone(), groups: record.host_config.group_add.clone() },
@@ -183,6 +186,9 @@ pub(crate) fn log(engine: &Engine, record: &Record) -> LogConfig {
         path: crate::logs::path(engine, record),
         options: config.config.clone(),
         attrs: crate::logs::attributes(record),
+        name: record.name.clone(),
+        image: record.config.image.clone(),
+        tag: crate::logs::tag(record),
     }
 }
 

@@ -1,7 +1,11 @@
 //! `--log-driver` and `--log-opt`, validated.
 
-use crate::{Error, Result};
+use crate::options::{parse_bool, parse_memory, parse_size};
+use crate::syslog::Options as Syslog;
+use crate::{Error, Result, tag};
 use std::collections::BTreeMap;
+
+type Options = BTreeMap<String, String>;
 
 /// Where entries go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,12 +13,26 @@ pub enum Driver {
     JsonFile,
     Local,
     None,
+    Journald,
+    Syslog,
 }
 
 /// A driver with its options resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub driver: Driver,
+    /// The file that `docker logs` reads: the driver's own, or a copy of what goes elsewhere. None when nothing can be
+    /// read back.
+    pub file: Option<FileConfig>,
+    /// Where entries go besides.
+    pub remote: Option<Remote>,
+    pub mode: Mode,
+}
+
+/// A log in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileConfig {
+    pub format: Format,
     /// Bytes after which the file is rotated; none for never.
     pub max_size: Option<u64>,
     /// Files kept, the current one included.
@@ -23,11 +41,39 @@ pub struct Config {
     pub compress: bool,
 }
 
+/// How entries are written to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    JsonFile,
+    Local,
+}
+
+/// A destination outside the container's own files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remote {
+    Journald,
+    Syslog(Box<Syslog>),
+}
+
+/// What happens to a container whose output is taken more slowly than it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It waits.
+    Blocking,
+    /// The oldest entries that wait are dropped once they fill so many bytes.
+    NonBlocking { buffer: u64 },
+}
+
 /// Options of every driver that concern delivery between container and driver (moby `daemon/logger/loggerutils`).
 const COMMON: [&str; 2] = ["mode", "max-buffer-size"];
 /// Options that say which labels and variables become attributes; the engine resolves them.
 const ATTRIBUTES: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
 const FILES: [&str; 3] = ["max-size", "max-file", "compress"];
+/// Of the copy kept for `docker logs` by drivers that cannot be read (moby `daemon/logger/loggerutils/cache`).
+const CACHE: [&str; 4] = ["cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
+
+/// Docker's buffer of `mode=non-blocking` (moby `daemon/logger/ring.go`).
+const RING: u64 = 1_000_000;
 
 impl Driver {
     /// By Docker's name; the empty name is `json-file`.
@@ -36,6 +82,8 @@ impl Driver {
             "" | "json-file" => Ok(Self::JsonFile),
             "local" => Ok(Self::Local),
             "none" => Ok(Self::None),
+            "journald" => Ok(Self::Journald),
+            "syslog" => Ok(Self::Syslog),
             other => Err(Error::UnknownDriver(other.to_owned())),
         }
     }
@@ -45,15 +93,18 @@ impl Driver {
             Self::JsonFile => "json-file",
             Self::Local => "local",
             Self::None => "none",
+            Self::Journald => "journald",
+            Self::Syslog => "syslog",
         }
     }
 
     fn knows(self, option: &str) -> bool {
+        let one_of = |groups: &[&[&str]]| groups.iter().any(|group| group.contains(&option));
         match self {
-            Self::JsonFile => {
-                COMMON.contains(&option) || ATTRIBUTES.contains(&option) || FILES.contains(&option)
-            }
-            Self::Local => COMMON.contains(&option) || FILES.contains(&option),
+            Self::JsonFile => one_of(&[&COMMON, &ATTRIBUTES, &FILES]),
+            Self::Local => one_of(&[&COMMON, &FILES]),
+            Self::Journald => one_of(&[&COMMON, &ATTRIBUTES, &CACHE]),
+            Self::Syslog => one_of(&[&COMMON, &ATTRIBUTES, &CACHE, &crate::syslog::OPTIONS]),
             // moby ignores all options of "none"; so that a daemon-wide max-size does not forbid `--log-driver none`.
             Self::None => true,
         }
@@ -62,31 +113,51 @@ impl Driver {
 
 impl Config {
     /// From Docker's driver name and `--log-opt` values.
-    pub fn parse(driver: &str, options: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn parse(driver: &str, options: &Options) -> Result<Self> {
         let driver = Driver::parse(driver)?;
         if let Some(option) = options.keys().find(|o| !driver.knows(o)) {
             return Err(Error::UnknownOption { driver: driver.name(), option: option.clone() });
         }
-        // Docker's defaults: json-file grows without bound; local keeps five files of 20 MB, compressed.
-        let mut config = match driver {
-            Driver::Local => Self { driver, max_size: Some(20_000_000), max_files: 5, compress: true },
-            _ => Self { driver, max_size: None, max_files: 1, compress: false },
-        };
         if driver == Driver::None {
-            return Ok(config);
+            return Ok(Self { driver, file: None, remote: None, mode: Mode::Blocking });
         }
-        check_mode(options)?;
-        if let Some(value) = options.get("max-size") {
+        if let Some(template) = options.get("tag") {
+            tag::check(template)?;
+        }
+        let file = match driver {
+            Driver::JsonFile => Some(FileConfig::parse(FileConfig::JSON, options, "")?),
+            Driver::Local => Some(FileConfig::parse(FileConfig::LOCAL, options, "")?),
+            _ => cache(options)?,
+        };
+        let remote = match driver {
+            Driver::Journald => Some(Remote::Journald),
+            Driver::Syslog => Some(Remote::Syslog(Box::new(Syslog::parse(options)?))),
+            _ => None,
+        };
+        Ok(Self { driver, file, remote, mode: Mode::parse(options)? })
+    }
+}
+
+impl FileConfig {
+    /// Docker's defaults: json-file grows without bound; local keeps five files of 20 MB, compressed.
+    const JSON: Self = Self { format: Format::JsonFile, max_size: None, max_files: 1, compress: false };
+    const LOCAL: Self =
+        Self { format: Format::Local, max_size: Some(20_000_000), max_files: 5, compress: true };
+
+    fn parse(defaults: Self, options: &Options, prefix: &str) -> Result<Self> {
+        let mut config = defaults;
+        let option = |name: &'static str| options.get(&format!("{prefix}{name}"));
+        if let Some(value) = option("max-size") {
             config.max_size = max_size(value)?;
         }
-        if let Some(value) = options.get("max-file") {
+        if let Some(value) = option("max-file") {
             config.max_files = value
                 .parse()
                 .ok()
                 .filter(|n| *n >= 1)
                 .ok_or_else(|| invalid("max-file", value, "expected a whole number of at least 1"))?;
         }
-        let explicit = options.get("compress");
+        let explicit = option("compress");
         if let Some(value) = explicit {
             config.compress =
                 parse_bool(value).ok_or_else(|| invalid("compress", value, "expected true or false"))?;
@@ -105,22 +176,37 @@ impl Config {
     }
 }
 
-fn invalid(option: &'static str, value: &str, reason: &'static str) -> Error {
+fn cache(options: &Options) -> Result<Option<FileConfig>> {
+    let disabled = match options.get("cache-disabled") {
+        None => false,
+        Some(value) => {
+            parse_bool(value).ok_or_else(|| invalid("cache-disabled", value, "expected true or false"))?
+        }
+    };
+    let config = FileConfig::parse(FileConfig::LOCAL, options, "cache-")?;
+    Ok((!disabled).then_some(config))
+}
+
+pub(crate) fn invalid(option: &'static str, value: &str, reason: &'static str) -> Error {
     Error::InvalidOption { option, value: value.to_owned(), reason }
 }
 
-/// A shim has one thread, which writes what it reads: there is nobody to drop lines while the disk is slow.
-fn check_mode(options: &BTreeMap<String, String>) -> Result<()> {
-    match options.get("mode").map(String::as_str) {
-        None | Some("" | "blocking") => {}
-        Some(value @ "non-blocking") => {
-            return Err(invalid("mode", value, "not supported: no line is dropped; leave the option out"));
+impl Mode {
+    fn parse(options: &Options) -> Result<Self> {
+        let blocking = match options.get("mode").map(String::as_str) {
+            None | Some("" | "blocking") => true,
+            Some("non-blocking") => false,
+            Some(value) => return Err(Error::UnknownMode(value.to_owned())),
+        };
+        match (blocking, options.get("max-buffer-size")) {
+            (true, None) => Ok(Self::Blocking),
+            (true, Some(_)) => Err(Error::BufferOfBlocking),
+            (false, None) => Ok(Self::NonBlocking { buffer: RING }),
+            (false, Some(value)) => match parse_memory(value) {
+                Some(buffer) if buffer > 0 => Ok(Self::NonBlocking { buffer }),
+                _ => Err(invalid("max-buffer-size", value, "expected a positive size such as 4m")),
+            },
         }
-        Some(value) => return Err(invalid("mode", value, "expected blocking")),
-    }
-    match options.get("max-buffer-size") {
-        Some(value) => Err(invalid("max-buffer-size", value, "only allowed with mode=non-blocking")),
-        None => Ok(()),
     }
 }
 
@@ -134,44 +220,6 @@ fn max_size(value: &str) -> Result<Option<u64>> {
     }
 }
 
-/// A size with a decimal suffix, as go-units `FromHumanSize` reads it: `10m` is 10,000,000.
-fn parse_size(text: &str) -> Option<u64> {
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor: u64 = match lower[digits.len()..].trim_end_matches('b') {
-        "" => 1,
-        "k" => 1_000,
-        "m" => 1_000_000,
-        "g" => 1_000_000_000,
-        "t" => 1_000_000_000_000,
-        _ => return None,
-    };
-    let number = digits.trim();
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(factor);
-    }
-    let fraction = number.contains('.').then(|| number.parse::<f64>().ok())??;
-    if !(0.0..1e15).contains(&fraction) {
-        return None;
-    }
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "as go-units"
-    )]
-    Some((fraction * factor as f64) as u64)
-}
-
-/// Go's `strconv.ParseBool`.
-fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,26 +228,31 @@ mod tests {
         Config::parse(driver, &options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     }
 
+    fn file(driver: &str, options: &[(&str, &str)]) -> FileConfig {
+        parse(driver, options).unwrap().file.unwrap()
+    }
+
     #[test]
     fn defaults_are_dockers() {
-        let json = Config { driver: Driver::JsonFile, max_size: None, max_files: 1, compress: false };
-        assert_eq!(parse("", &[]).unwrap(), json);
-        let local =
-            Config { driver: Driver::Local, max_size: Some(20_000_000), max_files: 5, compress: true };
-        assert_eq!(parse("local", &[]).unwrap(), local);
-        assert!(
-            !parse("local", &[("max-file", "1")]).unwrap().compress,
-            "only an explicit compress is a conflict"
-        );
+        assert_eq!(file("", &[]), FileConfig::JSON);
+        assert_eq!(file("local", &[]), FileConfig::LOCAL);
+        assert!(!file("local", &[("max-file", "1")]).compress, "only an explicit compress is a conflict");
+        assert_eq!(file("journald", &[]), FileConfig::LOCAL);
+        assert_eq!(parse("syslog", &[("cache-disabled", "true")]).unwrap().file, None);
+        assert_eq!(file("syslog", &[("cache-max-size", "1k"), ("cache-max-file", "2")]).max_size, Some(1000));
     }
 
     #[test]
     fn options_are_read_as_docker_reads_them() {
-        let config =
-            parse("json-file", &[("max-size", "1.5k"), ("max-file", "3"), ("compress", "true")]).unwrap();
+        let config = file("json-file", &[("max-size", "1.5k"), ("max-file", "3"), ("compress", "true")]);
         assert_eq!((config.max_size, config.max_files, config.compress), (Some(1500), 3, true));
-        assert_eq!(parse("json-file", &[("max-size", "-1")]).unwrap().max_size, None);
-        assert_eq!(parse("none", &[("max-size", "10m")]).unwrap().driver, Driver::None);
+        assert_eq!(file("json-file", &[("max-size", "-1")]).max_size, None);
+        let none = parse("none", &[("max-size", "10m")]).unwrap();
+        assert_eq!((none.driver, none.file, none.remote), (Driver::None, None, None));
+        let mode = |options: &[(&str, &str)]| parse("local", options).unwrap().mode;
+        assert_eq!(mode(&[("mode", "non-blocking")]), Mode::NonBlocking { buffer: 1_000_000 });
+        let four = [("mode", "non-blocking"), ("max-buffer-size", "4m")];
+        assert_eq!(mode(&four), Mode::NonBlocking { buffer: 4 << 20 });
     }
 
     #[test]
@@ -209,11 +262,13 @@ mod tests {
         };
         check("fluentd", &[], "logger: no log driver named 'fluentd' is registered");
         check("json-file", &[("colour", "red")], "unknown log opt 'colour' for json-file log driver");
+        check("journald", &[("max-size", "1m")], "unknown log opt 'max-size' for journald log driver");
         check("local", &[("labels", "a")], "unknown log opt 'labels' for local log driver");
+        check("local", &[("mode", "fast")], "logger: logging mode not supported: fast");
         check(
             "json-file",
-            &[("mode", "non-blocking"), ("max-buffer-size", "4m")],
-            "invalid value for log opt 'mode': \"non-blocking\": not supported: no line is dropped; leave the option out",
+            &[("max-buffer-size", "4m")],
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
         );
         let reason = "expected a positive size such as 10m";
         for value in ["0", "x", "1e", "-5", "NaN", "99999999999999999999t"] {

@@ -27,3 +27,13 @@ pub struct Entry {
     /// The bytes, with the newline unless this is a piece that others follow or the end of the output.
     pub line: Vec<u8>,
 }
+
+impl Entry {
+    /// The bytes without the newline, and whether there was one.
+    pub fn text(&self) -> (&[u8], bool) {
+        match self.line.strip_suffix(b"\n") {
+            Some(text) => (text, true),
+            None => (&self.line, false),
+        }
+    }
+}

@@ -14,10 +14,29 @@ pub enum Error {
     UnknownOption { driver: &'static str, option: String },
     #[error("invalid value for log opt '{option}': {value:?}: {reason}")]
     InvalidOption { option: &'static str, value: String, reason: &'static str },
+    #[error("logger: logging mode not supported: {0}")]
+    UnknownMode(String),
+    #[error("logger: max-buffer-size option is only supported with 'mode=non-blocking'")]
+    BufferOfBlocking,
+    #[error(
+        "invalid value for log opt 'tag': {template:?}: {part:?} is none of .ID .FullID .Name .ImageName .ImageID .ImageFullID .DaemonName"
+    )]
+    Tag { template: String, part: String },
+    #[error("syslog-address should be in form proto://address, got {0}")]
+    SyslogAddress(String),
     #[error("configured logging driver does not support reading")]
     NotReadable,
     #[error("cannot {operation} log file {}: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
+    /// moby's text where there is no journal.
+    #[error("journald is not enabled on this host: {}: {source}", path.display())]
+    NoJournal { path: PathBuf, source: io::Error },
+    #[error("cannot {operation} the journal at {}: {source}", path.display())]
+    Journal { operation: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {operation} syslog server {server}: {source}")]
+    Syslog { operation: &'static str, server: String, source: io::Error },
+    #[error("syslog over TLS: {what}: {reason}")]
+    Tls { what: String, reason: String },
 }
 
 impl Error {
@@ -28,11 +47,19 @@ impl Error {
 
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownDriver(_) | Self::UnknownOption { .. } | Self::InvalidOption { .. } => {
-                ErrorKind::InvalidParameter
-            }
+            Self::UnknownDriver(_)
+            | Self::UnknownOption { .. }
+            | Self::InvalidOption { .. }
+            | Self::UnknownMode(_)
+            | Self::BufferOfBlocking
+            | Self::Tag { .. }
+            | Self::SyslogAddress(_) => ErrorKind::InvalidParameter,
             Self::NotReadable => ErrorKind::NotImplemented,
-            Self::Io { .. } => ErrorKind::System,
+            Self::Io { .. }
+            | Self::NoJournal { .. }
+            | Self::Journal { .. }
+            | Self::Syslog { .. }
+            | Self::Tls { .. } => ErrorKind::System,
         }
     }
 }

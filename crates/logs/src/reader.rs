@@ -2,7 +2,7 @@
 
 use crate::rotation::files;
 use crate::tail::{self, Skip, Source};
-use crate::{Config, Driver, Entry, Error, Result, Stream, json_file, local};
+use crate::{Entry, Error, FileConfig, Format, Result, Stream, json_file, local};
 use model::Timestamp;
 use std::collections::VecDeque;
 use std::fs;
@@ -32,7 +32,7 @@ pub struct ReadOptions {
 /// The reading end of a log.
 #[derive(Debug)]
 pub struct Reader {
-    driver: Driver,
+    format: Format,
     path: PathBuf,
     options: ReadOptions,
     /// Files still to open, oldest first.
@@ -54,17 +54,14 @@ struct Current {
 
 impl Reader {
     /// Open the log at `path`. A log that does not exist yet is empty.
-    pub fn open(config: &Config, path: &Path, options: ReadOptions) -> Result<Self> {
-        if config.driver == Driver::None {
-            return Err(Error::NotReadable);
-        }
+    pub fn open(config: &FileConfig, path: &Path, options: ReadOptions) -> Result<Self> {
         let wanted = match options.tail {
             Tail::All => None,
             Tail::Last(n) => Some(n),
         };
-        let begin = tail::begin(config.driver, path, wanted)?;
+        let begin = tail::begin(config.format, path, wanted)?;
         let mut reader = Self {
-            driver: config.driver,
+            format: config.format,
             path: path.to_owned(),
             options,
             ahead: begin.files.into(),
@@ -181,7 +178,7 @@ impl Reader {
                 Source::Plain(file) => file.metadata().ok().map(|m| (m.dev(), m.ino())),
                 Source::Gzipped(_) => None,
             };
-            self.current = Some(Current { entries: Entries::new(self.driver, source), path, inode });
+            self.current = Some(Current { entries: Entries::new(self.format, source), path, inode });
             return Ok(true);
         }
     }
@@ -211,15 +208,15 @@ impl Reader {
 /// The entries of one file. Damaged ones are passed over, a torn last one waits for its rest.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    driver: Driver,
+    format: Format,
     source: Source,
     buffer: Vec<u8>,
     start: usize,
 }
 
 impl Entries {
-    pub(crate) fn new(driver: Driver, source: Source) -> Self {
-        Self { driver, source, buffer: Vec::new(), start: 0 }
+    pub(crate) fn new(format: Format, source: Source) -> Self {
+        Self { format, source, buffer: Vec::new(), start: 0 }
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
@@ -257,8 +254,8 @@ impl Entries {
         while let rest = &self.buffer[self.start..]
             && !rest.is_empty()
         {
-            match self.driver {
-                Driver::Local => match local::decode(rest) {
+            match self.format {
+                Format::Local => match local::decode(rest) {
                     local::Step::Record(entry, taken) => {
                         self.start += taken;
                         return Some(entry);
@@ -266,7 +263,7 @@ impl Entries {
                     local::Step::Incomplete => return None,
                     local::Step::Damaged => self.start += 1,
                 },
-                _ => {
+                Format::JsonFile => {
                     let end = rest.iter().position(|b| *b == b'\n')?;
                     let entry = json_file::decode(&rest[..end]);
                     self.start += end + 1;

@@ -7,7 +7,7 @@ pub(crate) const MAX_LINE: usize = 16 << 10;
 
 /// The unfinished line of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Splitter {
+pub struct Splitter {
     pending: Vec<u8>,
     /// The time of the first piece of the line being cut, once a piece was given out.
     piece_time: Option<Timestamp>,
@@ -16,12 +16,7 @@ pub(crate) struct Splitter {
 impl Splitter {
     /// Feed bytes read at `now`; `emit` gets each whole line or piece without a newline, its time, and whether the
     /// line ends with it.
-    pub(crate) fn feed(
-        &mut self,
-        mut bytes: &[u8],
-        now: Timestamp,
-        mut emit: impl FnMut(&[u8], Timestamp, bool),
-    ) {
+    pub fn feed(&mut self, mut bytes: &[u8], now: Timestamp, mut emit: impl FnMut(&[u8], Timestamp, bool)) {
         while !bytes.is_empty() {
             let room = MAX_LINE - self.pending.len();
             let window = &bytes[..bytes.len().min(room)];
@@ -45,7 +40,7 @@ impl Splitter {
     }
 
     /// The output ended: what is left is a piece without a newline.
-    pub(crate) fn finish(&mut self, now: Timestamp, emit: impl FnOnce(&[u8], Timestamp, bool)) {
+    pub fn finish(&mut self, now: Timestamp, emit: impl FnOnce(&[u8], Timestamp, bool)) {
         if !self.pending.is_empty() {
             let at = self.piece_time.take().unwrap_or(now);
             emit(&std::mem::take(&mut self.pending), at, false);
@@ -53,7 +48,7 @@ impl Splitter {
     }
 
     /// Bytes that wait for the end of their line.
-    pub(crate) fn pending(&self) -> &[u8] {
+    pub fn pending(&self) -> &[u8] {
         &self.pending
     }
 

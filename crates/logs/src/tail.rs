@@ -1,7 +1,7 @@
 //! Where the last N entries begin.
 
 use crate::rotation::files;
-use crate::{Driver, Error, Result, local};
+use crate::{Error, Format, Result, local};
 use flate2::read::GzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -48,7 +48,7 @@ pub(crate) enum Skip {
 }
 
 /// The place of the last `wanted` entries; all of the log for none.
-pub(crate) fn begin(driver: Driver, path: &Path, wanted: Option<u64>) -> Result<Begin> {
+pub(crate) fn begin(format: Format, path: &Path, wanted: Option<u64>) -> Result<Begin> {
     let mut newest_first = files(path);
     let Some(mut wanted) = wanted else {
         newest_first.reverse();
@@ -58,9 +58,9 @@ pub(crate) fn begin(driver: Driver, path: &Path, wanted: Option<u64>) -> Result<
         let (file, gzipped) = &newest_first[i];
         let Some(source) = open(file, *gzipped)? else { continue };
         let place = match source {
-            Source::Plain(mut f) => last(driver, &mut f, wanted).map_err(Error::io("read", file))?,
+            Source::Plain(mut f) => last(format, &mut f, wanted).map_err(Error::io("read", file))?,
             Source::Gzipped(_) => {
-                let total = count(driver, file, *gzipped)?;
+                let total = count(format, file, *gzipped)?;
                 if total >= wanted { Ok(Skip::Entries(total - wanted)) } else { Err(total) }
             }
         };
@@ -78,14 +78,14 @@ pub(crate) fn begin(driver: Driver, path: &Path, wanted: Option<u64>) -> Result<
 }
 
 /// The byte at which the last `wanted` entries of a plain file begin, or how many it has when that is fewer.
-fn last(driver: Driver, file: &mut File, wanted: u64) -> io::Result<std::result::Result<Skip, u64>> {
+fn last(format: Format, file: &mut File, wanted: u64) -> io::Result<std::result::Result<Skip, u64>> {
     let size = file.metadata()?.len();
     if wanted == 0 {
         return Ok(Ok(Skip::Bytes(size)));
     }
-    match driver {
-        Driver::Local => last_records(file, size, wanted),
-        _ => last_lines(file, size, wanted),
+    match format {
+        Format::Local => last_records(file, size, wanted),
+        Format::JsonFile => last_lines(file, size, wanted),
     }
 }
 
@@ -142,9 +142,9 @@ fn forward(file: &mut File, wanted: u64) -> io::Result<std::result::Result<Skip,
     Ok(if total >= wanted { Ok(Skip::Entries(total - wanted)) } else { Err(total) })
 }
 
-fn count(driver: Driver, path: &Path, gzipped: bool) -> Result<u64> {
+fn count(format: Format, path: &Path, gzipped: bool) -> Result<u64> {
     let Some(source) = open(path, gzipped)? else { return Ok(0) };
-    let mut entries = crate::reader::Entries::new(driver, source);
+    let mut entries = crate::reader::Entries::new(format, source);
     let mut total = 0;
     while entries.next().map_err(Error::io("read", path))?.is_some() {
         total += 1;

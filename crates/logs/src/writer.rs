@@ -2,7 +2,7 @@
 
 use crate::rotation::{numbered, shift};
 use crate::split::Splitter;
-use crate::{Config, Driver, Error, Result, Stream, json_file, local};
+use crate::{Entry, Error, FileConfig, Format, Result, Stream, json_file, local};
 use model::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 /// The writing end of one container's log.
 #[derive(Debug)]
 pub struct Writer {
-    config: Config,
+    config: FileConfig,
     path: PathBuf,
-    /// None for the driver `none`.
-    file: Option<File>,
+    file: File,
     size: u64,
     /// A JSON object, or empty.
     attrs: String,
@@ -33,13 +32,19 @@ pub struct Writer {
 impl Writer {
     /// Open for appending; a torn entry at the end, left by a killed writer, is cut off.
     /// `attrs` accompany each entry of `json-file`.
-    pub fn open(config: Config, path: &Path, attrs: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn open(config: FileConfig, path: &Path, attrs: &BTreeMap<String, String>) -> Result<Self> {
         let attrs = if attrs.is_empty() { String::new() } else { serde_json::json!(attrs).to_string() };
-        let mut writer = Self {
+        // `local` has a directory of its own below the container's.
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        }
+        let mut file = open_append(path)?;
+        let size = repair(&mut file, config.format).map_err(Error::io("repair", path))?;
+        Ok(Self {
             config,
             path: path.to_owned(),
-            file: None,
-            size: 0,
+            file,
+            size,
             attrs,
             stdout: Splitter::default(),
             stderr: Splitter::default(),
@@ -47,28 +52,15 @@ impl Writer {
             ends: Vec::new(),
             compressing: false,
             to_compress: None,
-        };
-        if writer.config.driver != Driver::None {
-            // `local` has a directory of its own below the container's.
-            if let Some(dir) = path.parent() {
-                std::fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-            }
-            let mut file = open_append(path)?;
-            writer.size = repair(&mut file, writer.config.driver).map_err(Error::io("repair", path))?;
-            writer.file = Some(file);
-        }
-        Ok(writer)
+        })
     }
 
     /// Log output that was read at `now`. A line without its end waits for more, or for [`Writer::finish`].
     pub fn write(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) -> Result<()> {
-        if self.file.is_none() {
-            return Ok(());
-        }
         let (config, attrs, buffer, entries) = (&self.config, &self.attrs, &mut self.buffer, &mut self.ends);
         let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
         splitter.feed(bytes, now, |line, at, ends| {
-            encode(config.driver, buffer, stream, at, line, ends, attrs);
+            encode(config.format, buffer, stream, at, line, ends, attrs);
             entries.push(buffer.len());
         });
         self.flush()
@@ -76,15 +68,20 @@ impl Writer {
 
     /// The stream ended: log its last, unfinished line.
     pub fn finish(&mut self, stream: Stream, now: Timestamp) -> Result<()> {
-        if self.file.is_none() {
-            return Ok(());
-        }
         let (config, attrs, buffer, entries) = (&self.config, &self.attrs, &mut self.buffer, &mut self.ends);
         let splitter = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
         splitter.finish(now, |line, at, ends| {
-            encode(config.driver, buffer, stream, at, line, ends, attrs);
+            encode(config.format, buffer, stream, at, line, ends, attrs);
             entries.push(buffer.len());
         });
+        self.flush()
+    }
+
+    /// Log one entry that was cut elsewhere.
+    pub fn append_entry(&mut self, entry: &Entry) -> Result<()> {
+        let (line, ends) = entry.text();
+        encode(self.config.format, &mut self.buffer, entry.stream, entry.at, line, ends, &self.attrs);
+        self.ends.push(self.buffer.len());
         self.flush()
     }
 
@@ -126,8 +123,7 @@ impl Writer {
             let fits = |end: usize| ((end - start) as u64) < room;
             // The entry that reaches the size is still written.
             let last = ends[next..].iter().position(|end| !fits(*end)).map_or(ends.len() - 1, |n| next + n);
-            let Some(file) = &mut self.file else { return Ok(()) };
-            let outcome = file.write_all(&buffer[start..ends[last]]);
+            let outcome = self.file.write_all(&buffer[start..ends[last]]);
             self.size += (ends[last] - start) as u64;
             outcome.map_err(Error::io("write", &self.path))?;
             (start, next) = (ends[last], last + 1);
@@ -137,7 +133,7 @@ impl Writer {
 
     fn rotate(&mut self) -> Result<()> {
         shift(&self.path, self.config.max_files)?;
-        self.file = Some(open_append(&self.path)?);
+        self.file = open_append(&self.path)?;
         self.size = 0;
         if self.config.compress {
             self.compressing = true;
@@ -148,7 +144,7 @@ impl Writer {
 }
 
 fn encode(
-    driver: Driver,
+    format: Format,
     out: &mut Vec<u8>,
     stream: Stream,
     at: Timestamp,
@@ -156,10 +152,9 @@ fn encode(
     ends: bool,
     attrs: &str,
 ) {
-    match driver {
-        Driver::JsonFile => json_file::encode(out, stream, at, line, ends, attrs),
-        Driver::Local => local::encode(out, stream, at, line, ends),
-        Driver::None => {}
+    match format {
+        Format::JsonFile => json_file::encode(out, stream, at, line, ends, attrs),
+        Format::Local => local::encode(out, stream, at, line, ends),
     }
 }
 
@@ -175,12 +170,11 @@ fn open_append(path: &Path) -> Result<File> {
 }
 
 /// Cut off a torn last entry; returns the file's size after.
-fn repair(file: &mut File, driver: Driver) -> std::io::Result<u64> {
+fn repair(file: &mut File, format: Format) -> std::io::Result<u64> {
     let size = file.metadata()?.len();
-    let good = match driver {
-        Driver::JsonFile => after_last_newline(file, size)?,
-        Driver::Local => after_last_record(file)?,
-        Driver::None => size,
+    let good = match format {
+        Format::JsonFile => after_last_newline(file, size)?,
+        Format::Local => after_last_record(file)?,
     };
     if good < size {
         file.set_len(good)?;

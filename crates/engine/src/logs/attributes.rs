@@ -2,6 +2,7 @@
 //! `logger.Info.ExtraAttributes`).
 
 use crate::container::Record;
+use ::logs::tag::Words;
 use api_types::Map;
 use regex::Regex;
 
@@ -13,8 +14,9 @@ pub(crate) fn attributes(record: &Record) -> Map<String> {
     let mut attributes = Map::new();
     choose(&mut attributes, labels, option("labels"), option("labels-regex"));
     choose(&mut attributes, env, option("env"), option("env-regex"));
-    if let Some(template) = option("tag") {
-        attributes.insert("tag".to_owned(), tag(template, record));
+    // The others have a field of their own for it.
+    if option("tag").is_some() && record.host_config.log_config.r#type == "json-file" {
+        attributes.insert("tag".to_owned(), tag(record));
     }
     attributes
 }
@@ -34,20 +36,21 @@ fn choose<'a>(
     }
 }
 
-/// The words of moby's `loggerutils.ParseLogTag` that tags are made of.
-fn tag(template: &str, record: &Record) -> String {
+/// `--log-opt tag=…` in the container's own words; Docker's default where it is not given.
+pub(crate) fn tag(record: &Record) -> String {
+    let given = record.host_config.log_config.config.get("tag").filter(|t| !t.is_empty());
+    let template = given.map_or(::logs::tag::DEFAULT, String::as_str);
     let image = record.image.as_ref().map(|id| (id.short(), id.as_str())).unwrap_or_default();
-    [
-        ("{{.ID}}", record.id.short()),
-        ("{{.FullID}}", record.id.as_str()),
-        ("{{.Name}}", &record.name),
-        ("{{.ImageName}}", &record.config.image),
-        ("{{.ImageID}}", image.0),
-        ("{{.ImageFullID}}", image.1),
-        ("{{.DaemonName}}", "docker"),
-    ]
-    .iter()
-    .fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
+    let words = Words {
+        id: record.id.short(),
+        full_id: record.id.as_str(),
+        name: &record.name,
+        image_name: &record.config.image,
+        image_id: image.0,
+        image_full_id: image.1,
+    };
+    // Checked when the container was created; one of an earlier release is shown as it was given.
+    ::logs::tag::render(template, &words).unwrap_or_else(|_| template.to_owned())
 }
 
 #[cfg(test)]
@@ -59,6 +62,7 @@ mod tests {
     #[test]
     fn labels_variables_and_the_tag_are_chosen() {
         let mut record = testing::record(Id::random(), "web");
+        record.host_config.log_config.r#type = "json-file".into();
         record.config.labels =
             Map::from([("tier".to_owned(), "front".to_owned()), ("other".to_owned(), String::new())]);
         record.config.env = vec!["A=1".into(), "B_X=2".into(), "C=3".into()];

@@ -3,7 +3,7 @@
 mod attributes;
 mod format;
 
-pub(crate) use attributes::attributes;
+pub(crate) use attributes::{attributes, tag};
 
 use crate::{Container, Engine, Error, blocking, container::Record, system::time};
 use ::logs::{ReadOptions, Reader, Tail, Watch};
@@ -72,15 +72,16 @@ const CHUNK: usize = 64 << 10;
 pub(crate) fn path(engine: &Engine, record: &Record) -> PathBuf {
     let directory = engine.config.data.container(&record.id);
     match record.host_config.log_config.r#type.as_str() {
-        "local" => directory.join("local-logs").join("container.log"),
-        _ => directory.join(format!("{}-json.log", record.id)),
+        "json-file" => directory.join(format!("{}-json.log", record.id)),
+        // Of the others, what is kept here for `docker logs`.
+        _ => directory.join("local-logs").join("container.log"),
     }
 }
 
 /// Opens a container's log.
 ///
 /// # Errors
-/// [`Error::NoLogStreams`] when neither stream is wanted; [`Error::Logs`] of kind not-implemented for driver `none`.
+/// [`Error::NoLogStreams`] when neither stream is wanted; [`Error::Logs`] of kind not-implemented where no file is kept.
 pub async fn logs(engine: &Engine, reference: &str, options: Options) -> Result<LogStream, Error> {
     let container = engine.containers.find(reference)?;
     let record = container.record();
@@ -89,6 +90,7 @@ pub async fn logs(engine: &Engine, reference: &str, options: Options) -> Result<
     }
     let log = &record.host_config.log_config;
     let config = ::logs::Config::parse(&log.r#type, &log.config)?;
+    let file = config.file.ok_or(::logs::Error::NotReadable)?;
     let path = path(engine, &record);
     let read = ReadOptions {
         tail: options.tail.map_or(Tail::All, Tail::Last),
@@ -102,7 +104,7 @@ pub async fn logs(engine: &Engine, reference: &str, options: Options) -> Result<
         let path = path.clone();
         blocking("logs", move || {
             let watch = if follow { Some(Watch::new(&path)?) } else { None };
-            Reader::open(&config, &path, read).map(|reader| (reader, watch))
+            Reader::open(&file, &path, read).map(|reader| (reader, watch))
         })
         .await??
     };

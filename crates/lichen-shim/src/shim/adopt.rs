@@ -1,7 +1,9 @@
 //! Taking the place of a shim that was killed.
 
+use super::connections::Connections;
 use super::create::{open_cgroup, open_log};
 use super::kept;
+use super::log::Demand;
 use super::process::Process;
 use super::record::Record;
 use super::serve::Shim;
@@ -30,7 +32,7 @@ pub(super) fn record(run: &RunLayout, id: &Id) -> anyhow::Result<Record> {
 /// Go on where the earlier shim stopped: its streams come from the holder, its log is appended to, and how the
 /// container's init ends will be known from the holder, whose child it has become.
 pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
-    let log = open_log(&record.log)?;
+    let log = open_log(shim, &record.log, Demand::Eventually)?;
     let mut fds = kept::take(&shim.run, shim.id.as_str()).context("take the streams from the holder")?;
     let pidfd = fds.pop().context("the holder keeps nothing for this container")?;
     let streams = Streams::new(record.io.clone(), ends(&record.io, fds)?, Some(log))?;
@@ -47,6 +49,12 @@ pub(super) fn adopt(shim: &mut Shim, mut record: Record) -> anyhow::Result<()> {
         exit: None,
         announced: false,
     });
+    if let Some(connections) = &record.connections {
+        let key = shim.connections_key();
+        let adopted = Connections::adopt(&shim.run, &key, connections).context("adopt connections")?;
+        record.connections = Some(adopted.record());
+        shim.connections = Some(adopted);
+    }
     shim.keep().and_then(|()| Ok(shim.kept.confirm()?)).context("have the holder keep the streams")?;
     record.write(&shim.run, &shim.id).context("write shim.json")?;
     shim.record = Some(record);

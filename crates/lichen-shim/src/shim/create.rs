@@ -1,13 +1,14 @@
 //! `Create`, `Start`, `Shutdown`.
 
+use super::connections::Connections;
 use super::ends::Pipes;
 use super::failed;
+use super::log::{Demand, Log};
 use super::process::Process;
 use super::record::{self, Record};
 use super::requests::one;
 use super::serve::Shim;
 use super::streams::{Ends, Streams};
-use logs::{Config, Writer};
 use model::Timestamp;
 use oci_spec::runtime::{ContainerState, LinuxNamespace, LinuxNamespaceType, Spec, UserBuilder};
 use runtime::{CreateOptions, Created, External, GivenMount, Listener, Runtime, StartGate, Stdio};
@@ -23,8 +24,11 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Make the container up to its program. What was made before a failure is undone by being dropped; a cgroup is removed.
 pub(super) fn create(shim: &mut Shim, create: &Create, fds: Vec<OwnedFd>) -> Result<FromShim, Failure> {
+    if create.bypass.is_some() {
+        Connections::check()?;
+    }
     let netns = if create.joins_netns { Some(one(fds, "Create")?) } else { None };
-    let log = open_log(&create.log)?;
+    let log = open_log(shim, &create.log, Demand::Now)?;
     let cgroup = open_cgroup(&create.cgroup, true)?;
     match make(shim, create, netns.as_ref(), log, &cgroup) {
         Ok(reply) => {
@@ -44,7 +48,7 @@ fn make(
     shim: &mut Shim,
     create: &Create,
     netns: Option<&OwnedFd>,
-    log: Writer,
+    log: Log,
     cgroup: &runtime::Cgroup,
 ) -> Result<FromShim, Failure> {
     let rootfs =
@@ -66,6 +70,7 @@ fn make(
         netns: netns.map(AsFd::as_fd),
         stdio: stdio(pipes.as_ref(), &create.io),
         preserve_fds: 0,
+        bypass: create.bypass.is_some(),
         cgroup,
         seccomp_cache: Some(&seccomp_cache),
         gate: StartGate::Socket,
@@ -120,7 +125,7 @@ fn keep(
     create: &Create,
     spec: &Spec,
     pipes: Option<Pipes>,
-    log: Writer,
+    log: Log,
     created: Created,
 ) -> Result<FromShim, Failure> {
     for warning in &created.warnings {
@@ -145,7 +150,9 @@ fn keep(
         runtime: create.runtime.clone(),
         personality: runtime::personality(spec).map_err(from_runtime("create"))?,
         listener: listener.map_err(from_runtime("create"))?,
+        connections: None,
     });
+    shim.connections = create.bypass.clone().map(Connections::new);
     shim.processes.push(Process {
         target: Target::Init,
         process: created.process,
@@ -175,7 +182,9 @@ pub(super) fn start(shim: &mut Shim) -> Result<FromShim, Failure> {
     }
     write_record(shim, Stage::Running)?;
     shim.kept.confirm().map_err(failed("have the holder keep the streams"))?;
-    pending.start().map_err(from_runtime("start"))?;
+    if let Some(listener) = pending.start().map_err(from_runtime("start"))? {
+        shim.supervise(listener)?;
+    }
     shim.stage = Stage::Running;
     let process = shim.init().map(|p| p.process);
     let process = process
@@ -266,10 +275,15 @@ pub(super) fn ends(pipes: Option<Pipes>, console: Option<OwnedFd>) -> Result<End
     }
 }
 
-pub(super) fn open_log(config: &LogConfig) -> Result<Writer, Failure> {
-    let invalid = |e: logs::Error| Failure::new(FailureClass::InvalidParameter, "open the log", e);
-    let parsed = Config::parse(&config.driver, &config.options).map_err(invalid)?;
-    Writer::open(parsed, &config.path, &config.attrs).map_err(failed("open the log"))
+/// The step's name is Docker's, which people look for.
+pub(super) fn open_log(shim: &Shim, config: &LogConfig, demand: Demand) -> Result<Log, Failure> {
+    Log::open(config, &shim.id, demand).map_err(|e| {
+        let class = match e.kind() {
+            model::ErrorKind::InvalidParameter => FailureClass::InvalidParameter,
+            _ => FailureClass::Other,
+        };
+        Failure::new(class, "initialize logging driver", e)
+    })
 }
 
 pub(super) fn open_cgroup(cgroup: &Cgroup, make: bool) -> Result<runtime::Cgroup, Failure> {

@@ -17,16 +17,20 @@
 mod adopt;
 mod announce;
 mod attacher;
+mod connections;
 mod create;
+mod delivery;
 mod detach_keys;
 mod ends;
 mod engines;
 mod exec;
 mod kept;
+mod log;
 mod pids;
 mod process;
 mod record;
 mod requests;
+mod sender;
 mod serve;
 mod streams;
 

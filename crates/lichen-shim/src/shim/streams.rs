@@ -6,8 +6,8 @@
 //! Input goes through one queue; clients are not read while it is full.
 
 use super::attacher::{Attacher, Input, is_transient};
-use logs::{Stream, Writer};
-use model::Timestamp;
+use super::log::Log;
+use logs::Stream;
 use rustix::event::PollFlags;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
@@ -42,6 +42,8 @@ pub(super) enum Place {
     Stdin,
     Output(Stream),
     Attacher(usize),
+    /// Of the log's sender.
+    Log,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,12 @@ pub(super) struct Streams {
     end_stdin: bool,
     stdin_ended: bool,
     attachers: Vec<Attacher>,
-    log: Option<Writer>,
-    log_failed: bool,
+    log: Option<Log>,
     linger_until: Option<Instant>,
 }
 
 impl Streams {
-    pub(super) fn new(io: Io, ends: Ends, log: Option<Writer>) -> io::Result<Self> {
+    pub(super) fn new(io: Io, ends: Ends, log: Option<Log>) -> io::Result<Self> {
         for end in [&ends.stdin, &ends.stdout, &ends.stderr].into_iter().flatten() {
             fcntl_setfl(end, fcntl_getfl(end)? | OFlags::NONBLOCK)?;
         }
@@ -71,7 +72,6 @@ impl Streams {
             stdin_ended: false,
             attachers: Vec::new(),
             log,
-            log_failed: false,
             linger_until: None,
         })
     }
@@ -119,11 +119,15 @@ impl Streams {
         {
             list.push((stdin.as_fd(), PollFlags::OUT, Place::Stdin));
         }
-        let held_up = self.attachers.iter().any(Attacher::is_full);
+        let held_up =
+            self.attachers.iter().any(Attacher::is_full) || self.log.as_ref().is_some_and(Log::is_full);
         for (end, stream) in [(&self.ends.stdout, Stream::Stdout), (&self.ends.stderr, Stream::Stderr)] {
             if let (Some(end), false) = (end, held_up) {
                 list.push((end.as_fd(), PollFlags::IN, Place::Output(stream)));
             }
+        }
+        if let Some((fd, flags)) = self.log.as_ref().and_then(Log::interest) {
+            list.push((fd, flags, Place::Log));
         }
         let room = self.queue.len() < STDIN_QUEUE;
         for (index, attacher) in self.attachers.iter().enumerate() {
@@ -146,6 +150,11 @@ impl Streams {
             Place::Stdin => self.write_stdin(),
             Place::Output(stream) => drop(self.read_output(stream)),
             Place::Attacher(index) => return self.client(index, flags),
+            Place::Log => {
+                if let Some(log) = &mut self.log {
+                    log.ready();
+                }
+            }
         }
         false
     }
@@ -153,6 +162,9 @@ impl Streams {
     /// Drop clients that are done, gone or too slow. Call it when the places of one poll have all been handled.
     pub(super) fn tidy(&mut self) {
         let now = Instant::now();
+        if let Some(log) = &mut self.log {
+            log.tidy();
+        }
         let ended = self.is_complete();
         for attacher in &mut self.attachers {
             attacher.closing |= ended;
@@ -166,17 +178,22 @@ impl Streams {
 
     /// When [`Streams::tidy`] has something to do even if nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.attachers.iter().filter_map(Attacher::deadline).chain(self.linger_until).min()
+        let log = self.log.as_ref().and_then(Log::deadline);
+        self.attachers.iter().filter_map(Attacher::deadline).chain(self.linger_until).chain(log).min()
     }
 
-    /// Whether all output has been read.
+    /// Whether all output has been read, and can be read again from the log.
     pub(super) fn is_complete(&self) -> bool {
-        self.ends.stdout.is_none() && self.ends.stderr.is_none()
+        self.is_read() && self.log.as_ref().is_none_or(Log::is_readable)
     }
 
-    /// Whether no client waits for output.
+    /// Whether no client waits for output, nor a log's destination.
     pub(super) fn is_idle(&self) -> bool {
-        self.attachers.is_empty()
+        self.attachers.is_empty() && (!self.is_read() || self.log.as_ref().is_none_or(Log::is_done))
+    }
+
+    fn is_read(&self) -> bool {
+        self.ends.stdout.is_none() && self.ends.stderr.is_none()
     }
 
     /// The process has ended: read what there is; what others hold open is read for a while longer. Clients keep their
@@ -192,7 +209,7 @@ impl Streams {
                 }
             }
         }
-        if !self.is_complete() {
+        if !self.is_read() {
             self.linger_until = Some(Instant::now() + LINGER);
         }
     }
@@ -208,7 +225,7 @@ impl Streams {
 
     /// A rotated log file that wants compressing.
     pub(super) fn take_compression(&mut self) -> Option<std::path::PathBuf> {
-        self.log.as_mut().and_then(Writer::take_compression)
+        self.log.as_mut().and_then(Log::take_compression)
     }
 
     pub(super) fn compressed(&mut self) {
@@ -299,14 +316,13 @@ impl Streams {
             Err(_) => *end = None,
         }
         self.finish_log(stream);
+        self.end_log();
         false
     }
 
     fn deliver(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Some(log) = &mut self.log
-            && let Err(error) = log.write(stream, bytes, Timestamp::now())
-        {
-            self.complain(&error);
+        if let Some(log) = &mut self.log {
+            log.write(stream, bytes);
         }
         for attacher in &mut self.attachers {
             attacher.output(stream, bytes);
@@ -314,18 +330,16 @@ impl Streams {
     }
 
     fn finish_log(&mut self, stream: Stream) {
-        if let Some(log) = &mut self.log
-            && let Err(error) = log.finish(stream, Timestamp::now())
-        {
-            self.complain(&error);
+        if let Some(log) = &mut self.log {
+            log.finish(stream);
         }
     }
 
-    /// Once: a full disk must not fill the run directory too.
-    fn complain(&mut self, error: &logs::Error) {
-        if !self.log_failed {
-            self.log_failed = true;
-            eprintln!("lichen-shim: output is not logged: {error}");
+    fn end_log(&mut self) {
+        if let Some(log) =
+            self.log.as_mut().filter(|_| self.ends.stdout.is_none() && self.ends.stderr.is_none())
+        {
+            log.end();
         }
     }
 
@@ -338,6 +352,7 @@ impl Streams {
                 self.finish_log(stream);
             }
         }
+        self.end_log();
         for attacher in &mut self.attachers {
             attacher.closing = true;
         }

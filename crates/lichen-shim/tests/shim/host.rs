@@ -92,10 +92,14 @@ impl Host {
                 path: self.log_path(id),
                 options: BTreeMap::new(),
                 attrs: BTreeMap::new(),
+                name: "test".into(),
+                image: String::new(),
+                tag: id.short().into(),
             },
             cgroup: Cgroup::None,
             dir: self.dir.clone(),
             joins_netns: false,
+            bypass: None,
         })
     }
 
@@ -105,7 +109,7 @@ impl Host {
 
     /// Everything that was logged, as text.
     pub fn log(&self, id: &Id) -> String {
-        let config = logs::Config::parse("json-file", &BTreeMap::new()).unwrap();
+        let config = logs::Config::parse("json-file", &BTreeMap::new()).unwrap().file.unwrap();
         let mut reader =
             logs::Reader::open(&config, &self.log_path(id), logs::ReadOptions::default()).unwrap();
         let mut text = String::new();

@@ -3,6 +3,7 @@
 mod cost;
 mod host;
 mod lifecycle;
+mod log_drivers;
 mod namespaces;
 mod streams;
 mod survival;
