@@ -172,6 +172,21 @@ fn sparse_maps_must_fit_their_file() {
     }
 }
 
+/// CVE-2026-32288: each further block of an old GNU map says that another one follows, and none of them is counted.
+#[test]
+fn a_sparse_map_without_end_is_not_read_to_it() {
+    let mut header = header(b'S', "s", "", 0);
+    let bytes = header.as_mut_bytes();
+    bytes[257..265].copy_from_slice(b"ustar  \0");
+    bytes[482] = 1;
+    bytes[483..495].copy_from_slice(b"00000000011\0");
+    header.set_cksum();
+    let endless = std::io::BufReader::new(std::io::repeat(1));
+    let archive = std::io::Read::chain(&header.as_bytes()[..], endless);
+    let error = Reader::new(archive, &Limits::default()).next_entry().unwrap_err().to_string();
+    assert!(error.contains("262144 segments in a sparse file"), "{error}");
+}
+
 #[test]
 fn limits_are_named() {
     let limits = Limits {

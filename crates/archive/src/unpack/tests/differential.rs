@@ -1,4 +1,6 @@
-//! What GNU tar makes of the same trees and archives.
+//! What GNU tar makes of the same trees and archives: hard and symbolic links, sparse files of every format, pax records,
+//! long names, extended attributes, owners, modes, times, and pipes. Devices cannot be made without privileges, so of these
+//! only what GNU tar writes is read.
 
 use super::*;
 use proptest::prelude::*;
@@ -41,6 +43,10 @@ fn furnish(root: &Path) {
         std::os::unix::fs::chown(root.join(path), Some(owner), Some(owner)).unwrap();
         fs::set_permissions(root.join(path), PermissionsExt::from_mode(mode)).unwrap();
     }
+    for path in ["a/b/text", "a/b/c"] {
+        let file = fs::File::open(root.join(path)).unwrap();
+        rustix::fs::fsetxattr(&file, "user.note", b"a\0b\n=c", rustix::fs::XattrFlags::empty()).unwrap();
+    }
     for path in ["a/empty", "a/b/text", "a/b/c"] {
         let file = fs::File::open(root.join(path)).unwrap();
         let old = rustix::fs::Timespec { tv_sec: -86_400, tv_nsec: 0 };
@@ -56,6 +62,55 @@ fn directory_times(root: &Path) -> Vec<(String, i64)> {
         metadata.is_dir().then(|| (path, metadata.mtime()))
     })
     .collect()
+}
+
+fn notes(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let note = |path: String| {
+        let mut value = vec![0; 64];
+        let length = rustix::fs::lgetxattr(root.join(&path), "user.note", &mut value[..]).ok()?;
+        value.truncate(length);
+        Some((path, value))
+    };
+    listing(root).into_keys().filter_map(note).collect()
+}
+
+#[test]
+fn extended_attributes_are_those_that_gnu_tar_has() {
+    testing::in_userns("unpack::tests::differential::extended_attributes_are_those_that_gnu_tar_has", || {
+        let work = target();
+        let (source, ours) = (work.path().join("source"), work.path().join("ours"));
+        let (theirs, packed) = (work.path().join("theirs"), work.path().join("packed.tar"));
+        for dir in [&source, &ours, &theirs] {
+            fs::create_dir(dir).unwrap();
+        }
+        furnish(&source);
+        assert_eq!(notes(&source).len(), 3, "a file, its other name, and a directory");
+        gnu_tar(&["--xattrs", "-C", "source", "-cf", "archive.tar", "."], work.path());
+        let archive = fs::read(work.path().join("archive.tar")).unwrap();
+        unpack(&archive, &ours, &options(Whiteouts::Overlay)).unwrap();
+        assert_eq!(notes(&ours), notes(&source));
+        let mut bytes = Vec::new();
+        crate::pack::tree(fs::File::open(&source).unwrap().as_fd(), &mut bytes).unwrap();
+        fs::write(packed, &bytes).unwrap();
+        gnu_tar(&["--xattrs", "--xattrs-include=user.*", "-C", "theirs", "-xpf", "packed.tar"], work.path());
+        assert_eq!(notes(&theirs), notes(&source));
+    });
+}
+
+#[test]
+fn devices_are_read_as_gnu_tar_writes_them() {
+    let work = target();
+    for format in ["--format=gnu", "--format=posix", "--format=ustar"] {
+        gnu_tar(&[format, "-C", "/dev", "-cf", "archive.tar", "null", "random"], work.path());
+        let archive = fs::read(work.path().join("archive.tar")).unwrap();
+        let mut reader = crate::read::Reader::new(&archive[..], &crate::Limits::default());
+        for (path, minor) in [("null", 3), ("random", 8)] {
+            let entry = reader.next_entry().unwrap().unwrap();
+            assert_eq!((entry.kind, &*entry.path), (crate::read::Kind::CharDevice, path.as_bytes()));
+            assert_eq!(entry.device, (1, minor), "{format}");
+        }
+        assert!(reader.next_entry().unwrap().is_none());
+    }
 }
 
 #[test]

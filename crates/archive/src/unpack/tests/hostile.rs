@@ -1,4 +1,15 @@
-//! Archives that want out: CVE-2026-17106, CVE-2021-32760, CVE-2026-32288 and their ancestors.
+//! Archives that want out, and where each known way is tried:
+//!
+//! | | What | Test |
+//! |---|---|---|
+//! | CVE-2026-17106 | names and links that lead out of the root | [`nothing_outside_the_root_is_ever_touched`] |
+//! | CVE-2021-32760 | modes of files outside changed through links | the same: the canary's mode is compared too |
+//! | CVE-2025-62518 | pax and header disagree about a size, and hide an entry | `read::tests::the_pax_size_is_the_size` |
+//! | CVE-2026-32288 | a sparse map without end | `read::tests::a_sparse_map_without_end_is_not_read_to_it` |
+//! | bombs | bytes, entries, depth, holes | [`bombs_stop_at_a_limit`], `read::tests::limits_are_named` |
+//! | bombs | ratio of compression | `image`: `blob::tests::a_bomb_is_stopped` |
+//!
+//! Sparse maps that do not fit their file are in `read::tests::sparse_maps_must_fit_their_file`.
 
 use super::*;
 
