@@ -148,6 +148,26 @@ pub fn dispatch(words: &[String], parts: &[Part]) -> i32 {
     descend(program, &parsed, name, rest)
 }
 
+/// Why a command of docker's is not here; what it would do is not pretended to be done.
+fn absent(name: &str, rest: &[String]) -> Option<&'static str> {
+    let inner = rest.first().map_or("", String::as_str);
+    match (name, inner) {
+        ("build" | "builder" | "buildx", _) | ("image", "build") => {
+            Some("the engine has no builder yet: build the image elsewhere, and \"load\" or \"pull\" it")
+        }
+        ("checkpoint", _) => Some("checkpoints are not supported: CRIU needs root"),
+        ("manifest", _) => {
+            Some("manifest lists are made in a registry, by tools such as skopeo, not by the engine")
+        }
+        ("plugin", _) => Some("plugins are not supported"),
+        ("trust", _) => Some("content trust is not supported; pull by digest instead"),
+        ("config" | "node" | "secret" | "service" | "stack" | "swarm", _) | ("volume", "update") => {
+            Some("this node is not a swarm manager: swarm mode is not supported")
+        }
+        _ => None,
+    }
+}
+
 fn version_line(program: &str) -> String {
     match program {
         "docker" => format!("Docker version {}, build lichen\n", env!("CARGO_PKG_VERSION")),
@@ -172,6 +192,10 @@ pub fn globals(parsed: &Parsed) -> Globals {
 
 /// Follows groups down to the command itself.
 fn descend(program: &str, root: &Parsed, name: &str, rest: &[String]) -> i32 {
+    if let Some(reason) = absent(name, rest) {
+        complain(format!("{program}: {reason}"));
+        return 1;
+    }
     let Some(mut entry) = find(name) else {
         complain(format!(
             "{program}: unknown command: {program} {name}\n\nRun '{program} --help' for more information"

@@ -23,7 +23,7 @@ pub enum Error {
     Connect { operation: String, source: io::Error },
     #[error("error during connect: {0}")]
     Ssh(String),
-    #[error("error during request to {path}: {source}")]
+    #[error("error during request to {path}: {}", causes(source))]
     Request { path: String, source: hyper::Error },
     #[error("invalid answer of the engine to {path}: {source}")]
     Answer { path: String, source: serde_json::Error },
@@ -106,6 +106,13 @@ impl Error {
             _ => Err(Error::Many(errors)),
         }
     }
+}
+
+/// An error with what caused it: hyper tells only that a connection failed, its cause tells why (TLS alerts, for one).
+fn causes(error: &hyper::Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The text of a system error in the words of Go programs: lower case, without the number.

@@ -20,7 +20,16 @@ pub enum Verb {
     Help,
 }
 
+/// What `lichen setup` can be told to do.
+pub const VERBS: &[(&str, &str)] = &[
+    ("check", "Check the requirements"),
+    ("install", "Install and start the systemd user service, and create the context \"rootless\""),
+    ("uninstall", "Take these away again; data stays"),
+    ("nsenter", "Run a command in the engine's namespaces"),
+];
+
 pub fn help(program: &str) -> String {
+    let verbs: String = VERBS.iter().map(|(verb, about)| format!("  {verb:<12} {about}\n")).collect();
     format!(
         "Usage: {program} [OPTIONS] COMMAND
 
@@ -33,11 +42,7 @@ Options:
   -h, --help           Show this help
 
 Commands:
-  check        Check the requirements
-  install      Install and start the systemd user service, and create the context \"rootless\"
-  uninstall    Take these away again; data stays
-  nsenter      Run a command in the engine's namespaces
-"
+{verbs}"
     )
 }
 

@@ -26,6 +26,7 @@ mod systemd;
 mod undo;
 mod unit;
 
+pub use args::VERBS;
 pub use error::{Error, Result};
 pub use facts::Facts;
 

@@ -24,6 +24,8 @@ const USAGE: &str = "usage: cargo xtask WORD [ARGUMENTS]
   test             check, unit, e2e and compat, as CI runs them
   bench [ARGS]     measure against a floor, and against podman where it is installed
   bench network|pull [ARGS]  the same of networks and of pulling images (as root)
+  man DIR          write the manual pages into DIR
+  package [tarball|deb|rpm] [DIR]   what users install, into DIR or target/packages
   fuzz [TARGET|all [SECONDS]]  fuzz one parser, or each in turn; without TARGET, list them
                    (cargo install cargo-fuzz --locked; a nightly toolchain)";
 

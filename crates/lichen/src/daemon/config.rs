@@ -5,6 +5,7 @@ use super::error::{Error, Result};
 use super::hosts::Host;
 use super::objects::{AddressPool, Proxies, RuntimeEntry, Ulimit, typed};
 use super::paths::{self, Places};
+use super::remote::{self, Tls};
 use super::settings::{self, CommandLine, Settings};
 use model::{DataLayout, RunLayout};
 use std::collections::BTreeMap;
@@ -33,15 +34,6 @@ pub(crate) struct Config {
     pub(crate) proxies: Proxies,
     /// Lines to log: settings without effect.
     pub(crate) remarks: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tls {
-    /// Whether clients must show a certificate of `ca`.
-    pub(crate) verify: bool,
-    pub(crate) ca: PathBuf,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +80,8 @@ pub(crate) struct Containers {
     pub(crate) init_path: Option<PathBuf>,
     pub(crate) seccomp_profile: Option<String>,
     pub(crate) no_new_privileges: bool,
+    /// `lichen-bypass4netns`.
+    pub(crate) bypass: bool,
 }
 
 /// How limits are enforced.
@@ -124,8 +118,8 @@ fn resolve(s: &Settings, places: Places) -> Result<Config> {
     paths::check_length(&run)?;
     let data = path(s, "data-root")?.unwrap_or_else(|| places.data.join("lichen"));
     let pidfile = path(s, "pidfile")?.unwrap_or_else(|| places.runtime.join("docker.pid"));
-    let tls = tls(s)?;
-    let hosts = hosts(s, &places.runtime.join("docker.sock"), tls.is_some())?;
+    let tls = remote::tls(s, &paths::certificates())?;
+    let hosts = remote::hosts(s, &places.runtime.join("docker.sock"), tls.as_ref())?;
     let log = logging(s)?;
     let containers = containers(s)?;
     Ok(Config {
@@ -161,34 +155,6 @@ fn positive(s: &Settings, key: &'static str, default: i64) -> Result<usize> {
     let number = s.number(key).unwrap_or(default);
     usize::try_from(number)
         .map_err(|_| Error::invalid(key, number.to_string(), "expected a number of at least 0"))
-}
-
-fn tls(s: &Settings) -> Result<Option<Tls>> {
-    let verify = s.bool("tlsverify").unwrap_or(false);
-    if !verify && !s.bool("tls").unwrap_or(false) {
-        return Ok(None);
-    }
-    let file = |key: &'static str| {
-        s.text(key)
-            .map(PathBuf::from)
-            .ok_or_else(|| Error::invalid(key, "", "needed with --tls and --tlsverify"))
-    };
-    let ca = if verify { file("tlscacert")? } else { PathBuf::new() };
-    Ok(Some(Tls { verify, ca, certificate: file("tlscert")?, key: file("tlskey")? }))
-}
-
-fn hosts(s: &Settings, default: &Path, tls: bool) -> Result<Vec<Host>> {
-    let given = s.list("hosts");
-    if given.is_empty() {
-        return Ok(vec![Host::Unix(default.to_owned())]);
-    }
-    let hosts = given.iter().map(|h| Host::parse(h, default, tls)).collect::<Result<Vec<_>>>()?;
-    // Whoever reaches the API is the user; over a network that must be insisted on (`--tls=false`), as with dockerd.
-    if let (Some(index), false, None) = (hosts.iter().position(|h| !h.is_local()), tls, s.bool("tls")) {
-        let reason = "serving it without TLS gives everyone who reaches it the user's files; use --tlsverify, or insist with --tls=false";
-        return Err(Error::invalid("host", given[index].clone(), reason));
-    }
-    Ok(hosts)
 }
 
 fn logging(s: &Settings) -> Result<Logging> {
@@ -289,6 +255,7 @@ fn containers(s: &Settings) -> Result<Containers> {
         init_path: path(s, "init-path")?,
         seccomp_profile: text("seccomp-profile"),
         no_new_privileges: s.bool("no-new-privileges").unwrap_or(false),
+        bypass: s.bool("lichen-bypass4netns").unwrap_or(false),
     })
 }
 
@@ -335,6 +302,7 @@ fn proxies(s: &Settings) -> Result<Proxies> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn config(arguments: &[&str]) -> Result<Config> {
         let line = settings::parse(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())?;
@@ -389,15 +357,12 @@ mod tests {
         check("--log-level=loud", "invalid argument \"loud\" for \"log-level\"");
         check("--additional-image-store=images", "expected the absolute path of a directory");
         check("--label=x", "bad attribute format");
-        check("--host=tcp://0.0.0.0:1", "insist with --tls=false");
         check("--host=npipe://x", "expected unix://, tcp:// or fd://");
         check("--log-driver=fluentd", "no log driver named 'fluentd'");
         check("--log-opt=colour=red", "unknown log opt 'colour' for json-file log driver");
         check("--exec-opt=native.cgroupdriver=x", "expected native.cgroupdriver=systemd, cgroupfs or none");
         check("--registry-mirror=127.0.0.1", "expected http:// or https://");
         check("--mtu=5", "expected 68 to 65535");
-        check("--tls", "needed with --tls and --tlsverify");
         check(&format!("--exec-root=/{}", "x".repeat(100)), "too long for the sockets below it");
-        assert!(config(&["--host=tcp://0.0.0.0:1", "--tls=false"]).is_ok());
     }
 }

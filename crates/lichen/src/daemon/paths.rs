@@ -35,6 +35,12 @@ pub(crate) fn places() -> Result<Places> {
     Ok(Places { runtime, data, config })
 }
 
+/// Where TLS files are that no option names (dockerd: `DOCKER_CERT_PATH`, else the client's own directory).
+pub(crate) fn certificates() -> PathBuf {
+    let below_home = || path_variable("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".docker");
+    path_variable("DOCKER_CERT_PATH").unwrap_or_else(below_home)
+}
+
 /// An absolute path; the specification has others ignored.
 fn path_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute())

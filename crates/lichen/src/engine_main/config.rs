@@ -1,7 +1,7 @@
 //! What the engine and the image store are told.
 
 use super::cgroups;
-use crate::daemon::config::Config;
+use crate::daemon::{config::Config, remote};
 use anyhow::{Context, Result, bail};
 use engine::config::{DefaultLog, Dns, Settings, Shared, Ulimit};
 use image::RegistryConfig;
@@ -20,7 +20,10 @@ const DOCKERS_DEFAULT: &str = "runc";
 /// Docker's `default-shm-size`.
 const SHM_SIZE: u64 = 64 << 20;
 
-pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> Result<engine::Config> {
+pub(super) fn engine(config: &Config, mut warnings: Vec<String>, shim: &OwnedFd) -> Result<engine::Config> {
+    let open = remote::warnings(&config.hosts, config.tls.as_ref());
+    open.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.extend(open);
     let containers = &config.containers;
     let or_private = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "private".to_owned());
     let own_init = || PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()));
@@ -48,6 +51,7 @@ pub(super) fn engine(config: &Config, warnings: Vec<String>, shim: &OwnedFd) -> 
         init_path: containers.init_path.clone().unwrap_or_else(own_init),
         seccomp_profile: seccomp(config)?,
         no_new_privileges: containers.no_new_privileges,
+        bypass: containers.bypass,
         dns: Dns {
             servers: addresses(&config.network.dns)?,
             options: config.network.dns_options.clone(),

@@ -1,6 +1,6 @@
 //! TLS on TCP sockets: `--tls`, and `--tlsverify` for clients that must show a certificate.
 
-use crate::daemon::config::Tls;
+use crate::daemon::remote::Tls;
 use anyhow::{Context, Result};
 use std::{path::Path, sync::Arc};
 use tokio_rustls::{

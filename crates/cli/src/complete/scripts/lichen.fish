@@ -12,7 +12,7 @@ function __PROGRAM_complete
     if test (count $candidates) -gt 0
         # fish wants the whole word, the flag before its value included.
         set -l prefix (string match --regex -- '^-.*?=' $current)
-        printf '%s\n' $prefix$candidates
+        printf '%s\n' "$prefix"$candidates
     else if test (math "bitand($directive, 4)") -eq 0
         __fish_complete_path $current
     end
