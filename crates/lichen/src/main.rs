@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lichen daemon … ─▶ daemon (launcher) ─ fork, setns, exec ─▶ lichen engine … ─▶ engine_main
+//! lichen net flows … ─▶ net ─▶ the forwarder's control socket
 //! lichen nsenter … ─▶ nsenter
 //! lichen setup …, lichen doctor ─▶ setup ─▶ crate setup
 //! lichen migrate … ─▶ crate migrate
@@ -13,6 +14,7 @@
 
 mod daemon;
 mod engine_main;
+mod net;
 mod nsenter;
 mod parts;
 mod setup;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         (Some("docker"), _) => client(argv),
         (_, Some("daemon")) => daemon::main(&words[1..]),
         (_, Some("engine")) => engine_main::main(&words[1..]),
+        (_, Some("net")) => net::main(&words[1..]),
         (_, Some("nsenter")) => nsenter::main(&words[1..]),
         (_, Some("setup")) => setup::main("lichen setup", &words[1..]),
         (_, Some("doctor")) => setup::doctor(&words[1..]),

@@ -1,0 +1,99 @@
+//! Carrying the plan out.
+
+use crate::args::Arguments;
+use crate::container;
+use crate::engines::Engines;
+use crate::error::Error;
+use crate::plan::{Fate, Item, Plan};
+use crate::{image, network, volume};
+
+/// How it went so far.
+#[derive(Debug, Default)]
+struct Tally {
+    done: u32,
+    failed: u32,
+    /// Objects that are not what the other engine has under their name, or cannot be.
+    left: u32,
+}
+
+impl Tally {
+    /// Tell what became of one object. One that failed does not keep the next from being tried.
+    fn note<T>(&mut self, kind: &str, item: &Item<T>, outcome: Result<&str, Error>) {
+        match outcome {
+            Ok(verb) => {
+                self.done += 1;
+                item.tell(kind, verb);
+            }
+            Err(error) => {
+                self.failed += 1;
+                item.tell(kind, "failed");
+                eprintln!("lichen migrate: {kind} {}: {error}", item.name);
+            }
+        }
+    }
+
+    /// Whether there is nothing to be made, which is told.
+    fn passes<T>(&mut self, kind: &str, item: &Item<T>) -> bool {
+        if item.fate == Fate::Make {
+            return false;
+        }
+        self.left += u32::from(item.fate != Fate::Same);
+        item.print(kind, "");
+        true
+    }
+}
+
+/// The exit code: 1 when anything failed or is not as it is in the other engine.
+pub(crate) async fn apply(engines: &Engines, plan: &Plan, arguments: &Arguments) -> Result<i32, Error> {
+    let mut tally = Tally::default();
+    for item in &plan.images {
+        if !tally.passes("image", item) {
+            tally.note("image", item, image::copy(engines, &item.what).await.map(|()| "copied"));
+        }
+    }
+    for item in &plan.networks {
+        if !tally.passes("network", item) {
+            tally.note("network", item, network::create(engines, &item.what).await.map(|()| "created"));
+        }
+    }
+    for item in &plan.volumes {
+        if matches!(item.fate, Fate::Refused(_)) {
+            tally.passes("volume", item);
+            continue;
+        }
+        let outcome = volume::copy(engines, &item.what, &plan.originals).await;
+        tally.note("volume", item, outcome);
+    }
+    for item in &plan.containers {
+        if tally.passes("container", item) {
+            continue;
+        }
+        let outcome = container::create(engines, &item.name, &item.what).await;
+        if let Ok(warnings) = &outcome {
+            for warning in warnings {
+                eprintln!("lichen migrate: container {}: {warning}", item.name);
+            }
+        }
+        tally.note("container", item, outcome.map(|_| "created"));
+    }
+    if arguments.start {
+        start(engines, plan, &mut tally).await?;
+    }
+    println!("{} done, {} failed, {} left alone", tally.done, tally.failed, tally.left);
+    Ok(i32::from(tally.failed > 0 || tally.left > 0))
+}
+
+/// Copies of those that run in the other engine, whichever run made them.
+async fn start(engines: &Engines, plan: &Plan, tally: &mut Tally) -> Result<(), Error> {
+    let here = engines.to.containers().await?;
+    for item in plan.containers.iter().filter(|i| i.what.runs && matches!(i.fate, Fate::Make | Fate::Same)) {
+        match here.iter().find(|c| container::name_of(c) == item.name) {
+            Some(copy) if !copy.state.running => {
+                let outcome = container::start(engines, &item.name).await;
+                tally.note("container", item, outcome.map(|()| "started"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The two sides.
+
+use crate::args::Arguments;
+use crate::error::{Error, step};
+use api_types::{ContainerInspect, ImageSummary, Network, SystemInfo, Version, Volume, VolumeList};
+use cli::connect::client::segment;
+use cli::connect::endpoint::{self, Endpoint};
+use cli::connect::{Client, Query, Request, host::Host};
+use serde::Deserialize;
+
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    /// For people: address and kind.
+    pub(crate) name: String,
+    pub(crate) is_podman: bool,
+    pub(crate) info: SystemInfo,
+}
+
+pub(crate) struct Engines {
+    pub(crate) from: Engine,
+    pub(crate) to: Engine,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Listed {
+    id: String,
+    labels: Option<api_types::Map<String>>,
+}
+
+/// Marks containers that this program makes, with the volume's name.
+pub(crate) const LABEL: &str = "lichen.migrate.volume";
+
+impl Engines {
+    pub(crate) async fn connect(arguments: &Arguments) -> Result<Self, Error> {
+        let chosen =
+            arguments.to.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty()));
+        let to = match chosen {
+            Some(text) => parse(&text)?,
+            None => endpoint::default_host(),
+        };
+        let engines =
+            Self { from: Engine::connect(parse(&arguments.from)?).await?, to: Engine::connect(to).await? };
+        if !engines.from.info.id.is_empty() && engines.from.info.id == engines.to.info.id {
+            return Err(Error::Same(engines.from.name, engines.to.name));
+        }
+        Ok(engines)
+    }
+}
+
+fn parse(text: &str) -> Result<Host, Error> {
+    Host::parse(text).map_err(|error| Error::Usage(format!("{text}: {error}")))
+}
+
+impl Engine {
+    async fn connect(host: Host) -> Result<Self, Error> {
+        let address = match &host {
+            Host::Unix(path) => format!("unix://{}", path.display()),
+            Host::Tcp(address) => format!("tcp://{address}"),
+            Host::Ssh(ssh) => format!("ssh://{}", ssh.host),
+        };
+        let client = Client::new(Endpoint { host, tls: None }, Vec::new(), "lichen-migrate");
+        let version: Version = client
+            .json(Request::get("/version"))
+            .await
+            .map_err(step(format!("ask {address} for its version")))?;
+        let info =
+            client.json(Request::get("/info")).await.map_err(step(format!("ask {address} about itself")))?;
+        let is_podman = version.components.iter().any(|c| c.name.contains("Podman"));
+        let kind = match version.components.first() {
+            Some(component) => format!(" ({} {})", component.name, component.version),
+            None => String::new(),
+        };
+        Ok(Self { client, name: format!("{address}{kind}"), is_podman, info })
+    }
+
+    pub(crate) async fn images(&self) -> Result<Vec<ImageSummary>, Error> {
+        self.client
+            .json(Request::get("/images/json"))
+            .await
+            .map_err(step(format!("list the images of {}", self.name)))
+    }
+
+    pub(crate) async fn volumes(&self) -> Result<Vec<Volume>, Error> {
+        let list: VolumeList = self
+            .client
+            .json(Request::get("/volumes"))
+            .await
+            .map_err(step(format!("list the volumes of {}", self.name)))?;
+        Ok(list.volumes)
+    }
+
+    pub(crate) async fn networks(&self) -> Result<Vec<Network>, Error> {
+        self.client
+            .json(Request::get("/networks"))
+            .await
+            .map_err(step(format!("list the networks of {}", self.name)))
+    }
+
+    /// All but those that this program made.
+    pub(crate) async fn containers(&self) -> Result<Vec<ContainerInspect>, Error> {
+        let mut found = Vec::new();
+        for listed in self.listed().await?.into_iter().filter(|c| c.volume().is_none()) {
+            found.push(self.inspect(&listed.id).await?);
+        }
+        Ok(found)
+    }
+
+    /// Containers that this program made here, by the volume they are for.
+    pub(crate) async fn helpers(&self) -> Result<Vec<(String, String)>, Error> {
+        let listed = self.listed().await?;
+        Ok(listed.into_iter().filter_map(|c| Some((c.volume()?.to_owned(), c.id))).collect())
+    }
+
+    async fn listed(&self) -> Result<Vec<Listed>, Error> {
+        let request = Request::get("/containers/json").query(Query::new().flag("all", true));
+        self.client.json(request).await.map_err(step(format!("list the containers of {}", self.name)))
+    }
+
+    pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerInspect, Error> {
+        let path = format!("/containers/{}/json", segment(container));
+        self.client.json(Request::get(path)).await.map_err(step(format!("inspect container {container}")))
+    }
+
+    pub(crate) async fn remove_container(&self, id: &str) -> Result<(), Error> {
+        let request = Request::delete(format!("/containers/{}", segment(id)));
+        self.client.run(request).await.map_err(step(format!("remove container {id} of {}", self.name)))
+    }
+}
+
+impl Listed {
+    fn volume(&self) -> Option<&str> {
+        self.labels.as_ref()?.get(LABEL).map(String::as_str)
+    }
+}

@@ -1,0 +1,98 @@
+//! What there is on both sides, and what follows.
+
+use crate::args::Arguments;
+use crate::container::{self, Definition};
+use crate::engines::Engines;
+use crate::error::Error;
+use crate::{image, network, volume};
+use api_types::{ContainerInspect, Network, Volume};
+
+/// What is to become of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is not here: it is made.
+    Make,
+    /// It is here, the same.
+    Same,
+    /// There is one of its name here; whether it is the same is only seen when it is looked into.
+    Unseen,
+    /// There is something else of its name here; it is left alone.
+    Differs(String),
+    /// It cannot be had here.
+    Refused(String),
+}
+
+/// One object, with remarks about what will be different.
+#[derive(Debug)]
+pub(crate) struct Item<T> {
+    pub(crate) name: String,
+    pub(crate) fate: Fate,
+    pub(crate) remarks: Vec<String>,
+    pub(crate) what: T,
+}
+
+pub(crate) struct Plan {
+    pub(crate) images: Vec<Item<image::Source>>,
+    pub(crate) volumes: Vec<Item<Volume>>,
+    pub(crate) networks: Vec<Item<Network>>,
+    pub(crate) containers: Vec<Item<Definition>>,
+    /// The source's containers, as they are.
+    pub(crate) originals: Vec<ContainerInspect>,
+}
+
+pub(crate) async fn make(engines: &Engines, arguments: &Arguments) -> Result<Plan, Error> {
+    let kinds = arguments.kinds;
+    let originals = engines.from.containers().await?;
+    let images = if kinds.images { image::plan(engines, &originals).await? } else { Vec::new() };
+    let volumes = if kinds.volumes { volume::plan(engines).await? } else { Vec::new() };
+    let networks = if kinds.networks { network::plan(engines).await? } else { Vec::new() };
+    let containers = if kinds.containers { container::plan(engines, &originals).await? } else { Vec::new() };
+    Ok(Plan { images, volumes, networks, containers, originals })
+}
+
+impl Plan {
+    pub(crate) fn print(&self) {
+        print_items("image", "copy", &self.images);
+        print_items("volume", "copy", &self.volumes);
+        print_items("network", "create", &self.networks);
+        print_items("container", "create", &self.containers);
+        let count = |fates: &mut dyn Iterator<Item = &Fate>| fates.filter(|f| **f == Fate::Make).count();
+        let todo = count(&mut self.images.iter().map(|i| &i.fate))
+            + count(&mut self.volumes.iter().map(|i| &i.fate))
+            + count(&mut self.networks.iter().map(|i| &i.fate))
+            + count(&mut self.containers.iter().map(|i| &i.fate));
+        match todo {
+            0 => println!("nothing to do"),
+            n => println!("{n} to do; with --apply it is done"),
+        }
+    }
+}
+
+fn print_items<T>(kind: &str, verb: &str, items: &[Item<T>]) {
+    for item in items {
+        item.print(kind, verb);
+    }
+}
+
+impl<T> Item<T> {
+    /// What is planned: one line, and one for each remark.
+    pub(crate) fn print(&self, kind: &str, verb: &str) {
+        let outcome = match &self.fate {
+            Fate::Make => verb.to_owned(),
+            Fate::Same => "the same is here already".to_owned(),
+            Fate::Unseen => "is here already: with --apply it is compared".to_owned(),
+            Fate::Differs(how) => format!("another one is here already, which is left alone: {how}"),
+            Fate::Refused(why) => format!("not possible: {why}"),
+        };
+        self.tell(kind, &outcome);
+        if self.fate == Fate::Make {
+            for remark in &self.remarks {
+                println!("           {}: {remark}", self.name);
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, kind: &str, outcome: &str) {
+        println!("{kind:<9}  {}  {outcome}", self.name);
+    }
+}

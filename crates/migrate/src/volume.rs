@@ -1,0 +1,248 @@
+//! Volumes and what is in them.
+
+use crate::container::name_of;
+use crate::engines::{Engine, Engines, LABEL};
+use crate::error::{Error, step};
+use crate::plan::{Fate, Item};
+use api_types::{
+    ContainerConfig, ContainerCreateRequest, ContainerCreateResponse, ContainerInspect, HostConfig, Volume,
+    VolumeCreateRequest,
+};
+use bytes::Bytes;
+use cli::connect::client::{Body, Response, segment};
+use cli::connect::stream::Chunks;
+use cli::connect::{Query, Request};
+use contents::Contents;
+use http_body_util::{BodyExt as _, StreamBody};
+use std::path::Path;
+
+mod contents;
+
+/// Where a container of ours has the volume; see [`copy`].
+const PARENT: &str = "/lichen-migrate";
+
+pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> {
+    let here = engines.to.volumes().await?;
+    let unfinished = engines.to.helpers().await?;
+    let mut items = Vec::new();
+    for volume in engines.from.volumes().await? {
+        let mut remarks = Vec::new();
+        let fate = if volume.driver != "local" {
+            Fate::Refused(format!("there is no volume driver {} here", volume.driver))
+        } else if unfinished.iter().any(|(name, _)| *name == volume.name) {
+            remarks.push("an earlier run was interrupted: it begins anew".to_owned());
+            Fate::Make
+        } else if here.iter().any(|v| v.name == volume.name) {
+            Fate::Unseen
+        } else {
+            Fate::Make
+        };
+        if !volume.options.is_empty() && fate == Fate::Make {
+            let options: Vec<_> = volume.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            remarks.push(format!("its options are kept: {}", options.join(" ")));
+        }
+        items.push(Item { name: volume.name.clone(), fate, remarks, what: volume });
+    }
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
+/// A container through which a volume is reached.
+struct Access {
+    container: String,
+    /// Where it is mounted.
+    path: String,
+    /// It was made for this, and is to be removed.
+    ours: bool,
+}
+
+/// Fill a volume from the other's of its name, or find that it has been. What was done, in one word.
+pub(crate) async fn copy(
+    engines: &Engines,
+    volume: &Volume,
+    originals: &[ContainerInspect],
+) -> Result<&'static str, Error> {
+    begin_anew(engines, &volume.name).await?;
+    let existed = engines.to.volumes().await?.iter().any(|v| v.name == volume.name);
+    let source = source(engines, volume, originals).await?;
+    let outcome = fill(engines, volume, &source, existed).await;
+    let tidied = if source.ours { engines.from.remove_container(&source.container).await } else { Ok(()) };
+    outcome.and_then(|word| tidied.map(|()| word))
+}
+
+/// What an interrupted run left: its container says that the volume is not complete.
+async fn begin_anew(engines: &Engines, volume: &str) -> Result<(), Error> {
+    for engine in [&engines.from, &engines.to] {
+        for (name, id) in engine.helpers().await? {
+            if name != volume {
+                continue;
+            }
+            // The source's volume stays, of course.
+            if std::ptr::eq(engine, &raw const engines.to) {
+                let path = format!("/volumes/{}", segment(volume));
+                engine.remove_container(&id).await?;
+                let removed = engine.client.run(Request::delete(path)).await;
+                removed.map_err(step(format!("remove the incomplete volume {volume}")))?;
+            } else {
+                engine.remove_container(&id).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn fill(
+    engines: &Engines,
+    volume: &Volume,
+    source: &Access,
+    existed: bool,
+) -> Result<&'static str, Error> {
+    if existed {
+        let target = helper(&engines.to, volume, base(&source.path)).await?;
+        let alike = same_contents(engines, volume, source, &target).await;
+        engines.to.remove_container(&target.container).await?;
+        return if alike? {
+            Ok("the same is here already")
+        } else {
+            Err(Error::Occupied(volume.name.clone()))
+        };
+    }
+    let request = VolumeCreateRequest {
+        name: volume.name.clone(),
+        driver: volume.driver.clone(),
+        driver_opts: volume.options.clone(),
+        labels: volume.labels.clone(),
+        ..VolumeCreateRequest::default()
+    };
+    // First the container that says that the volume is not complete; a volume that it mounts it makes too, so the
+    // volume with its labels comes in between.
+    let create = Request::post("/volumes/create").json(&request).map_err(step("describe a volume"))?;
+    engines.to.client.run(create).await.map_err(step(format!("create volume {}", volume.name)))?;
+    let target = helper(&engines.to, volume, base(&source.path)).await?;
+    transfer(engines, volume, source, &target).await?;
+    if !same_contents(engines, volume, source, &target).await? {
+        // The container stays, so that the next run begins anew.
+        return Err(Error::Unlike(volume.name.clone()));
+    }
+    engines.to.remove_container(&target.container).await?;
+    Ok("copied")
+}
+
+fn base(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("volume")
+}
+
+/// A container of the source that has the volume mounted, or one of ours.
+async fn source(engines: &Engines, volume: &Volume, originals: &[ContainerInspect]) -> Result<Access, Error> {
+    let mounted = originals.iter().find_map(|container| {
+        let mount = container.mounts.iter().find(|m| m.r#type == "volume" && m.name == volume.name)?;
+        Some(Access {
+            container: name_of(container).to_owned(),
+            path: mount.destination.clone(),
+            ours: false,
+        })
+    });
+    match mounted {
+        Some(access) => Ok(access),
+        None => helper(&engines.from, volume, "volume").await,
+    }
+}
+
+/// A container that is never started.
+async fn helper(engine: &Engine, volume: &Volume, base: &str) -> Result<Access, Error> {
+    let images = engine.images().await?;
+    let image = images.iter().min_by_key(|i| i.size).map(|i| i.id.clone());
+    let image = image.ok_or_else(|| Error::NoImage(engine.name.clone(), volume.name.clone()))?;
+    let path = format!("{PARENT}/{base}");
+    let config = ContainerConfig {
+        image,
+        cmd: Some(vec!["true".to_owned()]),
+        labels: [(LABEL.to_owned(), volume.name.clone())].into_iter().collect(),
+        ..ContainerConfig::default()
+    };
+    // Nothing of the image's goes into the volume.
+    let host_config = HostConfig {
+        binds: vec![format!("{}:{path}:nocopy", volume.name)],
+        network_mode: "none".to_owned(),
+        ..HostConfig::default()
+    };
+    let request = ContainerCreateRequest { config, host_config: Some(host_config), networking_config: None };
+    let request = Request::post("/containers/create").json(&request).map_err(step("describe a container"))?;
+    let made: ContainerCreateResponse = engine
+        .client
+        .json(request)
+        .await
+        .map_err(step(format!("make a container of {} for volume {}", engine.name, volume.name)))?;
+    Ok(Access { container: made.id, path, ours: true })
+}
+
+async fn read(engine: &Engine, volume: &Volume, access: &Access) -> Result<Response, Error> {
+    let path = format!("/containers/{}/archive", segment(&access.container));
+    let request = Request::get(path).query(Query::new().with("path", &access.path));
+    engine.client.send(request).await.map_err(step(format!("read volume {} of {}", volume.name, engine.name)))
+}
+
+/// The archive goes from one to the other as it is. Docker names its first entry after the directory, podman `/`: where
+/// it is unpacked follows from that, so that the directory's own owner and mode arrive too.
+async fn transfer(engines: &Engines, volume: &Volume, source: &Access, target: &Access) -> Result<(), Error> {
+    let response = read(&engines.from, volume, source).await?;
+    let mut chunks = Chunks::new(response, "archive");
+    let mut head = Vec::new();
+    let broken = || step(format!("read volume {} of {}", volume.name, engines.from.name));
+    while head.len() < contents::HEAD {
+        match chunks.next().await.map_err(broken())? {
+            Some(bytes) => head.extend_from_slice(&bytes),
+            None => break,
+        }
+    }
+    let archive = |source| Error::Archive { volume: volume.name.clone(), source };
+    let named = contents::is_named_after_directory(&head, base(&source.path)).map_err(archive)?;
+    let path = if named { PARENT } else { target.path.as_str() };
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+    let feed = async move {
+        let mut next = Some(Ok(Bytes::from(head)));
+        while let Some(chunk) = next.take() {
+            let ends = chunk.is_err();
+            if sender.send(chunk).await.is_err() || ends {
+                return;
+            }
+            next = chunks.next().await.map_err(std::io::Error::other).transpose();
+        }
+    };
+    let frames = futures_util::stream::poll_fn(move |context| {
+        receiver.poll_recv(context).map(|item| item.map(|chunk| chunk.map(hyper::body::Frame::data)))
+    });
+    let body: Body = StreamBody::new(frames).boxed();
+    let put = Request::put(format!("/containers/{}/archive", segment(&target.container)));
+    let put = put.query(Query::new().with("path", path)).body("application/x-tar", body);
+    let (sent, ()) = tokio::join!(engines.to.client.run(put), feed);
+    sent.map_err(step(format!("fill volume {}", volume.name)))
+}
+
+async fn same_contents(
+    engines: &Engines,
+    volume: &Volume,
+    source: &Access,
+    target: &Access,
+) -> Result<bool, Error> {
+    let there = contents_of(&engines.from, volume, source).await?;
+    let here = contents_of(&engines.to, volume, target).await?;
+    Ok(there == here)
+}
+
+async fn contents_of(engine: &Engine, volume: &Volume, access: &Access) -> Result<Contents, Error> {
+    let mut chunks = Chunks::new(read(engine, volume, access).await?, "archive");
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(4);
+    let base = base(&access.path).to_owned();
+    let reading = tokio::task::spawn_blocking(move || contents::read(receiver, &base));
+    while let Some(bytes) =
+        chunks.next().await.map_err(step(format!("read volume {} of {}", volume.name, engine.name)))?
+    {
+        if sender.send(bytes).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    let outcome = reading.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    outcome.map_err(|source| Error::Archive { volume: volume.name.clone(), source })
+}
