@@ -23,6 +23,8 @@ pub(crate) struct Asked {
     /// With its query.
     pub path: String,
     pub at: Instant,
+    /// Of a form; other bodies are passed over.
+    pub form: String,
     headers: BTreeMap<String, String>,
 }
 
@@ -41,7 +43,12 @@ impl Asked {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        Some(Self { method, path, at: Instant::now(), headers })
+        let mut form = String::new();
+        if headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded") {
+            let length = headers.remove("content-length")?.parse().ok()?;
+            lines.take(length).read_to_string(&mut form).ok()?;
+        }
+        Some(Self { method, path, at: Instant::now(), form, headers })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

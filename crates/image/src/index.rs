@@ -1,10 +1,11 @@
 //! Images of several platforms under one name: the index that a pulled image was chosen from.
 //!
 //! An image record is one image of one platform, and remembers its index. So the index is the glue: its manifests are
-//! here when images with these manifests are, however they came.
+//! here when images with these manifests are, however they came. A name stands for the image that was pulled by it last;
+//! who asks for another platform gets the image beside it (`docs/decisions/0019`).
 
 use crate::{
-    Error, Image, ImageStore, Result,
+    Error, Image, ImageStore, Pin, Platform, Result,
     manifest::{Descriptor, Document, Index},
     records::ImageRecord,
 };
@@ -63,6 +64,43 @@ impl ImageStore {
         descriptors.into_iter().map(|descriptor| self.member(descriptor)).collect()
     }
 
+    /// What a user calls an image, for a platform: the image itself, or one of that platform from the same index.
+    ///
+    /// # Errors
+    /// Those of [`ImageStore::resolve`]; [`Error::WrongPlatform`] when it is not here for the platform.
+    pub fn resolve_for(&self, text: &str, platform: Option<&Platform>) -> Result<Arc<Image>> {
+        self.fitting(self.resolve(text)?, text, platform)
+    }
+
+    /// As [`ImageStore::resolve_for`], pinned as by [`ImageStore::resolve_pinned`].
+    pub fn resolve_for_pinned(&self, text: &str, platform: Option<&Platform>) -> Result<(Arc<Image>, Pin)> {
+        let image = self.resolve_for(text, platform)?;
+        let mut catalog = self.catalog();
+        if !catalog.images.contains_key(&image.id) {
+            return Err(Error::NoSuchImage { familiar: text.to_owned() });
+        }
+        let keys = image.parts();
+        catalog.pin(&keys);
+        drop(catalog);
+        Ok((image, self.pinned(keys)))
+    }
+
+    /// `image`, which was called `text`, or its sibling for the platform.
+    pub(crate) fn fitting(
+        &self,
+        image: Arc<Image>,
+        text: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Arc<Image>> {
+        let Some(wanted) = platform.filter(|wanted| !image.platform().satisfies(wanted)) else {
+            return Ok(image);
+        };
+        let siblings = self.members(&image)?.into_iter().filter_map(|member| member.image);
+        let ranked = siblings.filter_map(|image| Some((image.platform().match_rank(wanted)?, image)));
+        let absent = || Error::WrongPlatform { familiar: text.to_owned(), wanted: wanted.to_string() };
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, image)| image).ok_or_else(absent)
+    }
+
     fn member(&self, descriptor: Descriptor) -> Result<Member> {
         let has = |image: &&Arc<Image>| {
             image.record.manifest.as_ref().is_some_and(|manifest| manifest.digest == descriptor.digest)
@@ -85,3 +123,6 @@ impl ImageStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

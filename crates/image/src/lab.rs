@@ -169,8 +169,11 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// A configuration for these (plain) layers.
 pub(crate) fn config(layers: &[Vec<u8>]) -> Vec<u8> {
+    config_for(&crate::Platform::host(), layers)
+}
+
+pub(crate) fn config_for(platform: &crate::Platform, layers: &[Vec<u8>]) -> Vec<u8> {
     let diff_ids: Vec<_> = layers.iter().map(|l| digest_of(l)).collect();
-    let platform = crate::Platform::host();
     let json = serde_json::json!({
         "architecture": platform.architecture, "os": "linux", "created": "2026-01-01T00:00:00Z",
         "config": {"Cmd": ["sh"], "Labels": {"made-by": "lab"}},

@@ -26,10 +26,11 @@ use std::sync::Arc;
 pub(super) async fn create(engine: &Arc<Engine>, mut request: Request) -> Outcome {
     let mut body: ContainerCreateRequest = request.json().await?.ok_or(BadRequest::EmptyConfig)?;
     let warnings = quirks::create(&mut body, request.version)?;
-    if request.version >= since(41) && !body.config.image.is_empty() {
-        images::check_platform(engine, &body.config.image, &request.query.string("platform"))?;
-    }
-    let created = create_verb::create(engine, request.query.text("name"), body).await?;
+    let platform = match request.version >= since(41) {
+        true => images::platform::parse(&request.query.string("platform"))?,
+        false => None,
+    };
+    let created = create_verb::create(engine, request.query.text("name"), platform.as_ref(), body).await?;
     let warnings = created.warnings.into_iter().chain(warnings).collect();
     response::created(&ContainerCreateResponse { id: created.id.to_string(), warnings })
 }

@@ -24,6 +24,7 @@ use crate::{
     mounts::resolve,
 };
 use api_types::ContainerCreateRequest;
+use image::Platform;
 use model::{Id, Timestamp};
 use rustix::{
     fs::{FileType, Mode, OFlags},
@@ -38,7 +39,7 @@ pub struct Created {
     pub warnings: Vec<String>,
 }
 
-/// Makes a container called `name`, or by a made-up name.
+/// Makes a container called `name`, or by a made-up name, of its image for `platform` if there is such a wish.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a request that cannot be met, [`Error::InvalidName`], [`Error::NameInUse`],
@@ -46,6 +47,7 @@ pub struct Created {
 pub async fn create(
     engine: &Arc<Engine>,
     name: Option<&str>,
+    platform: Option<&Platform>,
     mut request: ContainerCreateRequest,
 ) -> Result<Created, Error> {
     let mut host = request.host_config.take().unwrap_or_default();
@@ -60,12 +62,19 @@ pub async fn create(
     let networks = defaults::networks(&request.config, &host, request.networking_config.take())?;
     crate::network_plan::check(engine, &host, &networks)?;
     crate::plan::check(&host, &engine.config)?;
+    crate::bypass::check(&host, &engine.config)?;
 
     // The pin keeps the image until the record, which protects it from then on, is findable.
     let (image, _pin) = match request.config.image.as_str() {
         "" => (None, None),
-        reference => engine.images.resolve_pinned(reference).map(|(image, pin)| (Some(image), Some(pin)))?,
+        reference => {
+            let (image, pin) = engine.images.resolve_for_pinned(reference, platform)?;
+            (Some(image), Some(pin))
+        }
     };
+    if platform.is_none() {
+        warnings.extend(image.as_deref().and_then(crate::images::platform_warning));
+    }
     let mut config = merge::merge(request.config, image.as_deref().map(|i| &i.config.config))?;
     // Again, for what the image added.
     validate::config(&mut config)?;

@@ -1,6 +1,6 @@
 //! `docker import`
 
-use super::{pull, tag};
+use super::{platform, tag};
 use crate::{Engine, Error};
 use image::{ImportRequest, Imported, Progress};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn request(options: ImportOptions, source: &str) -> Result<ImportRequest, Error>
         name: tag::repository(&options.repo, &options.tag)?,
         message: if options.message.is_empty() { format!("Imported from {source}") } else { options.message },
         changes: options.changes,
-        platform: pull::platform(&options.platform)?,
+        platform: platform::parse(&options.platform)?,
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{Engine, Error};
 use api_types::{
     AttestationData, ImageManifest, ImageManifestData, ManifestSize, Platform as WirePlatform, UnpackedSize,
 };
-use image::{Image, Platform, error::Error as ImageError, index::Member};
+use image::{Image, Platform, index::Member};
 
 /// Says of an attestation which manifest it is about (BuildKit, `docs/attestations/attestation-storage.md`).
 const SUBJECT: &str = "vnd.docker.reference.digest";
@@ -20,7 +20,7 @@ fn manifest(engine: &Engine, member: &Member) -> ImageManifest {
     let unpacked = member.image.as_ref().map_or(0, |image| image.record.size);
     let is_attestation = member.descriptor.is_attestation();
     let platform = match (&member.image, &member.descriptor.platform) {
-        (Some(image), _) => Some(image.config.platform()),
+        (Some(image), _) => Some(image.platform()),
         (None, named) => named.clone(),
     };
     let data = platform.filter(|_| !is_attestation).map(|platform| ImageManifestData {
@@ -74,14 +74,8 @@ pub(super) fn for_platform(
     reference: &str,
     platform: Option<&Platform>,
 ) -> Result<String, Error> {
-    let image = engine.images.resolve(reference)?;
-    let Some(wanted) = platform.filter(|wanted| !image.config.platform().satisfies(wanted)) else {
-        return Ok(reference.to_owned());
-    };
-    let members = engine.images.members(&image)?;
-    let other = members.into_iter().filter_map(|member| member.image);
-    let fitting = other.into_iter().find(|image| image.config.platform().satisfies(wanted));
-    let absent =
-        || ImageError::WrongPlatform { familiar: reference.to_owned(), wanted: wanted.to_string() }.into();
-    fitting.map(|image| image.id.to_string()).ok_or_else(absent)
+    let Some(_) = platform else { return Ok(reference.to_owned()) };
+    let (named, fitting) =
+        (engine.images.resolve(reference)?, engine.images.resolve_for(reference, platform)?);
+    Ok(if named.id == fitting.id { reference.to_owned() } else { fitting.id.to_string() })
 }

@@ -1,15 +1,26 @@
-//! Whether an image is for the platform that a client asks for.
+//! For which platform a client wants an image.
 
-use super::pull;
-use crate::{Engine, Error};
-use image::error::Error as ImageError;
+use crate::Error;
+use image::{Image, Platform, error::Error as ImageError};
 
-/// Refuses `create --platform` of an image that is here for another one (moby `daemon/images/image.go`).
-pub fn check_platform(engine: &Engine, reference: &str, platform: &str) -> Result<(), Error> {
-    let Some(wanted) = pull::platform(platform)? else { return Ok(()) };
-    let image = engine.images.resolve(reference)?;
-    if image.config.platform().satisfies(&wanted) {
-        return Ok(());
+/// Empty text is no wish.
+///
+/// # Errors
+/// That it is no platform.
+pub fn parse(text: &str) -> Result<Option<Platform>, Error> {
+    if text.is_empty() {
+        return Ok(None);
     }
-    Err(ImageError::WrongPlatform { familiar: reference.to_owned(), wanted: wanted.to_string() }.into())
+    Ok(Some(text.parse().map_err(ImageError::from)?))
+}
+
+/// What a client is told that gets an image of another platform than the host's, and did not ask for one (moby
+/// `daemon/create.go`).
+pub fn warning(image: &Image) -> Option<String> {
+    let (image, host) = (image.platform(), Platform::host());
+    (!image.satisfies(&host)).then(|| {
+        format!(
+            "The requested image's platform ({image}) does not match the detected host platform ({host}) and no specific platform was requested"
+        )
+    })
 }

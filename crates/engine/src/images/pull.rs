@@ -1,7 +1,8 @@
 //! `docker pull`
 
+use super::platform;
 use crate::{Engine, Error};
-use image::{Platform, Progress, PullRequest, Reference, RegistryAuth, error::Error as ImageError};
+use image::{Progress, PullRequest, Reference, RegistryAuth, error::Error as ImageError};
 use model::Digest;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub struct PullOptions {
 /// Pulls one image, or without tag and digest all tags of the repository. Dropping the future stops it.
 pub async fn pull(engine: Arc<Engine>, options: PullOptions, progress: Progress) -> Result<(), Error> {
     let reference = reference(&options.image, &options.tag).map_err(ImageError::from)?;
-    let platform = platform(&options.platform)?;
+    let platform = platform::parse(&options.platform)?;
     let all_tags = reference.is_name_only();
     let request = PullRequest { reference, all_tags, platform, auth: options.auth };
     for pulled in engine.images.pull(request, progress).await? {
@@ -38,14 +39,6 @@ fn reference(image: &str, tag: &str) -> Result<Reference, image::reference::Inva
         (_, Ok(digest)) => Ok(reference.with_digest(digest)),
         (tag, Err(_)) => reference.with_tag(tag),
     }
-}
-
-/// Empty text is no wish.
-pub(super) fn platform(text: &str) -> Result<Option<Platform>, Error> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(text.parse().map_err(ImageError::from)?))
 }
 
 #[cfg(test)]

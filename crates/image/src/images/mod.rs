@@ -1,7 +1,7 @@
 //! The image store: what there is, and under which names.
 
 use crate::{
-    Error, ImageConfig, Reference, RegistryConfig, Result,
+    Error, ImageConfig, Platform, Reference, RegistryConfig, Result,
     catalog::Catalog,
     claims::Claims,
     content::Content,
@@ -34,6 +34,13 @@ impl Image {
     /// The layer a container's tree stands on.
     pub fn top_layer(&self) -> Option<&Digest> {
         self.layers.last()
+    }
+
+    /// What it runs on. One that does not say so is taken for the host's, as Docker does.
+    pub fn platform(&self) -> Platform {
+        let (said, host) = (self.config.platform(), Platform::host());
+        let or = |text: String, default: String| if text.is_empty() { default } else { text };
+        Platform { os: or(said.os, host.os), architecture: or(said.architecture, host.architecture), ..said }
     }
 
     /// What must stay for the image to stay whole.

@@ -337,7 +337,7 @@ fn token_servers_that_talk_nonsense_are_told_of() {
     on_loopback("token_servers_that_talk_nonsense_are_told_of", async || {
         let answers: [(fn() -> Answer, &str); 5] = [
             (|| Answer::ok("<html>"), "expected value at line 1 column 1"),
-            (|| Answer::ok("{}"), "requested access to the resource is denied"),
+            (|| Answer::ok("{}"), "authorization server did not include a token in the response"),
             (|| Answer::ok(r#"{"token":"a\nb: c"}"#), "failed to parse header value"),
             (|| Answer::new("500 Internal Server Error", ""), "received unexpected HTTP status: 500"),
             (|| Answer::ok(vec![b' '; 2 << 20]), "token is larger than 1048576 bytes"),

@@ -131,12 +131,24 @@ impl Registry {
         docker: bool,
     ) -> Descriptor {
         let plain: Vec<_> = layers.iter().map(|(l, _)| l.clone()).collect();
+        self.put_configured(repository, tag, &config(&plain), layers, docker).await
+    }
+
+    /// The same with this configuration.
+    pub async fn put_configured(
+        &self,
+        repository: &str,
+        tag: &str,
+        config: &[u8],
+        layers: &[(Vec<u8>, Form)],
+        docker: bool,
+    ) -> Descriptor {
         let (manifest_type, config_type) = if docker {
             (manifest::DOCKER_MANIFEST, manifest::DOCKER_CONFIG)
         } else {
             (manifest::OCI_MANIFEST, manifest::OCI_CONFIG)
         };
-        let config = self.put_blob(repository, config_type, &config(&plain)).await;
+        let config = self.put_blob(repository, config_type, config).await;
         let mut descriptors = Vec::new();
         for (layer, form) in layers {
             let (media_type, bytes) = match (docker, form) {

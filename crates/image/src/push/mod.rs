@@ -105,30 +105,25 @@ impl ImageStore {
 
     fn to_push(&self, request: &PushRequest) -> Result<Vec<Chosen>> {
         let wanted = request.reference.clone().or_latest();
-        let mut catalog = self.catalog();
-        let found = if request.all_tags {
-            catalog.tags_of(&wanted.trim())
-        } else {
-            let image = catalog.names.get(&wanted).and_then(|id| catalog.images.get(id)).cloned();
-            image.map(|image| (wanted.clone(), image)).into_iter().collect()
-        };
+        let found = self.tagged(&wanted, request.all_tags);
         if found.is_empty() {
             return Err(Error::NoSuchTag { familiar: wanted.familiar() });
         }
-        for (reference, image) in &found {
-            if let Some(platform) =
-                request.platform.as_ref().filter(|p| !image.config.platform().satisfies(p))
-            {
-                let (familiar, wanted) = (reference.familiar(), platform.to_string());
-                return Err(Error::WrongPlatform { familiar, wanted });
-            }
-        }
         let choose = |(reference, image): (Reference, Arc<Image>)| {
-            let keys = image.parts();
-            catalog.pin(&keys);
-            Chosen { reference, image, _pin: self.pinned(keys) }
+            let image = self.fitting(image, &reference.familiar(), request.platform.as_ref())?;
+            let (image, pin) = self.resolve_for_pinned(image.id.as_str(), None)?;
+            Ok(Chosen { reference, image, _pin: pin })
         };
-        Ok(found.into_iter().map(choose).collect())
+        found.into_iter().map(choose).collect()
+    }
+
+    fn tagged(&self, wanted: &Reference, all_tags: bool) -> Vec<(Reference, Arc<Image>)> {
+        let catalog = self.catalog();
+        if all_tags {
+            return catalog.tags_of(&wanted.trim());
+        }
+        let image = catalog.names.get(wanted).and_then(|id| catalog.images.get(id)).cloned();
+        image.map(|image| (wanted.clone(), image)).into_iter().collect()
     }
 
     /// Other repositories of the same registry that have some of the layers.

@@ -36,6 +36,13 @@ pub enum Error {
     #[error("unauthorized: {message}")]
     Unauthorized { message: String },
 
+    /// What the registry's token server says of the credentials.
+    #[error("{method} \"{url}\": unauthorized: {message}")]
+    Refused { method: &'static str, url: String, message: String },
+
+    #[error("Get \"{url}\": authorization server did not include a token in the response")]
+    NoToken { url: String },
+
     #[error("{method} \"{url}\": no basic auth credentials")]
     NoCredentials { method: &'static str, url: String },
 
@@ -97,7 +104,7 @@ impl Error {
             | Self::NameUnknown { .. }
             | Self::Denied { .. }
             | Self::NoPlatform { .. } => ErrorKind::NotFound,
-            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::Unauthorized { .. } | Self::Refused { .. } => ErrorKind::Unauthorized,
             Self::PushDenied { .. } => ErrorKind::Forbidden,
             Self::NotAnImage { .. }
             | Self::OperatingSystem { .. }
@@ -110,6 +117,7 @@ impl Error {
             | Self::Redirect { .. }
             | Self::BlobSize { .. }
             | Self::NoCredentials { .. }
+            | Self::NoToken { .. }
             | Self::Challenge { .. }
             | Self::Status { .. }
             | Self::Upload { .. }

@@ -8,7 +8,7 @@ use crate::{ImageStore, Reference, Result, reference::DEFAULT_DOMAIN};
 pub struct Login {
     /// `Login Succeeded`
     pub status: String,
-    /// Always empty: Lichen asks token servers for no refresh token, so the client keeps the password.
+    /// What a client keeps and sends in the place of the password; empty when the registry gives none.
     pub identity_token: String,
 }
 
@@ -25,8 +25,8 @@ impl ImageStore {
         let mut tries = registries.tries(&reference, Some(auth))?.without_mirrors();
         while let Some(session) = tries.next().await? {
             match session.try_credentials(auth).await {
-                Ok(()) => {
-                    return Ok(Login { status: "Login Succeeded".to_owned(), identity_token: String::new() });
+                Ok(identity_token) => {
+                    return Ok(Login { status: "Login Succeeded".to_owned(), identity_token });
                 }
                 Err(e) => tries.failed(e.into())?,
             }
@@ -45,8 +45,8 @@ fn domain_of(server: &str) -> String {
 }
 
 impl Session {
-    /// Asks for the root of the API with these credentials.
-    async fn try_credentials(&self, auth: &RegistryAuth) -> Result<(), Error> {
+    /// Asks for the root of the API with these credentials. Gives the identity token to be used from now on.
+    async fn try_credentials(&self, auth: &RegistryAuth) -> Result<String, Error> {
         let url = self.endpoint().url("");
         let send = |authorization: Option<String>| {
             let request = self.client().get(&url);
@@ -58,15 +58,15 @@ impl Session {
         let failed = |e| super::transport("Get", &url, &e);
         let first = send(None).send().await.map_err(failed)?;
         if first.status().is_success() {
-            return Ok(());
+            return Ok(auth.identitytoken.clone());
         }
         let challenges = session::challenges(&first);
         let scopes = |asked: Option<&str>| asked.unwrap_or_default().to_owned();
-        let authorization =
-            token::answer(self.client(), ("Get", &url), &challenges, scopes, Some(auth)).await?;
-        let second = send(Some(authorization)).send().await.map_err(failed)?;
+        let wanted = token::Wanted { asked: ("Get", &url), scopes, auth: Some(auth), offline: true };
+        let answer = token::answer(self.client(), &challenges, &wanted).await?;
+        let second = send(Some(answer.authorization)).send().await.map_err(failed)?;
         if second.status().is_success() {
-            return Ok(());
+            return Ok(answer.refresh_token.unwrap_or_else(|| auth.identitytoken.clone()));
         }
         // Docker's words (moby `registry/auth.go`).
         Err(Error::Unauthorized {
@@ -76,14 +76,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_are_domains() {
-        assert_eq!(domain_of(""), "docker.io");
-        assert_eq!(domain_of("https://index.docker.io/v1/"), "docker.io");
-        assert_eq!(domain_of("http://localhost:5000"), "localhost:5000");
-        assert_eq!(domain_of("registry.lan/v2/"), "registry.lan");
-    }
-}
+mod tests;

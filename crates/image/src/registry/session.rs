@@ -291,8 +291,8 @@ impl Session {
         }
         let challenges = challenges(response);
         let scopes = |asked: Option<&str>| self.access.scopes(self.reference.path(), asked);
-        let made =
-            token::answer(&self.client, (method, url), &challenges, scopes, self.auth.as_ref()).await?;
+        let wanted = token::Wanted { asked: (method, url), scopes, auth: self.auth.as_ref(), offline: false };
+        let made = token::answer(&self.client, &challenges, &wanted).await?.authorization;
         *shared = Some(made.clone());
         Ok(made)
     }

@@ -51,47 +51,41 @@ impl ImageStore {
         Ok(receiver)
     }
 
-    /// The pin is taken before anybody can remove what was found.
     fn choose(&self, images: &[String], platform: Option<&Platform>) -> Result<(Vec<Chosen>, Pin)> {
-        let mut catalog = self.catalog();
         let mut chosen: Vec<Chosen> = Vec::new();
-        let mut add = |image: Arc<Image>, name: Option<Reference>| {
-            let known = chosen.iter_mut().find(|c| c.image.id == image.id);
-            match known {
-                Some(known) => known.names.extend(name.filter(|n| !known.names.contains(n))),
-                None => chosen.push(Chosen { image, names: name.into_iter().collect() }),
-            }
-        };
         for text in images {
-            let name = Reference::parse(text).ok();
-            let all: Vec<_> = match &name {
-                Some(name) if name.is_name_only() => catalog.tags_of(name),
-                _ => Vec::new(),
-            };
-            if !all.is_empty() {
-                for (name, image) in all {
-                    check_platform(&image, &name.familiar(), platform)?;
-                    add(image, Some(name));
+            for (image, name) in self.meant(text)? {
+                let familiar = name.as_ref().map_or_else(|| text.clone(), Reference::familiar);
+                let image = self.fitting(image, &familiar, platform)?;
+                match chosen.iter_mut().find(|c| c.image.id == image.id) {
+                    Some(known) => known.names.extend(name.filter(|n| !known.names.contains(n))),
+                    None => chosen.push(Chosen { image, names: name.into_iter().collect() }),
                 }
-                continue;
             }
-            let image = crate::images::resolve(&catalog, text)?;
-            check_platform(&image, text, platform)?;
-            let name = name.filter(|name| name.tag().is_some() && catalog.names.contains_key(name));
-            add(image, name);
         }
         let keys: Vec<_> = chosen.iter().flat_map(|c| c.image.parts()).collect();
+        let mut catalog = self.catalog();
+        // From here on nobody can remove what was found.
+        if let Some(gone) = chosen.iter().find(|c| !catalog.images.contains_key(&c.image.id)) {
+            return Err(Error::NoSuchImage { familiar: gone.image.id.to_string() });
+        }
         catalog.pin(&keys);
         Ok((chosen, self.pinned(keys)))
     }
-}
 
-fn check_platform(image: &Image, familiar: &str, platform: Option<&Platform>) -> Result<()> {
-    match platform {
-        Some(wanted) if !image.config.platform().satisfies(wanted) => {
-            Err(Error::WrongPlatform { familiar: familiar.to_owned(), wanted: wanted.to_string() })
+    /// What `text` means: every tag of a repository, or one image with its tag.
+    fn meant(&self, text: &str) -> Result<Vec<(Arc<Image>, Option<Reference>)>> {
+        let catalog = self.catalog();
+        let name = Reference::parse(text).ok();
+        if let Some(repository) = name.as_ref().filter(|name| name.is_name_only()) {
+            let tags = catalog.tags_of(repository);
+            if !tags.is_empty() {
+                return Ok(tags.into_iter().map(|(name, image)| (image, Some(name))).collect());
+            }
         }
-        _ => Ok(()),
+        let image = crate::images::resolve(&catalog, text)?;
+        let name = name.filter(|name| name.tag().is_some() && catalog.names.contains_key(name));
+        Ok(vec![(image, name)])
     }
 }
 
