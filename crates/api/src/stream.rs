@@ -17,10 +17,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::{
-    sync::mpsc::{self, UnboundedReceiver},
-    task::JoinHandle,
-};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How many chunks may wait for a slow client before the producer waits.
@@ -116,14 +113,14 @@ where
         // An error means that the client has left, and the work is about to be stopped.
         line(&message).ok().and_then(|bytes| sender.send(bytes).ok()).unwrap_or_default();
     });
-    let mut work: JoinHandle<_> = tokio::spawn(work(sink));
+    // Before anything is awaited: a client may leave while the operation has not said a word.
+    let mut work = AbortOnDropHandle::new(tokio::spawn(work(sink)));
     let first = messages.recv().await;
     if first.is_none() && failure == Failure::StatusWhileSilent {
         (&mut work).await.map_err(|_| Error::Panicked)??;
         return Ok(json_body(Body::Whole(None)));
     }
-    let work = Some(AbortOnDropHandle::new(work));
-    Ok(json_body(Body::Progress(ProgressBody { first, messages, work })))
+    Ok(json_body(Body::Progress(ProgressBody { first, messages, work: Some(work) })))
 }
 
 fn json_body(body: Body) -> Response {
