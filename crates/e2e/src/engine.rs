@@ -3,9 +3,12 @@
 use crate::{Host, Output, images, processes};
 use std::{
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 /// A running `lichen daemon`, and the clients that talk to it.
@@ -14,6 +17,10 @@ pub struct Engine {
     launcher: Option<Child>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Where other programs than [`program`]'s are, if so.
+    programs: Option<PathBuf>,
+    /// A socket for published ports, passed as a service manager does.
+    socket: Option<OwnedFd>,
 }
 
 impl Engine {
@@ -32,14 +39,50 @@ impl Engine {
     /// # Panics
     /// When the engine does not answer.
     pub fn start_on(host: Host, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut engine = Self {
+        let mut engine = Self::prepare(host, arguments, environment);
+        engine.launch();
+        engine
+    }
+
+    fn prepare(host: Host, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self {
             host,
             launcher: None,
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        };
+            programs: None,
+            socket: None,
+        }
+    }
+
+    /// Starts the engine of the programs in this directory.
+    pub fn start_from(programs: PathBuf, host: Host) -> Self {
+        let mut engine = Self::prepare(host, &[], &[]);
+        engine.programs = Some(programs);
         engine.launch();
         engine
+    }
+
+    /// Starts an engine that is passed this socket as one for published ports (sd_listen_fds(3)).
+    pub fn start_with_socket(socket: OwnedFd) -> Self {
+        let mut engine = Self::prepare(Host::new(), &[], &[]);
+        engine.socket = Some(socket);
+        engine.launch();
+        engine
+    }
+
+    /// The command line of `lichen daemon`. One that is passed a socket is told its own PID, which only a shell knows
+    /// before it is that program.
+    fn daemon(&self) -> Command {
+        let directory = self.programs.clone();
+        let lichen = directory.map_or_else(|| program("lichen"), |directory| directory.join("lichen"));
+        let Some(socket) = &self.socket else { return self.host.command(lichen) };
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).expect("let the socket be inherited");
+        let script = format!("LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&{}", socket.as_raw_fd());
+        let mut command = self.host.command("/bin/bash");
+        command.args(["-c", &script]).arg(lichen);
+        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "publish");
+        command
     }
 
     /// Starts the launcher again, after it was killed or stopped.
@@ -52,7 +95,7 @@ impl Engine {
             .append(true)
             .open(self.log())
             .expect("open the engine's log");
-        let mut command = self.host.command(program("lichen"));
+        let mut command = self.daemon();
         command
             .arg("daemon")
             .args(&self.arguments)
@@ -206,6 +249,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Most containers of tests sleep as process 1, which SIGTERM does not end (pid_namespaces(7)): a graceful stop waits
+    /// ten seconds for them, as Docker's does.
+    fn kill_containers(&self) {
+        if self.launcher.is_none() {
+            return;
+        }
+        let running = self.lichen(&["ps", "--quiet"]);
+        let ids: Vec<&str> = running.stdout.split_whitespace().collect();
+        if !ids.is_empty() {
+            // Those that ended meanwhile are as good as killed.
+            self.lichen(&[&["kill"], &ids[..]].concat());
+        }
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -217,6 +276,7 @@ impl Drop for Engine {
             }
             return;
         }
+        self.kill_containers();
         self.stop();
         let left = self.host.processes();
         assert!(left.is_empty(), "processes that outlived the engine's graceful stop: {left:#?}");

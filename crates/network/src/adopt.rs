@@ -7,6 +7,7 @@ use crate::{
     networks::Networks,
     ports::Target,
     record::SandboxRecord,
+    router::OUTWARD_INTERFACE,
 };
 use model::Id;
 use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
@@ -78,7 +79,11 @@ impl Networks {
             sandboxes.flat_map(|s| s.record.endpoints.iter().map(|e| e.host_interface.as_str())).collect();
         let bridges: BTreeSet<&str> = books.networks.values().map(|n| n.network.bridge.as_str()).collect();
         let stray = |link: &crate::netlink::link::Link| {
-            (link.is_veth && !veths.contains(link.name.as_str()) && !self.stock.holds(&link.name))
+            // lxc-user-nic's is a veth too.
+            (link.is_veth
+                && link.name != OUTWARD_INTERFACE
+                && !veths.contains(link.name.as_str())
+                && !self.stock.holds(&link.name))
                 || (link.is_bridge && !bridges.contains(link.name.as_str()))
         };
         let changes: Vec<_> = links

@@ -73,6 +73,8 @@ pub(crate) struct Ground<'a> {
     /// How to start an uplink.
     pub uplink: &'a Program,
     pub launcher: Option<&'a dyn Launcher>,
+    /// To be told of a program whose start may take long, so that it can be ended before.
+    pub begun: &'a dyn Fn(ProcessRef),
 }
 
 /// What a driver has started.
@@ -145,6 +147,8 @@ struct Shared {
     phase: Mutex<Phase>,
     settled: Condvar,
     daemon: Mutex<Option<Daemon>>,
+    /// A program that is not ready yet.
+    starting: Mutex<Option<Daemon>>,
     stopping: AtomicBool,
 }
 
@@ -193,6 +197,7 @@ impl Outward {
             warnings: Mutex::new(warnings),
             settled: Condvar::new(),
             daemon: Mutex::default(),
+            starting: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         shared.end_foreign()?;
@@ -253,6 +258,7 @@ impl Outward {
 
     pub(crate) fn stop(&self) -> Result<()> {
         self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.end_starting();
         let ended = lock(&self.shared.daemon).take().map_or(Ok(()), |daemon| daemon.end());
         ended.and(daemon::remove_file(&self.shared.state))
     }
@@ -357,6 +363,21 @@ impl Shared {
         !self.stopping.load(Ordering::SeqCst)
     }
 
+    fn begun(&self, process: ProcessRef) {
+        // One that is gone already has nobody to end it.
+        *lock(&self.starting) = Daemon::find(process).ok();
+        if self.stopping.load(Ordering::SeqCst) {
+            self.end_starting();
+        }
+    }
+
+    fn end_starting(&self) {
+        let starting = lock(&self.starting).take();
+        if let Some(Err(error)) = starting.map(|daemon| daemon.end()) {
+            tracing::warn!(%error, "cannot end a driver that was not ready");
+        }
+    }
+
     fn start(&self) -> Result<OwnedFd> {
         let driver = self.driver.as_ref().expect("only a driver is supervised");
         self.clear()?;
@@ -367,9 +388,11 @@ impl Shared {
             run: &self.run,
             uplink: &self.uplink,
             launcher: self.launcher.as_deref(),
+            begun: &|process| self.begun(process),
         };
         let started =
             driver.start(&ground).map_err(|reason| Error::Outward { driver: driver.name(), reason })?;
+        *lock(&self.starting) = None;
         let record = Record {
             driver: driver.name().to_owned(),
             process: started.daemon.process,

@@ -33,7 +33,8 @@ struct Link {
 pub(crate) fn run(args: &Args) -> Result<Infallible, Error> {
     let link = args.peer.clone().map(reach).transpose()?;
     interface::join(&args.router)?;
-    let mut uplink = Uplink { interface: args.interface.clone(), relay: None, child: None, peer: None };
+    let mut uplink =
+        Uplink { interface: args.interface.clone(), relay: None, child: None, peer: None, leased: false };
     let mut event = Event::Linked { mac: None, mtu: None };
     if let Some(link) = link {
         let tap = sys::tun::open_tap(&args.interface)?;
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<Infallible, Error> {
     loop {
         if let Some(lease) = uplink.turn(&socket, &mut client)? {
             say(&Event::Leased(lease))?;
+            uplink.leased = true;
         }
     }
 }
@@ -90,6 +92,8 @@ struct Uplink {
     relay: Option<Relay>,
     child: Option<Child>,
     peer: Option<Peer>,
+    /// From then on the engine is not needed.
+    leased: bool,
 }
 
 impl Uplink {
@@ -125,7 +129,15 @@ impl Uplink {
         let mut fds = vec![PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
         fds.extend(self.child.iter().map(|c| PollFd::from_borrowed_fd(c.pidfd.as_fd(), PollFlags::IN)));
         fds.extend(self.relay.iter().flat_map(Relay::interests));
+        let stdin = io::stdin();
+        if !self.leased {
+            // Nothing more is said by it; what is reported is that the other end is closed (poll(2), POLLHUP).
+            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty()));
+        }
         match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) if !self.leased && fds.last().is_some_and(|fd| fd.revents().contains(PollFlags::HUP)) => {
+                Err(Error::NoEngine)
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(Error::io("poll", "the uplink")(errno.into())),
         }
@@ -138,7 +150,7 @@ fn send(socket: &UdpSocket, outgoing: &dhcp::Outgoing) -> io::Result<()> {
     match socket.send_to(&outgoing.bytes, SocketAddr::from((outgoing.to, SERVER_PORT))) {
         Ok(_) => Ok(()),
         Err(e) if matches!(e.kind(), K::NetworkUnreachable | K::HostUnreachable | K::NetworkDown) => Ok(()),
-        Err(e) if matches!(e.kind(), K::WouldBlock | K::ConnectionRefused) => Ok(()),
+        Err(e) if matches!(e.kind(), K::WouldBlock | K::ConnectionRefused | K::PermissionDenied) => Ok(()),
         Err(e) => Err(e),
     }
 }
