@@ -1,6 +1,10 @@
 //! Images: in, listed, named, removed.
 
 use e2e::Engine;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 #[test]
 fn an_archive_is_loaded_listed_tagged_and_removed() {
@@ -105,4 +109,63 @@ fn broken_archives_are_refused_in_one_line_and_leave_nothing() {
         assert_eq!(load.stderr.trim().lines().count(), 1, "{load}");
     }
     engine.docker(&["images", "-aq"]).ok().prints("");
+}
+
+/// Also when an assertion fails: the threads would else go on for ever.
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn nothing_in_use_vanishes_when_everything_happens_at_once() {
+    let engine = Engine::start();
+    let (busybox, alpine) = (e2e::archive("busybox"), e2e::archive("alpine"));
+    let load = |archive: &std::path::Path| engine.docker(&["load", "-qi", archive.to_str().unwrap()]).ok();
+    let ends = AtomicBool::new(false);
+    let repeat = |work: &dyn Fn()| {
+        while !ends.load(Ordering::Relaxed) {
+            work()
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| repeat(&|| drop(load(&busybox))));
+        scope.spawn(|| {
+            repeat(&|| {
+                load(&alpine);
+                // Between these, others may take it away.
+                engine.docker(&["tag", "alpine:latest", "other:1"]);
+                engine.docker(&["rmi", "-f", "other:1"]);
+            });
+        });
+        scope.spawn(|| repeat(&|| drop(engine.docker(&["image", "prune", "-af"]).ok())));
+        let _end = EndOnDrop(&ends);
+        let (mut tries, mut made) = (0, 0);
+        let begun = Instant::now();
+        while tries < 12 || made < 4 {
+            assert!(begun.elapsed() < Duration::from_secs(120), "no image was ever there long enough");
+            let image = ["busybox", "alpine"][tries % 2];
+            tries += 1;
+            let create = engine.docker(&["create", "--pull=never", image, "echo", "all there"]);
+            if !create.status.success() {
+                assert!(create.stderr.contains("No such image"), "{create}");
+                continue;
+            }
+            made += 1;
+            engine.docker(&["start", "-a", create.text()]).ok().prints("all there");
+            engine.docker(&["rm", create.text()]).ok();
+        }
+    });
+    engine.docker(&["image", "prune", "-af"]).ok();
+    engine.docker(&["images", "-aq"]).ok().prints("");
+    let driver = engine.docker(&["info", "--format", "{{.Driver}}"]).ok().text().to_owned();
+    let data = engine.host().data();
+    for empty in [data.join(driver).join("l"), data.join("content/sha256"), data.join("content/framing")] {
+        let left: Vec<_> = std::fs::read_dir(&empty).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    engine.lichen(&["system", "check"]).ok();
 }
