@@ -11,8 +11,8 @@
 //!   container               kernel                     supervisor
 //!   connect(fd, address) ──► the thread waits ────────► takes a copy of the address and of the socket ([`caller`])
 //!                                                       not for the world? ──► "go on" (CONTINUE)
-//!                                                       a new socket, its options ([`options`]), locked to the
-//!                                                       destination ([`lock`]), connect
+//!                                                       a new socket, its options ([`options`]), tied to the
+//!                                                       device that leads there ([`route`]), connect
 //!                            fd is replaced ◄────────── connected, or on the way for a non-blocking socket
 //!   returns ◄─────────────── 0 or an errno ◄─────────── answered
 //! ```
@@ -20,11 +20,11 @@
 //! # What keeps a container where it may be
 //! Not the filter of system calls: TCP fast open (`sendto` with an address connects), io_uring where it is allowed, a
 //! system call of another architecture and a race with another thread all lead around it. So a socket of the host's
-//! that a container gets is locked: it receives from the one address and port that the supervisor decided about, and
-//! from nowhere else, as long as it exists ([`lock`]). A connection to any other place does not come about, and if it
-//! listens, it has no other clients. For the same reason "go on" is harmless: whatever the container puts in the place
-//! of the descriptor or the address meanwhile, it is a socket of its own, which network policy applies to, or a locked
-//! one.
+//! that a container gets is tied to the device that leads to its destination ([`route`]), and only who has
+//! CAP_NET_RAW on the host can untie it: the host's loopback, and the host's own addresses, are out of its reach as
+//! long as it exists, whoever uses it and how. For the same reason "go on" is harmless: whatever the container puts in
+//! the place of the descriptor or the address meanwhile, it is a socket of its own, which network policy applies to,
+//! or a tied one.
 //!
 //! The address is copied from the container's memory once, and what is decided about is what is connected to.
 //!
@@ -35,10 +35,10 @@
 pub mod address;
 mod caller;
 mod listener;
-mod lock;
 mod notes;
 mod options;
 pub mod policy;
+mod route;
 mod supervisor;
 mod verdict;
 mod watched;

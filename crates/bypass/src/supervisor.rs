@@ -14,8 +14,9 @@
 use crate::{
     Notes, address, caller,
     listener::{Call, Listener},
-    lock, options,
+    options,
     policy::{self, Policy},
+    route,
     verdict::{Verdict, verdict},
     watched,
 };
@@ -226,7 +227,8 @@ impl Supervisor {
         if ordinary {
             return Some(Answer::Continue);
         }
-        // Without a socket to do it with, such as with too few descriptors, it is the container's own that does.
+        // Without a device to tie a socket to (the host's own addresses have none), or without a socket, such as with too
+        // few descriptors, it is the container's own that does.
         let Ok(new) = outside(call.address, socket) else { return Some(Answer::Continue) };
         let listener = &self.listeners[index];
         match (rustix::net::connect(&new, &call.address), waits) {
@@ -316,7 +318,7 @@ impl Supervisor {
     }
 }
 
-/// A non-blocking socket of the host's with the options of `like`, that reaches `peer` and nobody else.
+/// A non-blocking socket of the host's with the options of `like`, tied to the device that leads to `peer`.
 fn outside(peer: SocketAddr, like: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // The family is the container's socket's: one of IPv6 may ask for an address of IPv4.
     let family = sockopt::socket_domain(like)?;
@@ -325,8 +327,8 @@ fn outside(peer: SocketAddr, like: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    let destination = SocketAddr::new(address::destination(&peer), peer.port());
-    sys::sockopt::filter_for_good(&socket, &lock::to(destination))?;
+    let device = route::device(address::destination(&peer))?.ok_or(Errno::HOSTUNREACH)?;
+    route::tie(&socket, device)?;
     options::copy(like, &socket);
     Ok(socket)
 }

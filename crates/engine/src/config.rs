@@ -34,6 +34,8 @@ pub struct Config {
     pub seccomp_profile: Option<String>,
     /// `no-new-privileges`.
     pub no_new_privileges: bool,
+    /// `lichen-bypass4netns`: containers that do not say otherwise connect by sockets of the host's.
+    pub bypass: bool,
     /// `dns`, `dns-opts`, `dns-search`.
     pub dns: Dns,
     /// `host-gateway-ips`: what `--add-host x:host-gateway` stands for.

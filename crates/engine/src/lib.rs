@@ -19,6 +19,7 @@
 
 pub mod adopt;
 pub mod attach;
+mod bypass;
 pub mod cgroups;
 pub mod config;
 pub mod container;

@@ -129,6 +129,7 @@ pub(crate) fn sandbox(record: &Record) -> Result<SandboxRequest, Error> {
         ports: if disabled { Vec::new() } else { ports(record)? },
         dns_servers: Vec::new(),
         ndots_chosen: false,
+        bypass: None,
     })
 }
 

@@ -4,11 +4,12 @@ use crate::{Engine, Error, blocking, stop};
 use std::sync::{Arc, atomic::Ordering};
 
 /// Stops every container, each with its own patience but none beyond `shutdown-timeout`, and the network. With
-/// `live-restore` all of it goes on without an engine.
+/// `live-restore` all of it goes on without an engine, unless no container needs it (moby, `Daemon.Shutdown`).
 pub async fn shutdown(engine: &Arc<Engine>) -> Result<(), Error> {
     engine.stopping.store(true, Ordering::Relaxed);
     let settings = engine.config.settings.get();
-    if settings.live_restore {
+    let mut containers = engine.containers.all().into_iter();
+    if settings.live_restore && containers.any(|c| c.record().state.counts_as_running()) {
         return Ok(());
     }
     let limit = i64::try_from(settings.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
@@ -17,7 +18,7 @@ pub async fn shutdown(engine: &Arc<Engine>) -> Result<(), Error> {
         let engine = engine.clone();
         stops.spawn(async move {
             let _verb = container.lock().await;
-            let own = container.record().config.stop_timeout.unwrap_or(limit);
+            let own = container.record().config.stop_timeout.unwrap_or(stop::PATIENCE);
             let patience = if own < 0 { limit } else { own.min(limit) };
             if let Err(error) = stop::end(&engine, &container, None, Some(patience)).await {
                 tracing::error!(container = %container.id(), %error, "stop at shutdown");

@@ -15,7 +15,7 @@ use std::{
 use tokio::time::timeout;
 
 /// Docker's patience without `--timeout` or `--stop-timeout`, in seconds.
-const PATIENCE: i64 = 10;
+pub(crate) const PATIENCE: i64 = 10;
 /// How long SIGKILL may take before the kernel is blamed (a process in uninterruptible sleep).
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a signal waits for the successor of a shim that died.

@@ -25,6 +25,7 @@ pub(crate) fn config() -> Config {
         init_path: "/nonexistent/init".into(),
         seccomp_profile: None,
         no_new_privileges: false,
+        bypass: false,
         dns: Dns::default(),
         host_gateway: None,
         cgroup: Cgroups::None,

@@ -133,17 +133,14 @@ impl Builtin {
     fn start(self) -> Result<Option<OwnedFd>> {
         let mut connections = None;
         self.watcher.go()?;
-        while let Some((message, _)) = self.watcher.next()? {
+        while let Some((message, mut fds)) = self.watcher.next()? {
             match message {
                 Message::Failed(failure) => return Err(Error::Process(failure)),
                 Message::Notify { fd } => {
                     notify::hand_over(&self.pidfd, fd, self.listener.as_ref())?;
                     self.watcher.go()?;
                 }
-                Message::Connections { fd } => {
-                    connections = Some(notify::take(&self.pidfd, fd)?);
-                    self.watcher.go()?;
-                }
+                Message::Connections => connections = fds.pop(),
                 other => return Err(unexpected(&other, "the program to run")),
             }
         }
@@ -216,7 +213,7 @@ fn accompany(
             Message::Warning(warning) => warnings.push(warning),
             Message::Ready => return Ok(console),
             Message::Failed(failure) => return Err(Error::Process(failure)),
-            Message::Sibling { .. } | Message::Notify { .. } | Message::Connections { .. } => {
+            Message::Sibling { .. } | Message::Notify { .. } | Message::Connections => {
                 return Err(unexpected(&message, "the new process to be ready"));
             }
         }

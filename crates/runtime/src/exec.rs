@@ -158,10 +158,7 @@ fn follow(options: &ExecOptions<'_>, child: &Child, watcher: &Watcher) -> Result
             Message::Console => followed.console = fds.pop(),
             Message::Warning(warning) => followed.warnings.push(warning),
             Message::Failed(failure) => return Err(Error::Process(failure)),
-            Message::Connections { fd } => {
-                followed.connections = Some(notify::take(&child.pidfd, fd)?);
-                watcher.go()?;
-            }
+            Message::Connections => followed.connections = fds.pop(),
             Message::Notify { fd } => {
                 notify::hand_over(&child.pidfd, fd, options.listener)?;
                 watcher.go()?;

@@ -43,12 +43,6 @@ fn metadata(rules: &LinuxSeccomp) -> Option<String> {
     rules.listener_metadata().clone().filter(|m| !m.is_empty())
 }
 
-/// Takes the listener, descriptor `number` of the process.
-pub(crate) fn take(pidfd: &OwnedFd, number: i32) -> Result<OwnedFd> {
-    let step = |e: sys::Error| Error::Step { step: "take seccomp listener", source: e.into() };
-    sys::pidfd::take_fd(pidfd, number).map_err(step)
-}
-
 /// Takes the listener, descriptor `number` of the process, and sends it with the container's state to the agent.
 pub(crate) fn hand_over(pidfd: &OwnedFd, number: i32, listener: Option<&Listener>) -> Result<()> {
     let Some(listener) = listener else {
@@ -57,7 +51,8 @@ pub(crate) fn hand_over(pidfd: &OwnedFd, number: i32, listener: Option<&Listener
             reason: "is needed by SCMP_ACT_NOTIFY".into(),
         });
     };
-    let fd = take(pidfd, number)?;
+    let step = |e: sys::Error| Error::Step { step: "take seccomp listener", source: e.into() };
+    let fd = sys::pidfd::take_fd(pidfd, number).map_err(step)?;
     let pid = pid_behind(pidfd)?;
     let mut state = listener.state.clone();
     state.set_pid(Some(pid));

@@ -11,7 +11,7 @@
 //! | `Warning` | – |
 //! | `Ready` | a byte, when `start` is called |
 //! | `Notify { fd }` | takes the descriptor out of the child, then sends a byte |
-//! | `Connections { fd }` | the same |
+//! | `Connections` with a listener attached | – |
 //! | `Failed` | – (the child exits) |
 
 use crate::{Class, Error, Failure, Result, Warning};
@@ -27,7 +27,7 @@ pub(crate) enum Message {
     Warning(Warning),
     Ready,
     Notify { fd: i32 },
-    Connections { fd: i32 },
+    Connections,
     Failed(Failure),
 }
 

@@ -1,8 +1,7 @@
-//! Socket options beyond what rustix and nix have: read and written as bytes, and filters that stay.
+//! Socket options beyond what rustix and nix have, read and written as bytes.
 
 use crate::{Error, Result};
 use nix::libc;
-use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Longer than any option that is a number or a few.
@@ -62,57 +61,19 @@ pub fn get(socket: impl AsFd, name: Name) -> Result<Value> {
 
 /// Writes an option (setsockopt(2)).
 pub fn set(socket: impl AsFd, name: Name, value: &Value) -> Result<()> {
-    set_raw(socket, name, value.bytes().as_ptr().cast(), value.length)
-}
-
-fn set_raw(socket: impl AsFd, name: Name, value: *const libc::c_void, length: usize) -> Result<()> {
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `value` points to `length` bytes, as both callers see to, which the kernel only reads.
-    if unsafe { libc::setsockopt(fd, name.level, name.name, value, length as libc::socklen_t) } < 0 {
+    let (fd, bytes) = (socket.as_fd().as_raw_fd(), value.bytes());
+    let length = bytes.len() as libc::socklen_t;
+    // SAFETY: the kernel reads `length` bytes, which outlive the call.
+    if unsafe { libc::setsockopt(fd, name.level, name.name, bytes.as_ptr().cast(), length) } < 0 {
         return Err(Error::last("setsockopt", format!("{name:?}")));
     }
     Ok(())
 }
 
-/// An instruction of classic BPF (`struct sock_filter`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instruction {
-    pub code: u16,
-    pub jt: u8,
-    pub jf: u8,
-    pub k: u32,
-}
-
-/// Has `filter` decide what the socket receives, for as long as the socket exists: it can be neither removed nor
-/// replaced afterwards, by whomever (`SO_ATTACH_FILTER`, and `SO_LOCK_FILTER` since Linux 3.9; socket(7)).
-pub fn filter_for_good(socket: impl AsFd, filter: &[Instruction]) -> Result<()> {
-    let convert = |i: &Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
-    let filter: Vec<libc::sock_filter> = filter.iter().map(convert).collect();
-    let Ok(len) = u16::try_from(filter.len()) else {
-        return Err(Error::of("setsockopt", "SO_ATTACH_FILTER")(Errno::TOOBIG));
-    };
-    // The kernel copies the instructions during the call.
-    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
-    let attach = Name { level: libc::SOL_SOCKET, name: libc::SO_ATTACH_FILTER };
-    set_raw(&socket, attach, (&raw const program).cast(), size_of_val(&program))?;
-    set(socket, Name { level: libc::SOL_SOCKET, name: libc::SO_LOCK_FILTER }, &Value::of(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
-
-    #[test]
-    fn a_filter_for_good_stays() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let all = [Instruction { code: 0x06, jt: 0, jf: 0, k: u32::MAX }];
-        filter_for_good(&listener, &all).unwrap();
-        let detach = Name { level: libc::SOL_SOCKET, name: libc::SO_DETACH_FILTER };
-        assert_eq!(set(&listener, detach, &Value::of(0)).unwrap_err().errno, Errno::PERM);
-        assert_eq!(filter_for_good(&listener, &all).unwrap_err().errno, Errno::PERM);
-        TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    }
+    use std::net::TcpListener;
 
     #[test]
     fn options_are_read_as_they_were_written() {

@@ -42,6 +42,8 @@ pub enum Invalid {
     Isolation(String),
     #[error("invalid Annotations: the empty string is not permitted as an annotation key")]
     EmptyAnnotation,
+    #[error("invalid annotation {name}={value}: expected {expected}")]
+    Annotation { name: &'static str, value: String, expected: &'static str },
     #[error("invalid IPC mode: {0}")]
     IpcMode(String),
     #[error("invalid PID mode: {0}")]

@@ -133,6 +133,7 @@ fn make_in(
         netns: None,
         stdio,
         preserve_fds: flags.preserve_fds,
+        bypass: false,
         cgroup,
         seccomp_cache: None,
         gate,

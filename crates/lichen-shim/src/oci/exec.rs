@@ -181,6 +181,7 @@ fn run(
         seccomp: filter.as_ref(),
         stdio,
         preserve_fds: flags.preserve_fds,
+        bypass: false,
         cgroup: &container.cgroup()?,
         listener: listener.as_ref(),
         personality: runtime::personality(spec)?,

@@ -53,7 +53,9 @@ impl Shim {
         self.pending = None;
         self.exit = Some(exit.clone());
         self.event(&FromShim::Exited(exit));
-        if let Err(e) = self.kept.stop(self.id.as_str()) {
+        let forgotten =
+            if self.connections.is_some() { self.kept.forget(&self.connections_key()) } else { Ok(()) };
+        if let Err(e) = forgotten.and_then(|()| self.kept.stop(self.id.as_str())) {
             eprintln!("lichen-shim: have the holder drop descriptors: {e}");
         }
         if let Some(record) = &self.record

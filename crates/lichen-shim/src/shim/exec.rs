@@ -38,12 +38,20 @@ pub(super) fn exec(shim: &mut Shim, mut exec: Exec, fds: Vec<OwnedFd>) -> Result
         seccomp: filter.as_ref(),
         stdio: stdio(pipes.as_ref(), &exec.io),
         preserve_fds: 0,
+        bypass: shim.connections.is_some(),
         cgroup: &shim.cgroup,
         listener: record.listener.as_ref(),
         personality: record.personality,
     };
     let runtime = runtime_of(shim, &record.runtime);
     let executing = runtime.exec(shim.id.as_str(), &options).map_err(from_runtime("exec"))?;
+    if let Some(listener) = executing.connections
+        && let Err(failure) = shim.supervise(listener)
+    {
+        // Its connections would wait for ever. It is reaped with the others.
+        drop(sys::pidfd::signal(&executing.pidfd, 9));
+        return Err(failure);
+    }
     for warning in &executing.warnings {
         eprintln!("lichen-shim: {}: exec: {warning}", shim.id.short());
     }

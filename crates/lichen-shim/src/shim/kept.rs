@@ -103,12 +103,17 @@ impl Watch {
         }
     }
 
-    /// Nothing is to be kept any more. A holder that is gone keeps nothing as it is.
-    pub(super) fn stop(&mut self, key: &str) -> Result<(), ProtoError> {
-        (self.keeping, self.retry_at) = (false, None);
+    /// What is kept under `key` is no longer needed.
+    pub(super) fn forget(&mut self, key: &str) -> Result<(), ProtoError> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         self.open += 1;
         connection.send(0, &ToHolder::Drop { key: key.to_owned() }, &[])
+    }
+
+    /// Nothing is to be kept any more. A holder that is gone keeps nothing as it is.
+    pub(super) fn stop(&mut self, key: &str) -> Result<(), ProtoError> {
+        (self.keeping, self.retry_at) = (false, None);
+        self.forget(key)
     }
 
     pub(super) fn is_due(&self) -> bool {

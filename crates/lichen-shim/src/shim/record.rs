@@ -23,6 +23,9 @@ pub(super) struct Record {
     pub(super) personality: Option<u64>,
     /// Who is told of system calls when the filter asks for it.
     pub(super) listener: Option<runtime::Listener>,
+    /// Who makes the container's connections, if anybody does.
+    #[serde(default)]
+    pub(super) connections: Option<super::connections::Record>,
 }
 
 impl Record {

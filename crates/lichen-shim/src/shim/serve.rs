@@ -1,5 +1,6 @@
 //! The loop.
 
+use super::connections::Connections;
 use super::engines::Engine;
 use super::process::Process;
 use super::record::Record;
@@ -35,6 +36,8 @@ pub(super) struct Shim {
     /// Tells when the kernel kills in the cgroup for lack of memory.
     pub(super) oom: Option<runtime::cgroup::OomWatch>,
     pub(super) pending: Option<runtime::Pending>,
+    /// With connections that are made by sockets of the host's.
+    pub(super) connections: Option<Connections>,
     /// Init first, then exec processes.
     pub(super) processes: Vec<Process>,
     pub(super) exit: Option<ExitRecord>,
@@ -55,6 +58,8 @@ enum Source {
     Engine(usize),
     /// A change of the cgroup's memory events.
     OutOfMemory,
+    /// The end of all processes of one listener.
+    Connections(usize),
     /// The end of an adopted process.
     Pidfd(usize),
     Stream(usize, Place),
@@ -88,6 +93,7 @@ impl Shim {
             cgroup: runtime::Cgroup::none("the container has not been created"),
             oom: None,
             pending: None,
+            connections: None,
             processes: Vec::new(),
             exit: None,
             exec_exits: Vec::new(),
@@ -161,6 +167,7 @@ fn settle(shim: &mut Shim) {
     if shim.kept.is_due() || (stdin_ended && shim.exit.is_none() && shim.stage != Stage::Empty) {
         shim.keep_again();
     }
+    shim.tidy_connections();
     shim.compress_logs();
     shim.announce();
     shim.processes.retain(|p| !p.announced || !p.streams.is_idle() || p.is(&Target::Init));
@@ -210,6 +217,9 @@ impl Shim {
         if let Some(oom) = &self.oom {
             add(oom.as_fd(), PollFlags::PRI, Source::OutOfMemory);
         }
+        for (index, fd) in self.connections.iter().flat_map(Connections::listeners).enumerate() {
+            add(fd, PollFlags::empty(), Source::Connections(index));
+        }
         for (index, engine) in self.engines.iter().enumerate() {
             let out = if engine.has_output() { PollFlags::OUT } else { PollFlags::empty() };
             add(engine.as_fd(), PollFlags::IN | out, Source::Engine(index));
@@ -240,6 +250,7 @@ impl Shim {
             .filter_map(Process::deadline)
             .chain(alone)
             .chain(self.kept.deadline())
+            .chain(self.connections.as_ref().and_then(Connections::deadline))
             .min()?;
         let left = deadline.saturating_duration_since(Instant::now());
         Some(Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) })
@@ -251,6 +262,11 @@ impl Shim {
             Source::Signals => self.reap(),
             Source::Holder => self.kept.ready(),
             Source::OutOfMemory => self.tell_oom(),
+            Source::Connections(index) => {
+                if let Some(connections) = &mut self.connections {
+                    connections.ended(index);
+                }
+            }
             Source::Engine(index) => {
                 let engine = &mut self.engines[index];
                 if flags.contains(PollFlags::OUT) {
@@ -301,6 +317,9 @@ impl Shim {
                 self.compressor = None;
                 self.processes.iter_mut().for_each(|p| p.streams.compressed());
             }
+            if let Some(connections) = &mut self.connections {
+                connections.reaped(pid);
+            }
             if let Some(process) = self.processes.iter_mut().find(|p| p.process.pid == pid && !p.adopted) {
                 process.ended(code);
             }
@@ -313,7 +332,11 @@ impl Shim {
         let mut copies = init.streams.copies()?;
         copies.push(init.pidfd.try_clone()?);
         let fds: Vec<BorrowedFd<'_>> = copies.iter().map(AsFd::as_fd).collect();
-        Ok(self.kept.keep(&self.run, self.id.as_str(), &fds)?)
+        self.kept.keep(&self.run, self.id.as_str(), &fds)?;
+        if let Some(connections) = &self.connections {
+            self.kept.keep(&self.run, &self.connections_key(), &connections.to_keep())?;
+        }
+        Ok(())
     }
 
     /// After the holder was made anew, or when input has ended.

@@ -25,7 +25,7 @@ use rustix::{
 use schedule::Schedule;
 use std::{
     ffi::{CString, OsString},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     os::unix::ffi::OsStringExt,
     path::PathBuf,
 };
@@ -238,30 +238,25 @@ impl Ready<'_> {
 
     fn confine(&self, reporter: &Reporter) -> Result<(), Failure> {
         if self.plan.bypass {
-            // First: the other one may forbid seccomp(2).
+            // First: the other one may forbid seccomp(2), or sending the listener.
             let filter = Filter::of_connections();
-            self.install(&filter, reporter, |fd| Message::Connections { fd })?;
+            if let Some(listener) = install(&filter)? {
+                reporter.send_with(&Message::Connections, &[&listener]);
+            }
         }
         let Some(filter) = &self.plan.seccomp else { return Ok(()) };
-        self.install(filter, reporter, |fd| Message::Notify { fd })
-    }
-
-    fn install(
-        &self,
-        filter: &Filter,
-        reporter: &Reporter,
-        message: impl FnOnce(i32) -> Message,
-    ) -> Result<(), Failure> {
-        let listener = sys::seccomp::install(filter.program(), filter.flags())
-            .map_err(failed("install seccomp filter"))?;
-        if let Some(listener) = listener {
-            reporter.send(&message(listener.as_raw_fd()));
+        if let Some(listener) = install(filter)? {
+            reporter.send(&Message::Notify { fd: listener.as_raw_fd() });
             if !reporter.wait() {
                 return Err(failed("hand over seccomp listener")("the creator is gone"));
             }
         }
         Ok(())
     }
+}
+
+fn install(filter: &Filter) -> Result<Option<OwnedFd>, Failure> {
+    sys::seccomp::install(filter.program(), filter.flags()).map_err(failed("install seccomp filter"))
 }
 
 /// In another user namespace one's IDs are what they were outside, most likely unmapped, until they are changed.
