@@ -42,7 +42,7 @@ use crate::{
 use dial::Dial;
 use echo::EchoFlow;
 pub use echo::{PING_HINT, ping_socket};
-use netstack::{Content, Packet, Reason, answer, destination, packet};
+use netstack::{Content, Packet, Reason, answer, destination, fragments::Fragments, packet};
 use nix::sys::socket::{setsockopt, sockopt};
 use quota::Quota;
 use relay::Relay;
@@ -130,6 +130,7 @@ pub(crate) struct Outward {
     echo_of: HashMap<echo::Asker, Key>,
     resolver: resolver::HostResolver,
     source_ports: source_ports::SourcePorts,
+    fragments: Fragments,
     told_about_ping: bool,
 }
 
@@ -157,6 +158,7 @@ impl Outward {
             echo_of: HashMap::new(),
             resolver: resolver::HostResolver::default(),
             source_ports: source_ports::SourcePorts::of_the_host(),
+            fragments: Fragments::default(),
             told_about_ping: false,
         })
     }
@@ -250,6 +252,12 @@ impl Server {
             (Content::Tcp(_), _) => outward.refuse(packet, Reason::Port),
             (Content::Udp { .. }, Some((inside, outside))) => self.relay(packet, Pair { inside, outside }),
             (Content::Echo(echo), _) => self.echo(packet, &echo),
+            (Content::Fragment, _) if Fragments::concerns(packet) => {
+                let whole = self.outward.as_mut().and_then(|outward| outward.fragments.add(packet));
+                if let Some(Ok(packet)) = whole.as_deref().map(packet::parse) {
+                    self.take_packet(&packet);
+                }
+            }
             // The kernel puts it together with the others; without the first, in vain.
             (Content::Fragment, _) => outward.inject(packet.bytes),
             (Content::Udp { .. } | Content::Other(_), _) => outward.refuse(packet, Reason::Prohibited),

@@ -126,7 +126,13 @@ pub fn datagram_headers(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
 }
 
 /// Puts an IP header before `bytes`, and their checksum at `checksum`. The addresses are of one family.
-fn wrap(from: IpAddr, to: IpAddr, protocol: u8, mut bytes: Vec<u8>, checksum: Option<usize>) -> Vec<u8> {
+pub(crate) fn wrap(
+    from: IpAddr,
+    to: IpAddr,
+    protocol: u8,
+    mut bytes: Vec<u8>,
+    checksum: Option<usize>,
+) -> Vec<u8> {
     if let Some(at) = checksum {
         // ICMP of IPv4 alone has no pseudo-header (RFC 792).
         let start = match protocol {

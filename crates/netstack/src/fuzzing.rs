@@ -2,6 +2,7 @@
 
 use crate::{
     answer::{self, Reason},
+    fragments::{self, Fragments},
     packet::{self, Content, Packet},
 };
 
@@ -21,6 +22,7 @@ pub fn packet(bytes: &[u8]) {
             assert_eq!(answer::unreachable(&error, reason), None);
         }
     }
+    hold_pieces(&packet);
     match packet.content {
         Content::Tcp(segment) => {
             if let Some(reset) = answer::reset(&packet, &segment) {
@@ -32,8 +34,22 @@ pub fn packet(bytes: &[u8]) {
         Content::Echo(echo) => {
             let reply = answer::echo_reply(packet.source, packet.destination, &echo);
             check_answer(&packet, &reply);
+            let pieces = fragments::cut(reply, 1);
+            assert!(pieces.iter().all(|piece| packet::parse(piece).is_ok()));
         }
         Content::Udp { .. } | Content::Fragment | Content::Other(_) => {}
+    }
+}
+
+/// A fragment alone is no packet; with what it lacks it may be, and then the packet parses.
+fn hold_pieces(packet: &Packet<'_>) {
+    let mut fragments = Fragments::default();
+    if Fragments::concerns(packet)
+        && let Some(whole) = fragments.add(packet)
+    {
+        assert!(
+            packet::parse(&whole).is_ok_and(|parsed| parsed.bytes.len() == whole.len()) || whole.len() < 48
+        );
     }
 }
 

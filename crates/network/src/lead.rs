@@ -40,10 +40,10 @@ impl Filtering {
 
 /// Installs the table for the forwarder leading out where that may be wanted and is possible, or else the one for other
 /// programs. In the calling thread's network namespace.
-pub(crate) fn install_filter(outward: &OutwardConfig) -> Result<Filtering> {
+pub(crate) fn install_filter(outward: &OutwardConfig, tproxy: &'static str) -> Result<Filtering> {
     let mut netfilter = Netlink::netfilter_here()?;
     let tried = if outward.driver.may_be_lichen() {
-        try_catching(&mut netfilter)
+        try_catching(&mut netfilter, tproxy)
     } else {
         Err("another driver was chosen".to_owned())
     };
@@ -54,12 +54,13 @@ pub(crate) fn install_filter(outward: &OutwardConfig) -> Result<Filtering> {
     Ok(Filtering { without_nft: refused.map(|error| error.to_string()), cannot_catch: Some(reason) })
 }
 
-fn try_catching(netfilter: &mut Netlink) -> Result<(), String> {
+fn try_catching(netfilter: &mut Netlink, tproxy: &'static str) -> Result<(), String> {
     // Making one and deleting it again would take milliseconds of every start.
     outward::check_tun().map_err(|error| error.to_string())?;
-    nft::catch::install(netfilter, RETURNING_MARK, INTERFACE, CATCH_PORT).map_err(|error| {
+    nft::catch::install(netfilter, RETURNING_MARK, INTERFACE, CATCH_PORT, tproxy).map_err(|error| {
         format!(
-            "the kernel refuses nf_tables or its tproxy expression: {error} (sudo modprobe -a nf_tables nft_socket nft_tproxy)"
+            "the kernel refuses nf_tables or its tproxy expression: {error} (run `sudo modprobe -a nf_tables nft_socket \
+             nft_tproxy`; where the modules are missing, the kernel needs CONFIG_NFT_SOCKET and CONFIG_NFT_TPROXY)"
         )
     })
 }

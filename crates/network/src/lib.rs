@@ -10,6 +10,7 @@ mod create;
 mod daemon;
 mod endpoint;
 pub mod error;
+pub mod flows;
 mod forwarder;
 mod ipam;
 mod lan;

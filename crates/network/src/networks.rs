@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     forwarder::Forwarder,
     names::{self, DnsRequest, HostsRequest},
+    netlink::nft::catch::TPROXY,
     outward::Outward,
     pools,
     ports::HostPortBook,
@@ -78,12 +79,12 @@ impl Networks {
     ///
     /// Then call [`Networks::adopt`] for each container that still runs, and [`Networks::settle`] once.
     pub fn open(config: Config, store: &Store) -> Result<Self> {
-        Self::open_on(config, store, true)
+        Self::open_on(config, store, Some(TPROXY))
     }
 
-    /// As [`Networks::open`] on a kernel with or without nf_tables.
-    pub(crate) fn open_on(mut config: Config, store: &Store, nft: bool) -> Result<Self> {
-        let router = Arc::new(Router::open(&config.router, &config.outward, nft)?);
+    /// As [`Networks::open`] on a kernel with another name for its tproxy expression, or without nf_tables.
+    pub(crate) fn open_on(mut config: Config, store: &Store, tproxy: Option<&'static str>) -> Result<Self> {
+        let router = Arc::new(Router::open(&config.router, &config.outward, tproxy)?);
         let outward = Outward::open(Arc::clone(&router), &config)?;
         let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder(), outward.guide())?;
         let run = config.run.clone();

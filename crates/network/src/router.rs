@@ -90,8 +90,9 @@ pub(crate) fn family_of(net: &IpNet) -> Family {
 impl Router {
     /// Joins the namespace at `path` and makes it forward. What an earlier engine did there is kept.
     ///
-    /// Without `nft` the kernel is taken to lack nf_tables.
-    pub(crate) fn open(path: &Path, outward: &OutwardConfig, nft: bool) -> Result<Self> {
+    /// `tproxy` is the name of the kernel's expression for the forwarder's way out; without one the kernel is taken to lack
+    /// nf_tables.
+    pub(crate) fn open(path: &Path, outward: &OutwardConfig, tproxy: Option<&'static str>) -> Result<Self> {
         let namespace = netns::open(path)?;
         let inode = netns::inode(&namespace)?;
         let (netlink, filtering) = netns::inside(namespace.as_fd(), || {
@@ -101,9 +102,9 @@ impl Router {
             let mut netlink = Netlink::route_here()?;
             netlink.change(link::set_up("lo"))?;
             netlink.changes(&returning_route(LOOPBACK_INDEX))?;
-            let filtering = match nft {
-                true => lead::install_filter(outward),
-                false => Ok(Filtering::none("not asked")),
+            let filtering = match tproxy {
+                Some(tproxy) => lead::install_filter(outward, tproxy),
+                None => Ok(Filtering::none("not asked")),
             };
             Ok((netlink, filtering.unwrap_or_else(|error| Filtering::none(&error.to_string()))))
         })?;
@@ -231,6 +232,10 @@ fn set_forwarding() -> Result<()> {
     netns::set("ipv4/ip_forward", "1")?;
     netns::set("ipv4/conf/all/rp_filter", "0")?;
     netns::set("ipv4/conf/default/rp_filter", "0")?;
+    // Otherwise packets between containers of one bridge pass the netfilter hooks of IP as well, where nothing is done to
+    // them (bridge-nf-call-iptables; the setting is there when the module br_netfilter is).
+    netns::set_if_present("bridge/bridge-nf-call-iptables", "0")?;
+    netns::set_if_present("bridge/bridge-nf-call-ip6tables", "0")?;
     // A transparent socket takes its client's port, which may be below 1024.
     netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
     netns::set_if_present("ipv6/conf/all/forwarding", "1")

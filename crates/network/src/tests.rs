@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bridges;
+mod datagrams;
 mod lan;
 mod lead;
 mod load;

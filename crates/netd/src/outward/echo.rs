@@ -5,7 +5,7 @@
 
 use super::{Outward, Pair, reason};
 use crate::{poll::Token, server::Server, slab::Key};
-use netstack::{Echo, Packet, Reason, answer, packet};
+use netstack::{Echo, Packet, Reason, answer, fragments, packet};
 use rustix::{
     io::Errno,
     net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, send},
@@ -155,7 +155,9 @@ impl Server {
                     let sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
                     flow.bytes[0] += (length - HEADER) as u64;
                     let reply = answer::echo_reply(inside, outside, &echo(sequence, &bytes[HEADER..]));
-                    outward.inject(&reply);
+                    // Echoes of one asker are told apart by their sequence numbers.
+                    let name = u32::from(identifier) << 16 | u32::from(sequence);
+                    fragments::cut(reply, name).iter().for_each(|piece| outward.inject(piece));
                 }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,

@@ -197,8 +197,9 @@ impl Server {
         for _ in Self::turn() {
             let length = match recv(&relay.inside, &mut self.scratch[..], RecvFlags::empty()) {
                 Ok((_, length)) => length,
-                // The container's socket is gone, which its peer cannot be told.
-                Err(Errno::INTR | Errno::CONNREFUSED) => continue,
+                Err(Errno::INTR) => continue,
+                // The container's socket is gone. With ours gone as well, the host's kernel says so to the peer.
+                Err(Errno::CONNREFUSED) => return outward.end_relay(key),
                 Err(_) => break,
             };
             relay.bytes[1] += length as u64;
@@ -222,7 +223,10 @@ impl Server {
                     relay.answered = true;
                     relay.bytes[0] += length as u64;
                     // A full buffer loses the datagram, as any router's would.
-                    send(&relay.inside, &self.scratch[..length], SendFlags::NOSIGNAL).ok();
+                    let sent = send(&relay.inside, &self.scratch[..length], SendFlags::NOSIGNAL);
+                    if sent == Err(Errno::CONNREFUSED) {
+                        return outward.end_relay(key);
+                    }
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,

@@ -186,16 +186,22 @@ fn pings_are_answered_where_the_host_may_ping() {
 
 /// Sends an echo request and waits for the reply to it.
 fn ping(from: &Sandbox, to: &str) -> std::io::Result<()> {
+    ping_with(from, to, 2)
+}
+
+/// With so many bytes of data.
+pub(super) fn ping_with(from: &Sandbox, to: &str, size: usize) -> std::io::Result<()> {
     let to = SocketAddr::new(ip(to), 0);
     let socket = at(&from.netns, || ping_socket(to.is_ipv4()))?;
     rustix::io::ioctl_fionbio(&socket, false)?;
     rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, Some(PATIENCE))?;
     rustix::net::connect(&socket, &to)?;
     let kind = if to.is_ipv4() { 8 } else { 128 };
-    let request = [kind, 0, 0, 0, 0, 0, 0, 7, b'h', b'i'];
+    let mut request = vec![kind, 0, 0, 0, 0, 0, 0, 7];
+    request.extend((0..size).map(|i| (i % 251) as u8));
     rustix::net::send(&socket, &request, rustix::net::SendFlags::empty())?;
-    let mut buffer = [0; 64];
-    let (_, length) = rustix::net::recv(&socket, &mut buffer, rustix::net::RecvFlags::empty())?;
+    let mut buffer = vec![0; 65_536];
+    let (_, length) = rustix::net::recv(&socket, &mut buffer[..], rustix::net::RecvFlags::empty())?;
     assert_eq!(buffer[0], if to.is_ipv4() { 0 } else { 129 });
     assert_eq!(&buffer[6..length], &request[6..]);
     Ok(())

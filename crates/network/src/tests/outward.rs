@@ -71,6 +71,37 @@ fn pasta_leads_out() {
     testing::in_userns("tests::outward::pasta_leads_out", || check(OutwardChoice::Pasta));
 }
 
+/// The kernel itself refuses an expression that it does not have, as one without nft_tproxy does.
+#[test]
+fn without_tproxy_another_driver_leads_out_and_says_why() {
+    testing::in_userns("tests::outward::without_tproxy_another_driver_leads_out_and_says_why", || {
+        let client = host_network();
+        let (router, ()) = netns::create(|| Ok(())).unwrap();
+        let run = short_directory();
+        let layout = RunLayout::new(run.path());
+        let open = |choice| {
+            let config = config(&layout, &router, choice);
+            Networks::open_on(config, &Store::in_memory().unwrap(), Some("no_tproxy"))
+        };
+        let refused = open(OutwardChoice::Lichen).err().expect("asked for by name").to_string();
+        assert!(refused.contains("CONFIG_NFT_TPROXY") && refused.contains("modprobe"), "{refused}");
+        let networks = open(OutwardChoice::Auto).unwrap();
+        let status = networks.outward();
+        assert_ne!(status.driver, "lichen");
+        let warning = status.warnings.join(" ");
+        assert!(
+            warning.contains("more slowly than Lichen can") && warning.contains("nft_tproxy"),
+            "{warning}"
+        );
+        let sandbox = networks.start(request(&["bridge"], &[port(Protocol::Tcp, 8080, 80)])).unwrap();
+        let server = tcp_server(&client, "198.51.100.7:7000", tell_peer);
+        assert_eq!(hear(&sandbox.netns, &server.to_string()).unwrap(), HOST);
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        assert_eq!(hear(&client, "198.51.100.1:8080").unwrap(), CLIENT, "published ports need no tproxy");
+        networks.shutdown().unwrap();
+    });
+}
+
 #[test]
 fn a_driver_that_is_not_installed_names_its_package() {
     testing::in_userns("tests::outward::a_driver_that_is_not_installed_names_its_package", || {

@@ -244,7 +244,7 @@ fn without_nf_tables_ports_work_and_clients_are_the_gateway() {
         let (router, ()) = netns::create(|| Ok(())).unwrap();
         let run = short_directory();
         let config = config(&RunLayout::new(run.path()), &router, OutwardChoice::None);
-        let networks = Networks::open_on(config, &Store::in_memory().unwrap(), false).unwrap();
+        let networks = Networks::open_on(config, &Store::in_memory().unwrap(), None).unwrap();
         networks.create(user_network("n", |_| {})).unwrap();
         let ports = [port(Protocol::Tcp, 8080, 80), port(Protocol::Udp, 5353, 53)];
         let sandbox = networks.start(request(&["n"], &ports)).unwrap();

@@ -31,17 +31,28 @@ const FLAGS_OFFSET: u32 = 13;
 const FLAGS_ASKED: u8 = 0x17;
 const FLAGS_SYN: u8 = 0x02;
 
+/// The expression that some kernels lack (`CONFIG_NFT_TPROXY`).
+pub(crate) const TPROXY: &str = "tproxy";
+
 type Expression = (&'static str, Attributes);
 
 /// Replaces the table by this one.
 ///
+/// `tproxy` is the name of that expression: by one that no kernel has, tests see what a kernel without it says.
+///
 /// # Errors
 /// Refused as a whole by a kernel without nf_tables, or without its `socket` or `tproxy` expression.
-pub(crate) fn install(netlink: &mut Netlink, mark: u32, interface: &str, port: u16) -> Result<()> {
+pub(crate) fn install(
+    netlink: &mut Netlink,
+    mark: u32,
+    interface: &str,
+    port: u16,
+    tproxy: &'static str,
+) -> Result<()> {
     let to_listener = |loopback: IpAddr| {
         let mut expressions = vec![load_input(), compare(NFT_REG_1, &name(interface))];
         expressions.extend(opens_connection());
-        expressions.extend(lead_to(loopback, port));
+        expressions.extend(lead_to(loopback, port, tproxy));
         expressions.extend(set_mark(mark));
         expressions.push(accept());
         rule("returning", expressions)
@@ -88,7 +99,7 @@ fn opens_connection() -> Vec<Expression> {
 }
 
 /// Gives the packet to the listener at `loopback`, packets of its family only.
-fn lead_to(loopback: IpAddr, port: u16) -> Vec<Expression> {
+fn lead_to(loopback: IpAddr, port: u16, expression: &'static str) -> Vec<Expression> {
     let (family, address) = match loopback {
         IpAddr::V4(v4) => (NFPROTO_IPV4, v4.octets().to_vec()),
         IpAddr::V6(v6) => (NFPROTO_IPV6, v6.octets().to_vec()),
@@ -110,7 +121,7 @@ fn lead_to(loopback: IpAddr, port: u16) -> Vec<Expression> {
         compare(NFT_REG32_00, &[family]),
         put(NFT_REG_1, &address),
         put(NFT_REG_2, &port.to_be_bytes()),
-        ("tproxy", tproxy),
+        (expression, tproxy),
     ]
 }
 
