@@ -105,8 +105,13 @@ if [ $docker = yes ]; then
     die "$prefix/bin/docker is there already; remove it, or leave out --docker"
   links="$links docker"
 fi
-# Before the first file, so that --uninstall finds all of them whenever this ends.
-{ printf '%s\n' "$files"; for name in $links; do printf 'bin/%s\n' "$name"; done; } >"$manifest"
+# Before the first file, so that --uninstall finds all of them whenever this ends; what an earlier version had goes, too.
+{
+  [ ! -f "$manifest" ] || cat "$manifest"
+  printf '%s\n' "$files"
+  for name in $links; do printf 'bin/%s\n' "$name"; done
+} | sort -u >"$manifest.new"
+mv -f "$manifest.new" "$manifest"
 for file in $files; do put "$file"; done
 for name in $links; do link "$name"; done
 

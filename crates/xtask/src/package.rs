@@ -172,7 +172,8 @@ impl Release {
         write(&spec, &self.filled("packaging/rpm/lichen.spec", &[("@STAGE@", &text(&tree))])?, 0o644)?;
         let top = format!("_topdir {}", text(&self.work.join("rpmbuild")));
         let to = format!("_rpmdir {}", text(&self.out));
-        let name = "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm";
+        // Doubled: rpm expands it once more for each package.
+        let name = "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm";
         command(
             "rpmbuild",
             &[

@@ -23,7 +23,7 @@ pub static COMMAND: Command = Command {
         FORMAT,
         Flag::bool("no-trunc", "Show long values whole"),
         Flag::bool("quiet", "Show IDs only").short('q'),
-        Flag::bool("tree", "Show platforms of each image as a tree").hidden(),
+        Flag::bool("tree", "Show platforms of each image as a tree"),
     ]],
     action: Action::Run(|cli, args| Box::pin(run(cli, args))),
 };
@@ -137,8 +137,12 @@ pub fn first_row(image: ImageSummary, trunc: bool) -> Row {
 }
 
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
+    let mut filters = opts::filters(&args.all("filter"));
+    if let Some(name) = args.args.first() {
+        filters.add("reference", name.clone());
+    }
     if args.bool("tree") {
-        return Err(Error::invalid("the engine keeps one platform of an image: there is no tree to show"));
+        return super::tree::run(cli, args, &filters.to_json()).await;
     }
     let source = cli.format(args.get("format"), "imagesFormat")?;
     let (quiet, digests) = (args.bool("quiet"), args.bool("digests"));
@@ -152,10 +156,6 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
         ),
         source => Format::new(source, default, quiet.then_some("{{.ID}}")),
     };
-    let mut filters = opts::filters(&args.all("filter"));
-    if let Some(name) = args.args.first() {
-        filters.add("reference", name.clone());
-    }
     let query = Query::new().flag("all", args.bool("all")).non_empty("filters", &filters.to_json());
     let images: Vec<ImageSummary> = cli.client()?.json(Request::get("/images/json").query(query)).await?;
     let show = match source.contains(".Digest") {

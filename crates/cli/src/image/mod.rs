@@ -10,6 +10,7 @@ pub mod push;
 pub mod reference;
 pub mod rm;
 pub mod tag;
+mod tree;
 
 use crate::args::{Action, Arity, Command, Entry};
 use crate::inspect;
