@@ -68,8 +68,20 @@ fn on_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 /// thread that opens it.
 pub(crate) fn set(key: &str, value: &str) -> Result<()> {
     let path = Path::new("/proc/sys/net").join(key);
-    fs::write(&path, value).map_err(|source| Error::File { operation: "write", path, source })
+    let explained = |source: io::Error| match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => io::Error::new(source.kind(), READ_ONLY),
+        _ => source,
+    };
+    fs::write(&path, value).map_err(|source| Error::File {
+        operation: "write",
+        path,
+        source: explained(source),
+    })
 }
+
+/// What an engine in a container meets.
+const READ_ONLY: &str = "read-only file system: in a container, run it with --security-opt systempaths=unconfined or \
+                         --privileged";
 
 /// As [`set`], for settings that a kernel may lack (no IPv6, a module not loaded): then there is nothing to set.
 pub(crate) fn set_if_present(key: &str, value: &str) -> Result<()> {
