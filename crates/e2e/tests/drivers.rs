@@ -181,12 +181,9 @@ fn a_driver_that_is_not_there_is_named_with_its_packages() {
 fn pasta_that_publishes() -> Result<(), String> {
     let output = Command::new("pasta").arg("--version").output().map_err(|e| format!("pasta: {e}"))?;
     let line = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
-    let digits: String = line.replace('_', "");
-    let day = digits
-        .split(|c: char| !c.is_ascii_digit())
-        .find_map(|run| (run.len() == 8).then(|| run.parse::<u32>().ok()).flatten());
-    match day {
-        Some(day) if day >= 2023_12_04 => Ok(()),
+    let digits = line.replace('_', "");
+    match digits.split(|c: char| !c.is_ascii_digit()).find(|run| run.len() == 8) {
+        Some(day) if day >= "20231204" => Ok(()),
         _ => Err(format!("pasta 2023_12_04 or later is not installed here, but {line:?}")),
     }
 }

@@ -16,6 +16,9 @@ const MAC: [u8; 6] = [0x5a, 0x94, 0xef, 0xe4, 0x0c, 0xdd];
 const CLIENT: [u8; 6] = [2, 0x50, 0, 0, 0, 1];
 const DNS_ANSWER: [u8; 4] = [192, 0, 2, 77];
 
+/// Source, destination, protocol, payload.
+type Reply = ([u8; 4], [u8; 4], u8, Vec<u8>);
+
 struct Peer {
     stream: UnixStream,
     vpnkit: bool,
@@ -129,7 +132,7 @@ impl Peer {
         }
     }
 
-    fn answer_udp(&self, to: [u8; 4], from: [u8; 4], data: &[u8]) -> Option<([u8; 4], [u8; 4], u8, Vec<u8>)> {
+    fn answer_udp(&self, to: [u8; 4], from: [u8; 4], data: &[u8]) -> Option<Reply> {
         let (ports, payload) = (data.get(..4)?, data.get(8..)?);
         match ports[2..] {
             [0, 67] if !self.silent => {

@@ -37,9 +37,9 @@ const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 
 /// The release since which `auto` finds what is listened on later: TCP ports in a namespace of somebody else's, and UDP
 /// ports at all. RootlessKit asks for the same.
-const PUBLISHES: u32 = 2023_12_04;
+const PUBLISHES: &str = "2023_12_04";
 /// The release since which clients on the host's loopback get to the namespace's loopback only by an option.
-const LOOPBACK_OPTION: u32 = 2024_10_30;
+const LOOPBACK_OPTION: &str = "2024_10_30";
 
 const PROGRAM: Wanted =
     Wanted { name: NAME, packages: "passt (apt, dnf, zypper, pacman, apk)", elsewhere: &[] };
@@ -74,7 +74,7 @@ impl Driver for Pasta {
             return Ok(());
         }
         let found = self.version.clone();
-        Err(OutwardError::TooOld { found, needed: "2023_12_04", purpose: " for --port-driver implicit" })
+        Err(OutwardError::TooOld { found, needed: PUBLISHES, purpose: " for --port-driver implicit" })
     }
 
     fn start(&self, ground: &Ground<'_>) -> Result<Started, OutwardError> {
@@ -112,16 +112,16 @@ impl Driver for Pasta {
 }
 
 impl Pasta {
-    fn is_of(&self, release: u32) -> bool {
-        date(&self.version).is_some_and(|date| date >= release)
+    fn is_of(&self, release: &str) -> bool {
+        date(&self.version).is_some_and(|date| date >= release.replace('_', ""))
     }
 }
 
 /// The day of a release, as in `2024_08_21.1d6142f` or `0.0~git20240220.1e6f92b-1`. Builds without their history know none.
-fn date(version: &str) -> Option<u32> {
+fn date(version: &str) -> Option<String> {
     let digits = version.replace('_', "");
-    let runs = digits.split(|c: char| !c.is_ascii_digit());
-    runs.filter(|run| run.len() == 8 && run.starts_with("20")).find_map(|run| run.parse().ok())
+    let mut runs = digits.split(|c: char| !c.is_ascii_digit());
+    runs.find(|run| run.len() == 8 && run.starts_with("20")).map(str::to_owned)
 }
 
 fn daemon_of(pid_file: &Path) -> io::Result<Daemon> {
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn releases_are_days() {
-        assert_eq!(date("2024_08_21.1d6142f"), Some(2024_08_21));
-        assert_eq!(date("0.0~git20230309.7c7625d-1"), Some(2023_03_09));
+        assert_eq!(date("2024_08_21.1d6142f"), Some("20240821".to_owned()));
+        assert_eq!(date("0.0~git20230309.7c7625d-1"), Some("20230309".to_owned()));
         assert_eq!(date("unknown version"), None);
     }
 }

@@ -129,8 +129,7 @@ impl Message {
         if fixed[1..3] != ETHERNET[..2] || fixed[FIXED - 4..] != COOKIE {
             return None;
         }
-        let address =
-            |at: usize| Ipv4Addr::from_octets([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let address = |at: usize| Ipv4Addr::from([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let mut message = Self {
             is_reply: fixed[0] == REPLY,
             held: address(12),
@@ -142,7 +141,7 @@ impl Message {
             )
         };
         for (number, value) in Options(options) {
-            let address = value.first_chunk().map(|octets| Ipv4Addr::from_octets(*octets));
+            let address = value.first_chunk().map(|octets| Ipv4Addr::from(*octets));
             match number {
                 MASK => message.mask = address,
                 ROUTER => message.router = address,
