@@ -12,6 +12,7 @@ mod images;
 mod output;
 mod processes;
 mod registry;
+mod sshd;
 
 pub use engine::{Engine, program};
 pub use host::Host;
@@ -19,3 +20,4 @@ pub use images::archive;
 pub use output::Output;
 pub use processes::{Process, kill_9, wait_until};
 pub use registry::{Guards, Registry};
+pub use sshd::Sshd;

@@ -12,6 +12,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// What a command that a test started itself has printed.
+    pub fn of(command: String, output: std::process::Output) -> Self {
+        Self::new(command, output)
+    }
+
     pub(crate) fn new(command: String, output: std::process::Output) -> Self {
         Self {
             command,
