@@ -213,11 +213,8 @@ impl Sample {
 
     fn of(layer: Vec<u8>, size: Option<u64>) -> Self {
         let config = crate::lab::config(std::slice::from_ref(&layer));
-        let layer_blob = Descriptor::new(
-            manifest::OCI_LAYER,
-            digest_of(&layer),
-            size.unwrap_or_else(|| layer.len() as u64),
-        );
+        let layer_blob =
+            Descriptor::new(manifest::OCI_LAYER, digest_of(&layer), size.unwrap_or(layer.len() as u64));
         let config_blob = crate::lab::blob(manifest::OCI_CONFIG, &config).0;
         let manifest = serde_json::to_vec(&Manifest {
             schema_version: 2,

@@ -31,6 +31,9 @@ fn hasty(silence: Duration) -> Lab {
     Lab::with("vfs", RegistryConfig { patience, ..RegistryConfig::default() })
 }
 
+/// What is answered, and what is said of it.
+type Case = (fn() -> Answer, &'static str);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a pull that must fail says: one line. Nothing is left of it.
@@ -335,7 +338,7 @@ fn documents_without_end_are_not_read_to_it() {
 #[test]
 fn token_servers_that_talk_nonsense_are_told_of() {
     on_loopback("token_servers_that_talk_nonsense_are_told_of", async || {
-        let answers: [(fn() -> Answer, &str); 5] = [
+        let answers: [Case; 5] = [
             (|| Answer::ok("<html>"), "expected value at line 1 column 1"),
             (|| Answer::ok("{}"), "authorization server did not include a token in the response"),
             (|| Answer::ok(r#"{"token":"a\nb: c"}"#), "failed to parse header value"),

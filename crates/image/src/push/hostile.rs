@@ -30,6 +30,9 @@ fn hasty(silence: Duration, name: &str) -> Lab {
     lab
 }
 
+/// What is answered, and what is said of it.
+type Case = (fn() -> Answer, &'static str);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -99,7 +102,7 @@ fn a_registry_that_takes_a_blob_and_says_nothing_is_given_up() {
 #[test]
 fn uploads_that_lead_nowhere_are_told_of() {
     on_loopback("uploads_that_lead_nowhere_are_told_of", async || {
-        let answers: [(fn() -> Answer, &str); 4] = [
+        let answers: [Case; 4] = [
             (|| Answer::new("202 Accepted", ""), "the registry does not say where to send the blob"),
             (
                 || Answer::new("202 Accepted", "").header("location", "file:///etc/passwd"),
