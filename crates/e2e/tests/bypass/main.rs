@@ -169,8 +169,10 @@ fn no_race_leads_to_the_hosts_loopback() {
         &["--annotation", BYPASS, "--security-opt", "seccomp=unconfined", "-e", &server, "-e", &forbidden],
         "race",
     );
-    assert!(findings(&run.ok()).ends_with("raced"));
-    assert!(reached.load(Ordering::Relaxed) > 100, "the race was one: {reached:?}");
+    let run = run.ok();
+    let found = findings(&run);
+    assert!(found.starts_with("true true\n") && found.ends_with("raced"), "the race was one: {run}");
+    assert!(reached.load(Ordering::Relaxed) >= 50, "{reached:?}");
     assert_eq!(intruders.load(Ordering::Relaxed), 0, "connections to the host's loopback");
 }
 
