@@ -120,7 +120,8 @@ pub async fn create_container(
 }
 
 fn is_missing_image(error: &Error) -> bool {
-    matches!(error, Error::Api { status: 404, message } if message.contains("No such image"))
+    let Error::Api { status: 404, message } = error else { return false };
+    message.contains("No such image") || message.contains("does not provide the specified platform")
 }
 
 async fn post(client: &Client, spec: &CreateSpec) -> Result<ContainerCreateResponse, Error> {
