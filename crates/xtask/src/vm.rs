@@ -16,7 +16,8 @@ use std::{
 /// Linux 6.1 with systemd 252, and 6.12 with 257.
 const RELEASES: &[&str] = &["bookworm", "trixie"];
 /// What a user of Lichen installs, and what the tests need.
-const PACKAGES: &str = "uidmap,dbus-user-session,fuse-overlayfs,passt,slirp4netns,ca-certificates,curl,docker-registry";
+const PACKAGES: &str =
+    "uidmap,dbus-user-session,fuse-overlayfs,passt,slirp4netns,ca-certificates,curl,docker-registry";
 /// What is only there to be installed by a test.
 const AT_HAND: &str = "nfs-kernel-server";
 /// Without hardware virtualisation a machine takes about two minutes to boot, and each client a second to start.
