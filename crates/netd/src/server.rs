@@ -259,15 +259,15 @@ impl Server {
         let mut added = Vec::new();
         for port in ports {
             let listen = port.listen;
+            // Each passed port has its socket, also one that is there already.
+            let socket = port.passed.then(|| passed.next().ok_or(("receive the socket", Errno::BADF)));
             if let Some(there) = self.by_address.get(&listen).and_then(|key| self.ports.get_mut(*key)) {
                 there.port = Rc::new(port);
                 continue;
             }
-            let listener = if port.passed {
-                let found = passed.next().ok_or(("receive the socket", Errno::BADF));
-                found.and_then(|fd| socket::prepare_listener(&fd, listen).map(|()| fd))
-            } else {
-                socket::listen(listen)
+            let listener = match socket {
+                Some(found) => found.and_then(|fd| socket::prepare_listener(&fd, listen).map(|()| fd)),
+                None => socket::listen(listen),
             };
             let result = listener.and_then(|listener| self.publish(port, listener));
             if let Err(failure) = result {

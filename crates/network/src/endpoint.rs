@@ -84,7 +84,7 @@ pub(crate) fn plan(
         network_name: live.network.name.clone(),
         interface,
         host_interface: plumbing::host_interface(&port),
-        mac: (!is_ipvlan).then(|| plumbing::mac(request.mac)),
+        mac: (!is_ipvlan).then(|| plumbing::mac(request.mac, ipv4)),
         ipv4,
         ipv6,
         on_link,

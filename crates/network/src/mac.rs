@@ -1,7 +1,7 @@
 //! Ethernet addresses.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv4Addr, str::FromStr};
 
 /// A 48-bit Ethernet address, written `02:42:ac:11:00:02`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ impl MacAddr {
         let mut bytes: [u8; 6] = rand::random();
         bytes[0] = (bytes[0] | 0b10) & !0b1;
         Self(bytes)
+    }
+
+    /// The address that goes with `address`, as Docker made them until release 28. Whoever is given the address next has
+    /// this MAC too, so that no neighbour sends to one that is gone until its entry goes stale (RFC 1122, 2.3.2.1).
+    pub fn of(address: Ipv4Addr) -> Self {
+        let [a, b, c, d] = address.octets();
+        Self([0x02, 0x42, a, b, c, d])
     }
 
     pub fn is_multicast(self) -> bool {

@@ -272,7 +272,7 @@ pub(crate) fn host_interface(port: &Port) -> String {
     }
 }
 
-/// The address that a container of this MAC asked for, or a random one.
-pub(crate) fn mac(wanted: Option<MacAddr>) -> MacAddr {
-    wanted.unwrap_or_else(MacAddr::random)
+/// The MAC that was asked for, or that of the address, or a random one.
+pub(crate) fn mac(wanted: Option<MacAddr>, ipv4: Option<Ipv4Net>) -> MacAddr {
+    wanted.or_else(|| ipv4.map(|net| MacAddr::of(net.addr()))).unwrap_or_else(MacAddr::random)
 }

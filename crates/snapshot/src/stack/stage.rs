@@ -75,7 +75,7 @@ impl Stack {
         }
     }
 
-    /// What a [`StagedLayer`] does when it is dropped.
+    /// What a [`crate::StagedLayer`] does when it is dropped.
     pub fn discard(&self, staging: &Staging, parent: Option<&Digest>) -> crate::staged::Cleanup {
         let (stack, name, parent) = (self.clone(), staging.name.clone(), parent.cloned());
         Box::new(move |path| {
