@@ -3,7 +3,7 @@
 use super::*;
 use netd::outward::{HOST_V4, ping_socket};
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::{Ipv4Addr, Shutdown},
     sync::mpsc::channel,
 };
@@ -293,10 +293,14 @@ pub(super) fn echo_server(namespace: &OwnedFd, at_address: &str) -> SocketAddr {
 }
 
 pub(super) fn connections(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<TcpStream> {
+    attempts(from, to, count).into_iter().map(Result::unwrap).collect()
+}
+
+pub(super) fn attempts(from: &OwnedFd, to: SocketAddr, count: usize) -> Vec<io::Result<TcpStream>> {
     let one = |_| {
-        let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
     };
     at(from, || (0..count).map(one).collect())
 }
