@@ -42,6 +42,7 @@ case $phase in
   check "the container that is always restarted runs" within 60 running web
   says "the other is said to have exited" '^exited ' login "docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' once"
   check "it starts" login docker start once
+  sync
   check "a container is made whose records may not yet be on the disk" login docker run -d --name late busybox sleep 1000
   echo 'after a loss of power' > "$state/phase"
   sync "$state/phase" "$counts"
