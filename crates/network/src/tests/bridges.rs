@@ -158,9 +158,15 @@ fn addresses_come_back_and_nothing_is_left_of_many_starts() {
         let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         host.container(&["bridge"], &[]);
         host.networks.settle().unwrap();
-        // The stock of namespaces fills up again in the background.
-        thread::sleep(Duration::from_millis(200));
-        let before = descriptors();
+        // The stock of namespaces fills up again in the background: it is full when nothing has changed for a second.
+        let mut samples = vec![descriptors()];
+        while samples.len() < 10 {
+            thread::sleep(Duration::from_millis(100));
+            let now = descriptors();
+            samples.retain(|sample| *sample == now);
+            samples.push(now);
+        }
+        let before = samples[0];
         let (mut starting, mut stopping) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..200 {
             let began = std::time::Instant::now();
