@@ -5,7 +5,8 @@ mended() {
   local name=$1 regex=$2 output block
   output=$(login lichen setup check 2>&1)
   says "$name is told" "$regex" echo "$output" || return
-  block=$(sed -n '/# BEGIN #/,/# END #/p' <<< "$output")
+  # By itself: over ssh without a terminal the two outputs come as they please.
+  block=$(login lichen setup check 2> /dev/null | sed -n '/# BEGIN #/,/# END #/p')
   check "$name is mended by what is printed" bash -c "${block:-false}"
   [ -z "$3" ] || "$3"
   check "$name is told no more" login "! lichen setup check 2>&1 | grep -E -e '$regex'"
