@@ -22,6 +22,9 @@ status() { says "with status $1" "^status $1\$" login "${2-lichen setup check} >
 
 says "nothing is missing" '^\[INFO\] Requirements are satisfied$' login lichen setup check
 
+# Cgroups: Debian delegates cpu, memory and pids. First, since each block that is pasted mends all warnings.
+mended "controllers that are not delegated" '^\[WARNING\] cgroup controllers cpuset, io are not delegated to you' log_in_again
+
 # Programs that map IDs.
 mv /usr/bin/newuidmap /root/newuidmap
 told "newuidmap that is not there" '^\[ERROR\] newuidmap is not installed$'
@@ -67,9 +70,6 @@ if rmmod overlay 2> /dev/null || ! grep -qw overlay /proc/filesystems; then
   mended "a kernel without overlay" 'the kernel.s overlay cannot be mounted in a user namespace: .*vfs is used'
   rm /etc/modprobe.d/no-overlay.conf
 fi
-
-# Cgroups: Debian delegates cpu, memory and pids.
-mended "controllers that are not delegated" '^\[WARNING\] cgroup controllers cpuset, io are not delegated to you' log_in_again
 
 # The session.
 login systemctl --user stop dbus.socket dbus.service
