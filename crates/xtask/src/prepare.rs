@@ -37,6 +37,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("zsh", "/usr/bin/zsh"),
     ("fish", "/usr/bin/fish"),
     ("mandoc", "/usr/bin/mandoc"),
+    ("man-db", "/usr/bin/man"),
     // Its own file names tell Python's version.
     ("python3-venv", "/var/lib/dpkg/info/python3-venv.list"),
 ];
