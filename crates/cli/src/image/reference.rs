@@ -50,11 +50,17 @@ impl Reference {
 
     /// The repository as people write it.
     pub fn familiar_name(&self) -> String {
-        match (self.domain.as_str(), self.path.strip_prefix("library/")) {
-            (HUB, Some(name)) if !name.contains('/') => name.to_owned(),
-            (HUB, _) => self.path.clone(),
-            (domain, _) => format!("{domain}/{}", self.path),
+        let full = || format!("{}/{}", self.domain, self.path);
+        if self.domain != HUB {
+            return full();
         }
+        let short = match self.path.strip_prefix("library/") {
+            Some(name) if !name.contains('/') => name,
+            _ => &self.path,
+        };
+        // A path of Docker Hub's that begins like a domain would name another registry by itself.
+        let is_same = split_domain(short) == (self.domain.clone(), self.path.clone());
+        if is_same { short.to_owned() } else { full() }
     }
 
     fn suffix(&self) -> String {
@@ -174,6 +180,7 @@ mod tests {
             ("me/app:1", "docker.io/me/app:1", "me/app:1"),
             ("docker.io/library/a", "docker.io/library/a:latest", "a:latest"),
             ("localhost/a", "localhost/a:latest", "localhost/a:latest"),
+            ("docker.io/b.example/a", "docker.io/b.example/a:latest", "docker.io/b.example/a:latest"),
             ("127.0.0.1:5000/x/y:t", "127.0.0.1:5000/x/y:t", "127.0.0.1:5000/x/y:t"),
         ] {
             let reference = Reference::parse(text).unwrap().or_latest();
