@@ -1,5 +1,6 @@
 //! What can fail on the way into the namespaces. Texts that RootlessKit's users know are kept, each followed by the fix.
 
+use crate::apparmor::AppArmor;
 use crate::subid::Kind;
 use model::{ErrorKind, ProcessRef};
 use std::io;
@@ -81,13 +82,17 @@ fn permission_fix() -> String {
         return "add kernel.unprivileged_userns_clone=1 to /etc/sysctl.conf (or /etc/sysctl.d) and run sudo sysctl --system"
             .to_owned();
     }
-    if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
-        let program =
-            std::env::current_exe().map_or_else(|_| "lichen".to_owned(), |p| p.display().to_string());
-        return format!(
-            "AppArmor restricts unprivileged user namespaces: install a profile for {program} (`lichen setup check` prints it) \
-             and run sudo systemctl restart apparmor.service"
-        );
+    let program = std::env::current_exe().map_or_else(|_| "lichen".to_owned(), |p| p.display().to_string());
+    let install = format!(
+        "install a profile for {program} that allows them (`lichen setup check` prints it) and run \
+         sudo systemctl restart apparmor.service"
+    );
+    match AppArmor::read() {
+        AppArmor::Restricts => format!("AppArmor restricts unprivileged user namespaces: {install}"),
+        AppArmor::Confines(by) if by == program => {
+            format!("AppArmor's profile {by} does not allow user namespaces: {install}")
+        }
+        AppArmor::Confines(by) => format!("{SANDBOXED} (AppArmor's profile {by} is in force)"),
+        AppArmor::Indifferent => SANDBOXED.to_owned(),
     }
-    SANDBOXED.to_owned()
 }

@@ -21,6 +21,7 @@
 //! * Whatever unshares or joins namespaces is single-threaded: the holder, and the launcher's child before it executes.
 #![forbid(unsafe_code)]
 
+mod apparmor;
 mod bootstrap;
 mod copy_up;
 mod ensure;
@@ -34,6 +35,7 @@ pub mod subid;
 mod survivors;
 mod user;
 
+pub use apparmor::AppArmor;
 pub use ensure::{Ensure, Found, Holder, ensure};
 pub use error::{Error, Result, SANDBOXED};
 pub use map::{Mapping, plan};

@@ -5,7 +5,7 @@ use crate::probe::{self, Probe};
 use crate::session::{self, Session};
 use crate::{Places, cgroup};
 use rootless::subid::{self, Range};
-use rootless::{Kind, User};
+use rootless::{AppArmor, Kind, User};
 use rustix::fs::{Access, CWD, Mode, OFlags, StatVfsMountFlags};
 use std::env;
 use std::fs;
@@ -31,6 +31,7 @@ pub struct Facts {
     pub subuid: SubordinateIds,
     pub subgid: SubordinateIds,
     pub sysctls: Sysctls,
+    pub apparmor: AppArmor,
     pub selinux_enforcing: bool,
     pub user_namespace: Probe,
     pub overlay: Probe,
@@ -90,7 +91,6 @@ impl SubordinateIds {
 pub struct Sysctls {
     pub unprivileged_userns_clone: Option<u64>,
     pub max_user_namespaces: Option<u64>,
-    pub apparmor_restrict_unprivileged_userns: Option<u64>,
     pub ip_unprivileged_port_start: Option<u64>,
     /// Both ends included.
     pub ping_group_range: Option<(u64, u64)>,
@@ -133,6 +133,7 @@ pub fn gather(places: &Places) -> Facts {
         subuid: subordinate(Kind::Uid, &user),
         subgid: subordinate(Kind::Gid, &user),
         sysctls: sysctls(),
+        apparmor: AppArmor::read(),
         selinux_enforcing: number("/sys/fs/selinux/enforce") == Some(1),
         user_namespace: probe::user_namespace(&program),
         overlay: probe::overlay(&program, &existing(&places.data_root)),
@@ -226,9 +227,6 @@ fn sysctls() -> Sysctls {
     Sysctls {
         unprivileged_userns_clone: number("/proc/sys/kernel/unprivileged_userns_clone"),
         max_user_namespaces: number("/proc/sys/user/max_user_namespaces"),
-        apparmor_restrict_unprivileged_userns: number(
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        ),
         ip_unprivileged_port_start: number("/proc/sys/net/ipv4/ip_unprivileged_port_start"),
         ping_group_range: range,
     }

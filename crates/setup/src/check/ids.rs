@@ -5,7 +5,8 @@ use crate::distribution::Need;
 use crate::facts::{ENOUGH_IDS, Facts, MapProgram, SubordinateIds};
 use crate::finding::{Finding, Fix, Group, Status, sysctl_fix};
 use crate::probe::Probe;
-use rootless::Kind;
+use rootless::{AppArmor, Kind};
+use std::path::Path;
 
 const GROUP: Group = Group::UserNamespaces;
 
@@ -37,13 +38,23 @@ fn user_namespaces(facts: &Facts) -> Finding {
             sysctl_fix("51-rootless.conf", "user.max_user_namespaces = 28633"),
         );
     }
-    match &facts.user_namespace {
-        Probe::Works => Finding::ok(ID, GROUP, "a user namespace with a mount namespace can be made"),
-        Probe::Fails(reason) if sysctls.apparmor_restrict_unprivileged_userns == Some(1) => fail(
+    let Probe::Fails(reason) = &facts.user_namespace else {
+        return Finding::ok(ID, GROUP, "a user namespace with a mount namespace can be made");
+    };
+    match &facts.apparmor {
+        AppArmor::Restricts => fail(
             format!("AppArmor restricts unprivileged user namespaces ({reason})"),
             apparmor::fix(&facts.program),
         ),
-        Probe::Fails(reason) => {
+        AppArmor::Confines(by) if Path::new(by) == facts.program => {
+            let text = format!("AppArmor's profile {by} does not allow user namespaces ({reason})");
+            fail(text, apparmor::fix(&facts.program))
+        }
+        AppArmor::Confines(by) => {
+            let text = format!("no user namespace can be made under AppArmor's profile {by}: {reason}");
+            fail(text, Fix::user(rootless::SANDBOXED))
+        }
+        AppArmor::Indifferent => {
             fail(format!("no user namespace can be made: {reason}"), Fix::user(rootless::SANDBOXED))
         }
     }

@@ -35,8 +35,8 @@ pub(crate) mod tests {
     use crate::facts::*;
     use crate::probe::Probe;
     use crate::session::{Session, Systemd};
-    use rootless::User;
     use rootless::subid::Range;
+    use rootless::{AppArmor, User};
 
     /// A host on which nothing is missing.
     pub(crate) fn good() -> Facts {
@@ -57,10 +57,10 @@ pub(crate) mod tests {
             sysctls: Sysctls {
                 unprivileged_userns_clone: Some(1),
                 max_user_namespaces: Some(28_633),
-                apparmor_restrict_unprivileged_userns: Some(0),
                 ip_unprivileged_port_start: Some(0),
                 ping_group_range: Some((0, 2_147_483_647)),
             },
+            apparmor: AppArmor::Indifferent,
             selinux_enforcing: false,
             user_namespace: Probe::Works,
             overlay: Probe::Works,
@@ -150,7 +150,7 @@ pub(crate) mod tests {
         "#);
         insta::assert_snapshot!(
             found(|f| {
-                f.sysctls.apparmor_restrict_unprivileged_userns = Some(1);
+                f.apparmor = AppArmor::Restricts;
                 f.user_namespace = Probe::Fails("write /proc/self/uid_map: Operation not permitted".into());
             }),
             @r#"
@@ -165,6 +165,45 @@ pub(crate) mod tests {
               # EOT
               # systemctl restart apparmor.service
             "#
+        );
+    }
+
+    #[test]
+    fn a_profile_of_ones_own_is_mended_and_a_sandboxs_is_not() {
+        let under = |profile: &str| {
+            found(|f| {
+                f.apparmor = AppArmor::Confines(profile.into());
+                f.user_namespace = Probe::Fails("unshare(CLONE_NEWUSER): Permission denied".into());
+            })
+        };
+        let own = under("/home/testuser/bin/lichen");
+        assert!(
+            own.starts_with(
+                "Error user-namespaces: AppArmor's profile /home/testuser/bin/lichen does not allow user namespaces"
+            ),
+            "{own}"
+        );
+        assert!(own.contains("# cat <<EOT > /etc/apparmor.d/home.testuser.bin.lichen"), "{own}");
+        let container = under("docker-default");
+        assert!(container.contains("under AppArmor's profile docker-default: unshare"), "{container}");
+        assert!(
+            container.contains("--security-opt apparmor=unconfined") && !container.contains("cat <<"),
+            "{container}"
+        );
+    }
+
+    #[test]
+    fn selinux_is_named_where_it_may_be_what_keeps_overlay_away() {
+        let enforcing = found(|f| {
+            f.selinux_enforcing = true;
+            f.overlay = Probe::Fails("fsconfig: Permission denied".into());
+        });
+        assert!(
+            enforcing.starts_with(
+                "Warning overlay: the kernel's overlay cannot be mounted in a user namespace, perhaps by SELinux's policy: \
+                 fsconfig: Permission denied; vfs is used"
+            ),
+            "{enforcing}"
         );
     }
 
