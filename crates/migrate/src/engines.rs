@@ -30,6 +30,15 @@ struct Listed {
 
 /// Marks containers that this program makes, with the volume's name.
 pub(crate) const LABEL: &str = "lichen.migrate.volume";
+/// Marks the one of them that says that the volume was made by this program and is not complete.
+pub(crate) const INCOMPLETE: &str = "lichen.migrate.incomplete";
+
+/// A container that this program made.
+pub(crate) struct Helper {
+    pub(crate) id: String,
+    pub(crate) volume: String,
+    pub(crate) incomplete: bool,
+}
 
 impl Engines {
     pub(crate) async fn connect(arguments: &Arguments) -> Result<Self, Error> {
@@ -106,10 +115,9 @@ impl Engine {
         Ok(found)
     }
 
-    /// Containers that this program made here, by the volume they are for.
-    pub(crate) async fn helpers(&self) -> Result<Vec<(String, String)>, Error> {
+    pub(crate) async fn helpers(&self) -> Result<Vec<Helper>, Error> {
         let listed = self.listed().await?;
-        Ok(listed.into_iter().filter_map(|c| Some((c.volume()?.to_owned(), c.id))).collect())
+        Ok(listed.into_iter().filter_map(Listed::helper).collect())
     }
 
     async fn listed(&self) -> Result<Vec<Listed>, Error> {
@@ -131,5 +139,11 @@ impl Engine {
 impl Listed {
     fn volume(&self) -> Option<&str> {
         self.labels.as_ref()?.get(LABEL).map(String::as_str)
+    }
+
+    fn helper(self) -> Option<Helper> {
+        let volume = self.volume()?.to_owned();
+        let incomplete = self.labels.as_ref()?.contains_key(INCOMPLETE);
+        Some(Helper { id: self.id, volume, incomplete })
     }
 }

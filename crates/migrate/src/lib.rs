@@ -10,8 +10,8 @@
 //! * The source keeps everything as it is. A volume that no container there uses is read through a container that is
 //!   made for that, never started, and removed again.
 //! * Nothing here is replaced. An object of the same name that is not the same is reported.
-//! * A volume that is being filled has a container beside it that says so, so that an interrupted run is known by the
-//!   next one, which begins that volume anew.
+//! * A volume that is being filled has a container beside it that says so, from before it is made until it is complete,
+//!   so that an interrupted run is known by the next one, which begins that volume anew, and no other.
 #![forbid(unsafe_code)]
 
 mod apply;

@@ -1,7 +1,7 @@
 //! Volumes and what is in them.
 
 use crate::container::name_of;
-use crate::engines::{Engine, Engines, LABEL};
+use crate::engines::{Engine, Engines, Helper, INCOMPLETE, LABEL};
 use crate::error::{Error, step};
 use crate::plan::{Fate, Item};
 use api_types::{
@@ -29,7 +29,7 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> 
         let mut remarks = Vec::new();
         let fate = if volume.driver != "local" {
             Fate::Refused(format!("there is no volume driver {} here", volume.driver))
-        } else if unfinished.iter().any(|(name, _)| *name == volume.name) {
+        } else if unfinished.iter().any(|h| h.incomplete && h.volume == volume.name) {
             remarks.push("an earlier run was interrupted: it begins anew".to_owned());
             Fate::Make
         } else if here.iter().any(|v| v.name == volume.name) {
@@ -70,22 +70,26 @@ pub(crate) async fn copy(
     outcome.and_then(|word| tidied.map(|()| word))
 }
 
-/// What an interrupted run left: its container says that the volume is not complete.
+/// What an interrupted run left. A volume is removed only where a container says that this program made it and it is not
+/// complete, and that container goes last: another interruption finds it again. One that was being compared is the
+/// user's own.
 async fn begin_anew(engines: &Engines, volume: &str) -> Result<(), Error> {
     for engine in [&engines.from, &engines.to] {
-        for (name, id) in engine.helpers().await? {
-            if name != volume {
-                continue;
-            }
-            // The source's volume stays, of course.
-            if std::ptr::eq(engine, &raw const engines.to) {
-                let path = format!("/volumes/{}", segment(volume));
-                engine.remove_container(&id).await?;
-                let removed = engine.client.run(Request::delete(path)).await;
-                removed.map_err(step(format!("remove the incomplete volume {volume}")))?;
-            } else {
-                engine.remove_container(&id).await?;
-            }
+        let helpers = engine.helpers().await?.into_iter().filter(|h| h.volume == volume);
+        let (marks, others): (Vec<Helper>, Vec<Helper>) = helpers.partition(|h| h.incomplete);
+        for helper in others {
+            engine.remove_container(&helper.id).await?;
+        }
+        if marks.is_empty() {
+            continue;
+        }
+        let removed = engine.client.run(Request::delete(format!("/volumes/{}", segment(volume)))).await;
+        match removed {
+            Err(cli::error::Error::Api { status: 404, .. }) => {}
+            other => other.map_err(step(format!("remove the incomplete volume {volume}")))?,
+        }
+        for mark in marks {
+            engine.remove_container(&mark.id).await?;
         }
     }
     Ok(())
@@ -114,17 +118,17 @@ async fn fill(
         labels: volume.labels.clone(),
         ..VolumeCreateRequest::default()
     };
-    // First the container that says that the volume is not complete; a volume that it mounts it makes too, so the
-    // volume with its labels comes in between.
     let create = Request::post("/volumes/create").json(&request).map_err(step("describe a volume"))?;
+    let mark = container(&engines.to, volume, None).await?;
     engines.to.client.run(create).await.map_err(step(format!("create volume {}", volume.name)))?;
     let target = helper(&engines.to, volume, base(&source.path)).await?;
     transfer(engines, volume, source, &target).await?;
     if !same_contents(engines, volume, source, &target).await? {
-        // The container stays, so that the next run begins anew.
+        // The mark stays, so that the next run begins anew.
         return Err(Error::Unlike(volume.name.clone()));
     }
     engines.to.remove_container(&target.container).await?;
+    engines.to.remove_container(&mark).await?;
     Ok("copied")
 }
 
@@ -148,21 +152,28 @@ async fn source(engines: &Engines, volume: &Volume, originals: &[ContainerInspec
     }
 }
 
-/// A container that is never started.
+/// A container through which the volume is reached.
 async fn helper(engine: &Engine, volume: &Volume, base: &str) -> Result<Access, Error> {
+    let path = format!("{PARENT}/{base}");
+    let container = container(engine, volume, Some(&path)).await?;
+    Ok(Access { container, path, ours: true })
+}
+
+/// A container that is never started: one with the volume at `path`, or one that says that the volume is not complete.
+async fn container(engine: &Engine, volume: &Volume, path: Option<&str>) -> Result<String, Error> {
     let images = engine.images().await?;
     let image = images.iter().min_by_key(|i| i.size).map(|i| i.id.clone());
     let image = image.ok_or_else(|| Error::NoImage(engine.name.clone(), volume.name.clone()))?;
-    let path = format!("{PARENT}/{base}");
+    let mark = path.is_none().then(|| (INCOMPLETE.to_owned(), String::new()));
     let config = ContainerConfig {
         image,
         cmd: Some(vec!["true".to_owned()]),
-        labels: [(LABEL.to_owned(), volume.name.clone())].into_iter().collect(),
+        labels: [(LABEL.to_owned(), volume.name.clone())].into_iter().chain(mark).collect(),
         ..ContainerConfig::default()
     };
-    // Nothing of the image's goes into the volume.
     let host_config = HostConfig {
-        binds: vec![format!("{}:{path}:nocopy", volume.name)],
+        // Nothing of the image's goes into the volume.
+        binds: path.map(|path| format!("{}:{path}:nocopy", volume.name)).into_iter().collect(),
         network_mode: "none".to_owned(),
         ..HostConfig::default()
     };
@@ -173,7 +184,7 @@ async fn helper(engine: &Engine, volume: &Volume, base: &str) -> Result<Access, 
         .json(request)
         .await
         .map_err(step(format!("make a container of {} for volume {}", engine.name, volume.name)))?;
-    Ok(Access { container: made.id, path, ours: true })
+    Ok(made.id)
 }
 
 async fn read(engine: &Engine, volume: &Volume, access: &Access) -> Result<Response, Error> {
