@@ -77,12 +77,16 @@ impl Server {
                     let Some(address) = socket::internet(address) else { continue };
                     let port = Rc::clone(&published.port);
                     // A client that cannot be served is reset by closing its connection with nothing said.
-                    if let Err((client, _)) = self.open_stream(key, &port, client, address) {
+                    if let Err((client, errno)) = self.open_stream(key, &port, client, address) {
+                        self.scarcity.met(errno);
                         socket::reset_on_close(&client).ok();
                     }
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) => self.refuse_one(key, side),
+                Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                    self.scarcity.met(errno);
+                    self.refuse_one(key, side);
+                }
                 // EAGAIN, and errors of connections that broke before they were accepted (accept(2), "Error handling").
                 Err(_) => return,
             }
@@ -171,7 +175,10 @@ impl Server {
                 None => match self.open_datagram_flow(key, client) {
                     Ok(flow) => flow,
                     // Datagrams may be lost; the client sends again.
-                    Err(_) => continue,
+                    Err(errno) => {
+                        self.scarcity.met(errno);
+                        continue;
+                    }
                 },
             };
             if let Some(flow) = self.datagrams.get_mut(flow) {

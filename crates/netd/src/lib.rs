@@ -27,6 +27,7 @@ mod pipes;
 mod poll;
 pub mod proto;
 mod router;
+mod scarcity;
 mod server;
 mod slab;
 pub mod socket;

@@ -21,6 +21,13 @@
 //! What is written into the tun is delivered here or goes to a bridge; a routing rule drops the rest, so that no packet
 //! goes round.
 //!
+//! # What became of a packet on its way
+//! An error is passed on as it was told to the host's kernel, from the router that told of it ([`told`]). How many routers a
+//! packet may pass holds for the host-side socket: of each echo request, and of the first packet of a flow of TCP or UDP
+//! (each probe of traceroute(8) is one). The host's kernel finds the MTU of each path for TCP. A datagram that does not fit
+//! the path is cut by the host, and the container told, so that its own kernel knows better from then on; an echo request
+//! that may not be cut is not sent.
+//!
 //! # Whom containers do not reach
 //! The host's loopback, unless that was asked for, in any of its spellings ([`netstack::destination`]). With it allowed,
 //! [`HOST_V4`] stands for it. [`RESOLVER_V4`] stands for the host's own first name server, on port 53 only.
@@ -31,6 +38,7 @@ mod quota;
 pub(crate) mod relay;
 mod resolver;
 mod source_ports;
+mod told;
 
 use crate::{
     poll::{Poll, Token},
@@ -54,6 +62,7 @@ use std::{
     os::fd::OwnedFd,
     time::Instant,
 };
+use told::Told;
 
 /// The tun in the router namespace.
 pub const INTERFACE: &str = "lichen0";
@@ -189,6 +198,15 @@ impl Outward {
         rustix::io::write(&self.tun, packet).ok();
     }
 
+    /// Answers what became of a packet of this pair's on its way.
+    fn pass_on(&self, packet: &Packet<'_>, pair: Pair, told: Told) {
+        let answer = match (packet.content, told.reason) {
+            (Content::Tcp(segment), Reason::Port) => answer::reset(packet, &segment),
+            (_, reason) => answer::error_from(told.by(pair), packet, reason),
+        };
+        answer.iter().for_each(|answer| self.inject(answer));
+    }
+
     /// Answers that a packet cannot be delivered.
     fn refuse(&self, packet: &Packet<'_>, reason: Reason) {
         let answer = match packet.content {
@@ -255,7 +273,8 @@ impl Server {
             (Content::Fragment, _) if Fragments::concerns(packet) => {
                 let whole = self.outward.as_mut().and_then(|outward| outward.fragments.add(packet));
                 if let Some(Ok(packet)) = whole.as_deref().map(packet::parse) {
-                    self.take_packet(&packet);
+                    // Its sender has cut it, as the host may.
+                    self.take_packet(&Packet { may_be_cut: true, ..packet });
                 }
             }
             // The kernel puts it together with the others; without the first, in vain.

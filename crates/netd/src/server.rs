@@ -12,6 +12,7 @@ use crate::{
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
     router::RouterSockets,
+    scarcity::Scarcity,
     slab::{Key, Slab},
     socket,
     streams::Streams,
@@ -66,6 +67,7 @@ pub(crate) struct Server {
     pub(crate) scratch: Vec<u8>,
     /// Given up for a moment when descriptors run out, so that a connection can be taken and refused.
     pub(crate) spare: Option<OwnedFd>,
+    pub(crate) scarcity: Scarcity,
 }
 
 impl Server {
@@ -97,6 +99,7 @@ impl Server {
             transparent,
             scratch: vec![0; tcp::CHUNK.max(udp::MAX_DATAGRAM)],
             spare: spare(),
+            scarcity: Scarcity::default(),
         })
     }
 
@@ -152,8 +155,8 @@ impl Server {
             Token::Caught(key) => self.take_caught(key.index as usize),
             Token::Dial(key) => self.dialled(key, event.ready),
             Token::RelayInside(key) => self.relay_out(key),
-            Token::RelayOutside(key) => self.relay_in(key),
-            Token::Echo(key) => self.take_echoes(key),
+            Token::RelayOutside(key) => self.relay_in(key, event.ready),
+            Token::Echo(key) => self.take_echoes(key, event.ready),
             Token::Port(key) => match self.ports.get_mut(key).map(|p| p.port.listen.protocol) {
                 Some(Protocol::Tcp) => self.accept(key, Side::Host),
                 Some(Protocol::Udp) => self.receive(key),

@@ -1,7 +1,7 @@
 //! Answers to packets: resets, "unreachable", echo replies.
 //!
-//! They come from the address that the packet was sent to, which alone the sender has asked. Each is written into a
-//! vector of its own, from values rather than in place.
+//! They come from the address that the packet was sent to, which alone the sender has asked; but for errors that a router
+//! on the way has told of ([`error_from`]). Each is written into a vector of its own, from values rather than in place.
 
 use crate::{
     checksum::Sum,
@@ -25,6 +25,8 @@ pub enum Reason {
     Prohibited,
     /// The packet does not fit the way; the MTU that does.
     TooBig(u32),
+    /// It passed as many routers as it might.
+    Expired,
 }
 
 /// The reset that a segment of no connection is answered with (RFC 9293, 3.10.7.1); none to a reset.
@@ -49,8 +51,29 @@ pub fn reset(packet: &Packet<'_>, segment: &Segment) -> Option<Vec<u8>> {
     Some(wrap(packet.destination, packet.source, TCP, bytes, Some(16)))
 }
 
-/// The ICMP error about a packet; none about what must not be answered with one (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
+impl Reason {
+    /// What the type and code of an ICMP error say, and its MTU if it has one; none for what is no error about a packet's
+    /// way (RFC 792, RFC 1191, RFC 1812, 5.2.7; RFC 4443, 3).
+    pub fn of_icmp(v4: bool, kind: u8, code: u8, mtu: u32) -> Option<Self> {
+        match (v4, kind, code) {
+            (true, 3, 0 | 6 | 8 | 11) | (false, 1, 0) => Some(Self::Network),
+            (true, 3, 3) | (false, 1, 4) => Some(Self::Port),
+            (true, 3, 4) | (false, 2, 0) => Some(Self::TooBig(mtu)),
+            (true, 3, 9 | 10 | 13) | (false, 1, 1 | 5) => Some(Self::Prohibited),
+            (true, 3, _) | (false, 1, _) => Some(Self::Host),
+            (true, 11, 0) | (false, 3, 0) => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+
+/// The ICMP error about a packet, by whom it was sent to; none about what must not be answered with one (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
 pub fn unreachable(packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
+    error_from(packet.destination, packet, reason)
+}
+
+/// As [`unreachable`], by a router on the way. Its address is of the packet's family.
+pub fn error_from(router: IpAddr, packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
     let answerable = !matches!(packet.content, Content::Fragment)
         && !packet.source.is_multicast()
         && !packet.source.is_unspecified()
@@ -68,7 +91,7 @@ pub fn unreachable(packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
     let room = limit - header - bytes.len();
     bytes.extend(&packet.bytes[..packet.bytes.len().min(room)]);
     let protocol = if v4 { ICMP } else { ICMPV6 };
-    Some(wrap(packet.destination, packet.source, protocol, bytes, Some(2)))
+    Some(wrap(router, packet.source, protocol, bytes, Some(2)))
 }
 
 /// RFC 792, RFC 1191, RFC 1812 5.2.7.1: type, code, and the word after the checksum.
@@ -79,6 +102,7 @@ fn code_v4(reason: Reason) -> (u8, u8, u32) {
         Reason::Port => (3, 3, 0),
         Reason::TooBig(mtu) => (3, 4, mtu.min(u32::from(u16::MAX))),
         Reason::Prohibited => (3, 13, 0),
+        Reason::Expired => (11, 0, 0),
     }
 }
 
@@ -90,6 +114,7 @@ fn code_v6(reason: Reason) -> (u8, u8, u32) {
         Reason::Host => (1, 3, 0),
         Reason::Port => (1, 4, 0),
         Reason::TooBig(mtu) => (2, 0, mtu),
+        Reason::Expired => (3, 0, 0),
     }
 }
 

@@ -85,3 +85,35 @@ fn an_echo_comes_back_with_its_data() {
         assert!(reply.bytes.ends_with(b"odd"));
     }
 }
+
+#[test]
+fn an_error_of_a_routers_comes_from_it_and_means_the_same() {
+    for (from, to, router) in [
+        ("172.17.0.2:5000", "192.0.2.9:33434", "198.51.100.1"),
+        ("[fd00::2]:5000", "[2001:db8::9]:33434", "2001:db8:1::1"),
+    ] {
+        let router: IpAddr = router.parse().unwrap();
+        let about = datagram_headers(from.parse().unwrap(), to.parse().unwrap());
+        let packet = parse(&about).unwrap();
+        assert_eq!(packet.hops, HOP_LIMIT);
+        let reasons = [
+            Reason::Network,
+            Reason::Host,
+            Reason::Port,
+            Reason::Prohibited,
+            Reason::TooBig(1300),
+            Reason::Expired,
+        ];
+        for reason in reasons {
+            let error = error_from(router, &packet, reason).unwrap();
+            let parsed = parse(&error).unwrap();
+            assert_eq!((parsed.source, parsed.destination), (router, packet.source));
+            let icmp = &error[if router.is_ipv4() { 20 } else { 40 }..];
+            let mtu = u32::from_be_bytes([icmp[4], icmp[5], icmp[6], icmp[7]]);
+            assert_eq!(Reason::of_icmp(router.is_ipv4(), icmp[0], icmp[1], mtu), Some(reason));
+        }
+    }
+    assert_eq!(Reason::of_icmp(true, 0, 0, 0), None, "an echo reply");
+    assert_eq!(Reason::of_icmp(true, 11, 1, 0), None, "of putting fragments together");
+    assert_eq!(Reason::of_icmp(false, 4, 0, 0), None, "a parameter problem");
+}

@@ -15,7 +15,15 @@ pub fn packet(bytes: &[u8]) {
     let Ok(packet) = packet::parse(bytes) else { return };
     assert!(packet.bytes.len() <= bytes.len());
     assert_eq!(packet::parse(packet.bytes), Ok(packet), "what followed the packet does not matter");
-    for reason in [Reason::Network, Reason::Host, Reason::Port, Reason::Prohibited, Reason::TooBig(1280)] {
+    let reasons = [
+        Reason::Network,
+        Reason::Host,
+        Reason::Port,
+        Reason::Prohibited,
+        Reason::TooBig(1280),
+        Reason::Expired,
+    ];
+    for reason in reasons {
         if let Some(error) = answer::unreachable(&packet, reason) {
             assert!(error.len() <= 1280);
             let error = check_answer(&packet, &error);

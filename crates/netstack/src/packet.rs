@@ -24,6 +24,10 @@ pub struct Packet<'a> {
     pub source: IpAddr,
     pub destination: IpAddr,
     pub content: Content<'a>,
+    /// How many routers it may pass yet: the time to live, or hop limit.
+    pub hops: u8,
+    /// Whether a router may cut it (RFC 791, "don't fragment"); those of IPv6 never may (RFC 8200, 5).
+    pub may_be_cut: bool,
     /// The packet itself, without what followed it in the buffer.
     pub bytes: &'a [u8],
 }
@@ -140,6 +144,8 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         source: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]).into(),
         destination: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]).into(),
         content: content(fixed[9], &bytes[header..], place, ICMP)?,
+        hops: fixed[8],
+        may_be_cut: fragment & 0x4000 == 0,
         bytes,
     })
 }
@@ -157,7 +163,8 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
     };
     let (protocol, rest, place) = skip_extensions(fixed[6], &bytes[fixed.len()..])?;
     let content = content(protocol, rest, place, ICMPV6)?;
-    Ok(Packet { source: address(8), destination: address(24), content, bytes })
+    let (source, destination) = (address(8), address(24));
+    Ok(Packet { source, destination, content, hops: fixed[7], may_be_cut: false, bytes })
 }
 
 /// Where in its datagram a fragment is.

@@ -12,7 +12,7 @@
 //!               is accepted in PATIENCE
 //! ```
 
-use super::{Outward, Pair, quota::Exceeded, reason, source_ports::SourcePorts};
+use super::{Outward, Pair, quota::Exceeded, reason, source_ports::SourcePorts, told};
 use crate::{
     poll::{Ready, Token},
     proto::Protocol,
@@ -65,11 +65,16 @@ impl Outward {
     /// The host's side said no.
     fn fail_dial(&mut self, key: Key, errno: Errno) {
         let Some(dial) = self.dials.get_mut(key) else { return };
-        let (syn, delivered) = (std::mem::take(&mut dial.syn), dial.delivered.is_some());
+        let (syn, delivered, pair) = (std::mem::take(&mut dial.syn), dial.delivered.is_some(), dial.pair);
+        // Who said so, while a connection is on its way (Linux 5.18, `tcp_v4_err()`); a reset is no ICMP error.
+        let told = told::take(&dial.socket).into_iter().next();
         self.end_dial(key);
+        let packet = netstack::packet::parse(&syn).ok().filter(|_| !delivered);
         // One that was delivered has been told that it is connected.
-        if let (false, Some(reason), Ok(packet)) = (delivered, reason(errno), netstack::packet::parse(&syn)) {
-            self.refuse(&packet, reason);
+        match (packet, told, reason(errno)) {
+            (Some(packet), Some(told), _) => self.pass_on(&packet, pair, told),
+            (Some(packet), None, Some(reason)) => self.refuse(&packet, reason),
+            _ => {}
         }
     }
 }
@@ -90,7 +95,7 @@ impl Server {
             Err(Exceeded::Share | Exceeded::All) => return,
         }
         let socket = match outward.target(pair.outside) {
-            Ok(target) => connect(&mut outward.source_ports, target),
+            Ok(target) => connect(&mut outward.source_ports, target, packet.hops),
             Err(reason) => return outward.refuse(packet, reason),
         };
         match socket {
@@ -99,6 +104,7 @@ impl Server {
                 self.await_dial(Dial { pair, since: Instant::now(), socket, syn, delivered: None });
             }
             Err(errno) => {
+                self.scarcity.met(errno);
                 if let Some(reason) = reason(errno) {
                     outward.refuse(packet, reason);
                 }
@@ -127,6 +133,10 @@ impl Server {
             Err(errno) => outward.fail_dial(key, errno),
             Ok(true) if dial.delivered.is_none() => {
                 dial.delivered = Some(Instant::now());
+                if dial.pair.outside.is_ipv6() {
+                    // From here on an error on the way would break the connection instead of being waited out.
+                    told::listen(&dial.socket, false, false).ok();
+                }
                 let syn = std::mem::take(&mut dial.syn);
                 outward.inject(&syn);
             }
@@ -153,7 +163,10 @@ impl Server {
                     }
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) => self.refuse_caught(index),
+                Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                    self.scarcity.met(errno);
+                    self.refuse_caught(index);
+                }
                 Err(_) => return,
             }
         }
@@ -178,17 +191,17 @@ fn pair_of(inner: &OwnedFd, peer: rustix::net::SocketAddrAny) -> Option<Pair> {
     Some(Pair { inside: socket::internet(peer)?, outside })
 }
 
-fn connect(ports: &mut SourcePorts, target: SocketAddr) -> Result<OwnedFd, Errno> {
+fn connect(ports: &mut SourcePorts, target: SocketAddr, hops: u8) -> Result<OwnedFd, Errno> {
     for port in ports.choose(target, Instant::now()) {
         let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
-        match bind_reusing(&socket, port, &target).and_then(|()| start(&socket, target)) {
+        match bind_reusing(&socket, port, &target).and_then(|()| start(&socket, target, hops)) {
             // Somebody else has it, or it leads there already.
             Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL | Errno::ACCESS) => {}
             other => return other.map(|()| socket),
         }
     }
     let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
-    start(&socket, target).map(|()| socket)
+    start(&socket, target, hops).map(|()| socket)
 }
 
 fn bind_reusing(socket: &OwnedFd, port: u16, target: &SocketAddr) -> Result<(), Errno> {
@@ -200,7 +213,12 @@ fn bind_reusing(socket: &OwnedFd, port: u16, target: &SocketAddr) -> Result<(), 
     rustix::net::bind(socket, &SocketAddr::new(any, port))
 }
 
-fn start(socket: &OwnedFd, target: SocketAddr) -> Result<(), Errno> {
+fn start(socket: &OwnedFd, target: SocketAddr, hops: u8) -> Result<(), Errno> {
+    told::limit_hops(socket, target.is_ipv4(), hops)?;
+    if target.is_ipv6() {
+        // While a connection is on its way those of IPv4 are queued anyway.
+        told::listen(socket, false, true)?;
+    }
     match rustix::net::connect(socket, &target) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(errno) => Err(errno),

@@ -3,12 +3,16 @@
 //! Ping sockets need no privilege but membership in a group that `net.ipv4.ping_group_range` of the host names (icmp(7)).
 //! The kernel gives each an identifier of its own, so the container's is put back into the replies.
 
-use super::{Outward, Pair, reason};
-use crate::{poll::Token, server::Server, slab::Key};
+use super::{Outward, Pair, reason, told};
+use crate::{
+    poll::{Ready, Token},
+    server::Server,
+    slab::Key,
+};
 use netstack::{Echo, Packet, Reason, answer, fragments, packet};
 use rustix::{
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, send},
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, ipproto, recv},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -37,8 +41,10 @@ pub(crate) struct EchoFlow {
     last: Instant,
     /// To the container and from it.
     pub bytes: [u64; 2],
-    /// Of the last request, which an error is about.
+    /// Of the last request, which an error is about that does not say.
     sequence: u16,
+    /// What the socket lets packets do: routers to pass, and to be cut.
+    allowed: Option<(u8, bool)>,
 }
 
 impl EchoFlow {
@@ -49,6 +55,17 @@ impl EchoFlow {
 
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         now.duration_since(self.last) >= IDLE
+    }
+
+    /// Has the next request go as far as this one may.
+    fn allow(&mut self, packet: &Packet<'_>) -> Result<(), Errno> {
+        let (wanted, v4) = ((packet.hops, packet.may_be_cut), packet.source.is_ipv4());
+        if self.allowed != Some(wanted) {
+            told::limit_hops(&self.socket, v4, packet.hops)?;
+            told::let_cut(&self.socket, v4, packet.may_be_cut)?;
+            self.allowed = Some(wanted);
+        }
+        Ok(())
     }
 }
 
@@ -82,8 +99,9 @@ pub fn ping_socket(v4: bool) -> Result<OwnedFd, Errno> {
 impl Server {
     pub(crate) fn echo(&mut self, packet: &Packet<'_>, echo: &Echo<'_>) {
         let asker = Asker { inside: packet.source, outside: packet.destination, identifier: echo.identifier };
-        match self.echo_flow(asker).and_then(|key| self.send_echo(key, asker, echo)) {
-            Ok(()) => {}
+        match self.echo_flow(asker).and_then(|key| self.send_echo(key, packet, echo)) {
+            // Of what does not fit the queue of errors tells, with the MTU that does.
+            Ok(()) | Err(Errno::MSGSIZE) => {}
             Err(errno) => {
                 if let (Some(outward), Some(reason)) = (&mut self.outward, reason(errno)) {
                     outward.refuse(packet, reason);
@@ -110,13 +128,15 @@ impl Server {
             }
             other => other?,
         };
+        told::listen(&socket, target.is_ipv4(), true)?;
         rustix::net::connect(&socket, &target)?;
         if outward.echoes.len() >= MAX_ECHOES {
             let oldest = outward.echoes.iter_mut().min_by_key(|(_, flow)| flow.last).map(|(key, _)| key);
             oldest.into_iter().for_each(|key| outward.end_echo(key));
         }
         let now = Instant::now();
-        let flow = EchoFlow { asker, socket, since: now, last: now, bytes: [0; 2], sequence: 0 };
+        let flow =
+            EchoFlow { asker, socket, since: now, last: now, bytes: [0; 2], sequence: 0, allowed: None };
         let key = outward.echoes.insert(flow);
         outward.echo_of.insert(asker, key);
         let flow = outward.echoes.get_mut(key).expect("just inserted");
@@ -129,44 +149,57 @@ impl Server {
         }
     }
 
-    fn send_echo(&mut self, key: Key, asker: Asker, echo: &Echo<'_>) -> Result<(), Errno> {
+    fn send_echo(&mut self, key: Key, packet: &Packet<'_>, echo: &Echo<'_>) -> Result<(), Errno> {
         let Some(flow) = self.outward.as_mut().and_then(|outward| outward.echoes.get_mut(key)) else {
             return Ok(());
         };
         flow.last = Instant::now();
         flow.sequence = echo.sequence;
         flow.bytes[1] += echo.data.len() as u64;
-        let request = answer::echo_request(asker.inside, asker.outside, echo);
-        let header = if asker.inside.is_ipv4() { 20 } else { 40 };
-        send(&flow.socket, &request[header..], SendFlags::NOSIGNAL).map(drop)
+        flow.allow(packet)?;
+        let request = answer::echo_request(packet.source, packet.destination, echo);
+        let header = if packet.source.is_ipv4() { 20 } else { 40 };
+        told::send(&flow.socket, &request[header..])
     }
 
-    /// Replies for a container.
-    pub(crate) fn take_echoes(&mut self, key: Key) {
+    /// Replies for a container, and what became of its requests.
+    pub(crate) fn take_echoes(&mut self, key: Key, ready: Ready) {
         let Some(outward) = &mut self.outward else { return };
         for _ in Self::turn() {
             let Some(flow) = outward.echoes.get_mut(key) else { return };
             let received = recv(&flow.socket, &mut self.scratch[..], RecvFlags::empty());
             let Asker { inside, outside, identifier } = flow.asker;
-            let echo = |sequence, data| Echo { identifier, sequence, data };
             match received {
                 Ok((_, length)) if length >= HEADER => {
                     let bytes = &self.scratch[..length];
                     let sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
                     flow.bytes[0] += (length - HEADER) as u64;
-                    let reply = answer::echo_reply(inside, outside, &echo(sequence, &bytes[HEADER..]));
+                    let echo = Echo { identifier, sequence, data: &bytes[HEADER..] };
+                    let reply = answer::echo_reply(inside, outside, &echo);
                     // Echoes of one asker are told apart by their sequence numbers.
                     let name = u32::from(identifier) << 16 | u32::from(sequence);
                     fragments::cut(reply, name).iter().for_each(|piece| outward.inject(piece));
                 }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                Err(errno) => {
-                    let request = answer::echo_request(inside, outside, &echo(flow.sequence, &[]));
-                    if let (Some(reason), Ok(packet)) = (reason(errno), packet::parse(&request)) {
-                        outward.refuse(&packet, reason);
-                    }
-                }
+                Err(Errno::AGAIN) => break,
+                // What an error is about is queued as well.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if ready.broken {
+            outward.tell_asker(key);
+        }
+    }
+}
+
+impl Outward {
+    fn tell_asker(&mut self, key: Key) {
+        let Some(flow) = self.echoes.get_mut(key) else { return };
+        let (pair, last, Asker { inside, outside, identifier }) = (flow.pair(), flow.sequence, flow.asker);
+        for told in told::take(&flow.socket) {
+            let echo = Echo { identifier, sequence: told.sequence.unwrap_or(last), data: &[] };
+            let request = answer::echo_request(inside, outside, &echo);
+            if let Ok(packet) = packet::parse(&request) {
+                self.pass_on(&packet, pair, told);
             }
         }
     }

@@ -7,15 +7,15 @@
 //! A relay ends as a flow of a published port does. At most [`MAX_RELAYS`] exist; then the one that has been idle longest
 //! makes room, one of the same container when that has its share.
 
-use super::{Outward, Pair, quota::Exceeded, reason};
+use super::{Outward, Pair, quota::Exceeded, reason, told};
 use crate::{
-    poll::Token,
+    poll::{Ready, Token},
     proto::Protocol,
     server::Server,
     slab::Key,
     socket::{self, Family},
 };
-use netstack::{Packet, Reason, answer, packet};
+use netstack::{Packet, answer, packet};
 use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send, sockopt as options},
@@ -55,6 +55,17 @@ impl Relay {
             false => UNANSWERED,
         };
         now.duration_since(self.last) >= patience
+    }
+
+    /// One that does not fit the path is reported as such, once, and cut from then on: whether its sender has cut it
+    /// already is not to be seen here.
+    fn send_out(&self, datagram: &[u8]) -> Result<(), Errno> {
+        let sent = told::send(&self.outside, datagram);
+        if sent == Err(Errno::MSGSIZE) {
+            told::let_cut(&self.outside, self.pair.outside.is_ipv4(), true)?;
+            told::send(&self.outside, datagram)?;
+        }
+        sent
     }
 }
 
@@ -98,23 +109,32 @@ impl Outward {
         oldest.into_iter().for_each(|key| self.end_relay(key));
     }
 
-    /// Tells a container what became of its datagrams.
-    fn refuse_datagram(&self, pair: Pair, reason: Reason) {
+    /// Tells a container what became of its datagrams: what the socket was told, or else what `errno` means.
+    fn tell_sender(&mut self, key: Key, errno: Option<Errno>) {
+        let Some(relay) = self.relays.get_mut(key) else { return };
+        let pair = relay.pair;
+        let all = told::take(&relay.outside);
         let headers = answer::datagram_headers(pair.inside, pair.outside);
-        if let Ok(packet) = packet::parse(&headers) {
-            self.refuse(&packet, reason);
+        let Ok(packet) = packet::parse(&headers) else { return };
+        match errno.and_then(reason) {
+            Some(reason) if all.is_empty() => self.refuse(&packet, reason),
+            _ => all.into_iter().for_each(|told| self.pass_on(&packet, pair, told)),
         }
     }
 
     /// The host-side socket, from the port that the container's socket has had so far.
-    fn connect_relay(&self, inside: SocketAddr, target: SocketAddr) -> Result<OwnedFd, Errno> {
+    fn connect_relay(&self, inside: SocketAddr, target: SocketAddr, hops: u8) -> Result<OwnedFd, Errno> {
         let mapped = self.mappings.port(inside);
-        let made = connect_from(mapped, target);
+        let mut made = connect_from(mapped, target);
         // Another program may have the port for another family.
         if mapped != 0 && matches!(made, Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL)) {
-            return connect_from(0, target);
+            made = connect_from(0, target);
         }
-        made
+        let socket = made?;
+        told::listen(&socket, target.is_ipv4(), true)?;
+        told::limit_hops(&socket, target.is_ipv4(), hops)?;
+        told::let_cut(&socket, target.is_ipv4(), false)?;
+        Ok(socket)
     }
 }
 
@@ -149,7 +169,7 @@ impl Server {
             return outward.inject(packet.bytes);
         }
         let outside = match outward.target(pair.outside) {
-            Ok(target) => outward.connect_relay(pair.inside, target),
+            Ok(target) => outward.connect_relay(pair.inside, target, packet.hops),
             Err(reason) => return outward.refuse(packet, reason),
         };
         match outside.and_then(|outside| self.start_relay(pair, outside)) {
@@ -159,6 +179,7 @@ impl Server {
                 }
             }
             Err(errno) => {
+                self.scarcity.met(errno);
                 if let (Some(outward), Some(reason)) = (&self.outward, reason(errno)) {
                     outward.refuse(packet, reason);
                 }
@@ -203,16 +224,17 @@ impl Server {
                 Err(_) => break,
             };
             relay.bytes[1] += length as u64;
-            if let Err(errno) = send(&relay.outside, &self.scratch[..length], SendFlags::NOSIGNAL) {
-                refused = refused.or(reason(errno));
+            if let Err(errno) = relay.send_out(&self.scratch[..length]) {
+                refused = refused.or(Some(errno));
             }
         }
-        let pair = relay.pair;
-        refused.into_iter().for_each(|reason| outward.refuse_datagram(pair, reason));
+        if refused.is_some() {
+            outward.tell_sender(key, refused);
+        }
     }
 
-    /// Datagrams for the container.
-    pub(crate) fn relay_in(&mut self, key: Key) {
+    /// Datagrams for the container, and what became of its own.
+    pub(crate) fn relay_in(&mut self, key: Key, ready: Ready) {
         let Some(outward) = &mut self.outward else { return };
         let Some(relay) = outward.relays.get_mut(key) else { return };
         relay.last = Instant::now();
@@ -230,10 +252,11 @@ impl Server {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                Err(errno) => refused = refused.or(reason(errno)),
+                Err(errno) => refused = refused.or(Some(errno)),
             }
         }
-        let pair = relay.pair;
-        refused.into_iter().for_each(|reason| outward.refuse_datagram(pair, reason));
+        if ready.broken || refused.is_some() {
+            outward.tell_sender(key, refused);
+        }
     }
 }
