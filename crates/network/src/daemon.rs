@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
-/// How long a program may take to end after SIGTERM.
+/// How long a program may take to end after SIGTERM, and the kernel to end it after SIGKILL: interfaces that go with it
+/// wait for locks.
 const PATIENCE: Duration = Duration::from_secs(2);
+const KILL_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running program, our child or an earlier engine's.
 #[derive(Debug)]
@@ -43,16 +45,17 @@ impl Daemon {
 
     /// Asks the program to end, insists after a while, and returns when it has ended.
     pub(crate) fn end(&self) -> Result<()> {
-        for signal in [Signal::TERM, Signal::KILL] {
+        for (signal, patience) in [(Signal::TERM, PATIENCE), (Signal::KILL, KILL_PATIENCE)] {
             match sys::pidfd::signal(&self.pidfd, signal.as_raw()) {
-                Err(e) if e.errno == rustix::io::Errno::SRCH => break,
+                Err(e) if e.errno == rustix::io::Errno::SRCH => return Ok(()),
                 other => other.map_err(|e| process_error("signal a process", e))?,
             }
-            if wait(&self.pidfd, Some(PATIENCE))? {
-                break;
+            if wait(&self.pidfd, Some(patience))? {
+                return Ok(());
             }
         }
-        Ok(())
+        let source = io::Error::new(io::ErrorKind::TimedOut, format!("PID {} lives on", self.process.pid));
+        Err(Error::Namespace { operation: "kill a process", source })
     }
 }
 

@@ -1,9 +1,12 @@
 //! The engine's side of netd: starts it or finds it, tells it what to forward, and starts it again when it dies.
 
+mod watch;
+
 use crate::{
     config::{Config, Program},
     daemon::{self, Daemon},
     error::{Error, Result},
+    halt::Halt,
     lead::Lead,
     listeners::Listeners,
     names,
@@ -24,16 +27,12 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// Pause before a forwarder that died is started again; doubled up to the second figure while it keeps dying.
-const RESTART_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+/// How long stopping waits for a start that is under way to be given up.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The forwarder.
 pub(crate) struct Forwarder {
@@ -60,7 +59,7 @@ struct Shared {
     resolvers: Mutex<BTreeMap<Id, Told>>,
     client: Mutex<Option<Client>>,
     daemon: Mutex<Option<Daemon>>,
-    stopping: AtomicBool,
+    halt: Halt,
 }
 
 /// A resolver, its container's namespace, and the ports that port 53 leads to there.
@@ -104,10 +103,10 @@ impl Forwarder {
             resolvers: Mutex::default(),
             client: Mutex::default(),
             daemon: Mutex::default(),
-            stopping: AtomicBool::new(false),
+            halt: Halt::default(),
         });
         let handle = shared.find_or_start()?;
-        watch(Arc::clone(&shared), handle)?;
+        watch::start(Arc::clone(&shared), handle)?;
         Ok(Self { shared })
     }
 
@@ -195,9 +194,13 @@ impl Forwarder {
 
     /// Ends the forwarder.
     pub(crate) fn stop(&self) -> Result<()> {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.halt.ask();
         *lock(&self.shared.client) = None;
         let ended = lock(&self.shared.daemon).take().map_or(Ok(()), |daemon| daemon.end());
+        // One that is just being started is ended by the thread that starts it.
+        if !self.shared.halt.wait_unwatched(STOP_PATIENCE) {
+            tracing::warn!("the start of the forwarder takes too long to be given up");
+        }
         ended.and(daemon::remove_file(&self.shared.state)).and(daemon::remove_file(&self.shared.socket))
     }
 }
@@ -205,7 +208,7 @@ impl Forwarder {
 impl Drop for Forwarder {
     /// The watching thread must not restart what outlives this value.
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.halt.ask();
     }
 }
 
@@ -260,6 +263,12 @@ impl Shared {
         *lock(&self.client) = Some(Client::connect(&self.socket)?);
         let handle = daemon.handle()?;
         *lock(&self.daemon) = Some(daemon);
+        // Whoever stops found nothing to end a moment ago.
+        if self.halt.is_asked()
+            && let Some(daemon) = lock(&self.daemon).take()
+        {
+            daemon.end()?;
+        }
         Ok(handle)
     }
 
@@ -353,45 +362,4 @@ impl Shared {
 pub(crate) fn end_leading(state: &Path) -> Result<()> {
     let known = daemon::read_record::<State>(state)?.filter(|state| state.outward.is_some());
     known.and_then(|state| Daemon::find(state.process).ok()).map_or(Ok(()), |found| found.end())
-}
-
-/// Starts the forwarder again whenever it ends by itself.
-fn watch(shared: Arc<Shared>, mut handle: OwnedFd) -> Result<()> {
-    let work = move || {
-        let mut pause = RESTART_PAUSE.0;
-        loop {
-            let since = Instant::now();
-            if let Err(error) = daemon::wait(&handle, None) {
-                tracing::error!(%error, "cannot watch the forwarder");
-                return;
-            }
-            if since.elapsed() > RESTART_PAUSE.1 {
-                pause = RESTART_PAUSE.0;
-            }
-            loop {
-                if shared.stopping.load(Ordering::SeqCst) {
-                    return;
-                }
-                tracing::warn!(
-                    output = daemon::last_words(&shared.log),
-                    "the forwarder ended; starting it again"
-                );
-                thread::sleep(pause);
-                pause = (pause * 2).min(RESTART_PAUSE.1);
-                match shared.start() {
-                    Ok(started) => {
-                        handle = started;
-                        shared.refill();
-                        break;
-                    }
-                    Err(error) => tracing::error!(%error, "cannot start the forwarder"),
-                }
-            }
-        }
-    };
-    thread::Builder::new()
-        .name("netd-watch".into())
-        .spawn(work)
-        .map(drop)
-        .map_err(|source| Error::Namespace { operation: "start a thread", source })
 }

@@ -12,6 +12,7 @@ mod endpoint;
 pub mod error;
 pub mod flows;
 mod forwarder;
+mod halt;
 mod ipam;
 mod lan;
 mod lead;

@@ -27,6 +27,7 @@ mod lxc_user_nic;
 mod pasta;
 mod program;
 pub(crate) mod slirp4netns;
+mod supervise;
 mod through_uplink;
 mod vpnkit;
 
@@ -37,6 +38,7 @@ use crate::{
     daemon::{self, Daemon},
     error::{Error, OutwardError, Result},
     forwarder,
+    halt::Halt,
     lead::Lead,
     netlink::link,
     port_driver::Guide,
@@ -50,17 +52,14 @@ use std::{
     net::IpAddr,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 /// How long a container's start waits for the way out.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-const RESTART_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
+/// How long stopping waits for a start that is under way to be given up.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a driver needs to know to start.
 pub(crate) struct Ground<'a> {
@@ -149,7 +148,7 @@ struct Shared {
     daemon: Mutex<Option<Daemon>>,
     /// A program that is not ready yet.
     starting: Mutex<Option<Daemon>>,
-    stopping: AtomicBool,
+    halt: Halt,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,7 +197,7 @@ impl Outward {
             settled: Condvar::new(),
             daemon: Mutex::default(),
             starting: Mutex::default(),
-            stopping: AtomicBool::new(false),
+            halt: Halt::default(),
         });
         shared.end_foreign()?;
         if shared.by_forwarder.is_none() {
@@ -206,11 +205,7 @@ impl Outward {
             forwarder::end_leading(&run.netd_state())?;
         }
         if shared.driver.is_some() {
-            let shared = Arc::clone(&shared);
-            thread::Builder::new()
-                .name("outward".into())
-                .spawn(move || shared.supervise())
-                .map_err(|source| Error::Namespace { operation: "start a thread", source })?;
+            supervise::start(Arc::clone(&shared))?;
         }
         Ok(Self { shared })
     }
@@ -257,9 +252,13 @@ impl Outward {
     }
 
     pub(crate) fn stop(&self) -> Result<()> {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.halt.ask();
         self.shared.end_starting();
         let ended = lock(&self.shared.daemon).take().map_or(Ok(()), |daemon| daemon.end());
+        // Whatever the watching thread starts behind our back it ends itself, and may not be outlived by.
+        if !self.shared.halt.wait_unwatched(STOP_PATIENCE) {
+            tracing::warn!(driver = self.name(), "the start of the way out takes too long to be given up");
+        }
         ended.and(daemon::remove_file(&self.shared.state))
     }
 }
@@ -267,7 +266,7 @@ impl Outward {
 impl Drop for Outward {
     /// The watching thread must not restart what outlives this value.
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.halt.ask();
     }
 }
 
@@ -306,67 +305,10 @@ impl Shared {
         }
     }
 
-    fn settle(&self) {
-        *lock(&self.phase) = Phase::Settled;
-        self.settled.notify_all();
-    }
-
-    fn supervise(&self) {
-        let mut pause = RESTART_PAUSE.0;
-        loop {
-            let running = lock(&self.daemon).as_ref().map(Daemon::handle);
-            let handle = match running.unwrap_or_else(|| self.start()) {
-                Ok(handle) => {
-                    self.settle();
-                    lock(&self.warnings).retain(|w| !w.starts_with(OUTAGE));
-                    handle
-                }
-                Err(error) => {
-                    tracing::error!(%error, "containers have no way out");
-                    let mut warnings = lock(&self.warnings);
-                    warnings.retain(|w| !w.starts_with(OUTAGE));
-                    warnings.push(format!("{OUTAGE}: {error}"));
-                    drop(warnings);
-                    self.settle();
-                    if !self.rest(&mut pause) {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            let since = std::time::Instant::now();
-            if let Err(error) = daemon::wait(&handle, None) {
-                tracing::error!(%error, "cannot watch the outward driver");
-                return;
-            }
-            *lock(&self.daemon) = None;
-            if since.elapsed() > RESTART_PAUSE.1 {
-                pause = RESTART_PAUSE.0;
-            }
-            if self.stopping.load(Ordering::SeqCst) {
-                return;
-            }
-            tracing::warn!(
-                output = daemon::last_words(&self.log),
-                "the outward driver ended; starting it again"
-            );
-            if !self.rest(&mut pause) {
-                return;
-            }
-        }
-    }
-
-    /// Pauses, longer each time; false when the engine is stopping.
-    fn rest(&self, pause: &mut Duration) -> bool {
-        thread::sleep(*pause);
-        *pause = (*pause * 2).min(RESTART_PAUSE.1);
-        !self.stopping.load(Ordering::SeqCst)
-    }
-
     fn begun(&self, process: ProcessRef) {
         // One that is gone already has nobody to end it.
         *lock(&self.starting) = Daemon::find(process).ok();
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.halt.is_asked() {
             self.end_starting();
         }
     }
@@ -392,7 +334,6 @@ impl Shared {
         };
         let started =
             driver.start(&ground).map_err(|reason| Error::Outward { driver: driver.name(), reason })?;
-        *lock(&self.starting) = None;
         let record = Record {
             driver: driver.name().to_owned(),
             process: started.daemon.process,
@@ -405,9 +346,13 @@ impl Shared {
         *lock(&self.resolver) = started.resolver;
         let handle = started.daemon.handle()?;
         *lock(&self.daemon) = Some(started.daemon);
+        *lock(&self.starting) = None;
+        // Whoever stops found nothing to end a moment ago.
+        if self.halt.is_asked()
+            && let Some(daemon) = lock(&self.daemon).take()
+        {
+            daemon.end()?;
+        }
         Ok(handle)
     }
 }
-
-/// How the warning of a driver that was chosen and does not run begins.
-const OUTAGE: &str = "containers on bridge networks cannot reach the outside at the moment";

@@ -9,6 +9,7 @@ mod lead;
 mod load;
 mod naming;
 mod outward;
+mod path;
 mod port_drivers;
 mod ports;
 

@@ -1,10 +1,17 @@
 //! The program at the other end of a relay: started, connected to, and gone when this process is.
+//!
+//! It dies with this process whatever that dies of (`PR_SET_PDEATHSIG`), but then a moment later, and nobody knows when.
+//! So when this process is told to end (SIGTERM) it ends the program first: whoever waits for the one has waited for both.
 
 use crate::{Error, args::Peer};
+use nix::sys::signal::{SigSet, Signal as Number};
 use rustix::process::Signal;
 use std::{
     fs, io,
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -29,14 +36,39 @@ pub(crate) fn start(peer: &Peer) -> Result<Child, Error> {
         _ => {}
     }
     let parent = rustix::process::getpid();
+    let mut told_to_end = SigSet::empty();
+    told_to_end.add(Number::SIGTERM);
+    told_to_end.thread_block().map_err(|e| Error::io("block", "SIGTERM")(e.into()))?;
     match sys::clone::fork()? {
-        Fork::Parent(child) => Ok(child),
+        Fork::Parent(child) => {
+            let pidfd = child.pidfd.try_clone().map_err(Error::io("duplicate", "a pidfd"))?;
+            thread::Builder::new()
+                .name("end".into())
+                .spawn(move || end_together(told_to_end, &pidfd))
+                .map_err(Error::io("start", "a thread"))?;
+            Ok(child)
+        }
         Fork::Child { .. } => {
+            sys::signals::reset();
             let error = execute(peer, parent);
             eprintln!("uplink: cannot run {}: {error}", peer.program.display());
             sys::process::exit(127)
         }
     }
+}
+
+/// Waits until this process is told to end, and ends it when the program has ended.
+fn end_together(signals: SigSet, program: &OwnedFd) {
+    loop {
+        match signals.wait() {
+            Ok(_) => break,
+            // Only an interruption is no signal of the set (sigwait(3)).
+            Err(_) => continue,
+        }
+    }
+    let ended = pidfd::signal(program, Signal::KILL.as_raw()).and_then(|()| pidfd::poll_exit(program, None));
+    // One that is gone already needs no end; whatever else goes wrong, the kernel kills it with this process.
+    std::process::exit(i32::from(ended.is_err()));
 }
 
 fn execute(peer: &Peer, parent: rustix::process::Pid) -> io::Error {

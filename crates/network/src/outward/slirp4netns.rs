@@ -115,6 +115,7 @@ impl Slirp4netns {
         // The command still holds the pipe's other end, whose closing is to mean that the program died.
         drop(command);
         let started = Daemon::of_child(&child).map_err(|e| failed(std::io::Error::other(e)))?;
+        (ground.begun)(started.process);
         match wait_ready(&ready) {
             Ok(true) => Ok(started),
             Ok(false) => {

@@ -355,7 +355,7 @@ fn flows_beyond_the_descriptors_of_one_process_are_left_to_workers() {
 }
 
 /// The forwarder's children.
-fn workers(host: &Host) -> Vec<u32> {
+pub(super) fn workers(host: &Host) -> Vec<u32> {
     let pid = forwarder(host).process.pid;
     let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()

@@ -94,6 +94,86 @@ fn two_thousand_connections_at_once() {
     });
 }
 
+/// A server that has room for that many, in a process of its own, which may have as many descriptors as this one.
+struct EchoServer(std::process::Child);
+
+impl EchoServer {
+    fn start(namespace: &OwnedFd, address: &str) -> Self {
+        let mut command = std::process::Command::new(program("echo").path);
+        command.arg(address).stdout(std::process::Stdio::piped());
+        let mut child = at(namespace, || command.spawn().unwrap());
+        let mut said = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"ready\n");
+        Self(child)
+    }
+}
+
+impl Drop for EchoServer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The forwarder and its workers.
+fn processes(host: &Host) -> Vec<u32> {
+    let pid = forwarder(host).process.pid;
+    [vec![pid], super::lead::workers(host)].concat()
+}
+
+/// Memory that a process has of its own, in KiB (proc_pid_status(5), `RssAnon`).
+fn memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn sum(processes: &[u32], of: impl Fn(u32) -> usize) -> usize {
+    processes.iter().map(|pid| of(*pid)).sum()
+}
+
+/// Half of them outward, half to a published port. This process and the server each need a descriptor for every one: with
+/// a limit below 11,000 there are as many as it allows.
+#[test]
+fn ten_thousand_connections_at_once() {
+    testing::in_userns("tests::load::ten_thousand_connections_at_once", || {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+        let each = maximum.map_or(5000, |most| (most as usize).saturating_sub(1000) / 2).min(5000);
+        let host = Host::with(OutwardChoice::Lichen);
+        let (_, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        let _outside = EchoServer::start(&host.client, &at_port(CLIENT, 7000));
+        let _inside = EchoServer::start(&sandbox.netns, "0.0.0.0:80");
+        let open = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        let before = processes(&host);
+        let (before_memory, before_open) = (sum(&before, memory), sum(&before, open));
+        let mut streams = connections(&sandbox.netns, at_port(CLIENT, 7000).parse().unwrap(), each);
+        streams.extend(connections(&host.client, SocketAddr::new(ip(HOST), 8080), each));
+        (0..2).for_each(|_| all_echo(&streams));
+        let during = processes(&host);
+        let memory = sum(&during, memory).saturating_sub(before_memory);
+        let open_now = sum(&during, open);
+        eprintln!(
+            "{} connections: {memory} KiB more, {open_now} descriptors in {} processes",
+            streams.len(),
+            during.len()
+        );
+        assert!(open_now >= before_open + 2 * streams.len(), "two descriptors each: {open_now}");
+        // What a flow is and what the tables for it take; a chunk for each would be 1.2 GB.
+        assert!(memory < 4096 + 2 * streams.len(), "{memory} KiB");
+        drop(streams);
+        eventually(|| {
+            let now = sum(&processes(&host), open);
+            (now < before_open + 600)
+                .then_some(())
+                .ok_or_else(|| format!("{now} descriptors, {before_open} before"))
+        });
+        exchange_from(&host.client, SocketAddr::new(ip(HOST), 8080)).unwrap();
+    });
+}
+
 /// Whether a connection carries a byte there and back; if not, it ended at once.
 fn carries(mut stream: &TcpStream) -> bool {
     let answer = stream.write_all(b"x").and_then(|()| stream.read(&mut [0]));
@@ -136,6 +216,9 @@ fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
             thread::sleep(Duration::from_millis(500));
             let used = processor_ticks(process.process.pid) - before;
             assert!(used < 25, "{used} ticks in half a second of rest");
+            let log = std::fs::read_to_string(layout.root().join("netd.log")).unwrap();
+            let said = log.matches("all 200 descriptors are in use; raise the limit").count();
+            assert!((1..=2).contains(&said), "once a minute: {log}");
             drop(served);
             drop(streams);
             eventually(|| exchange_from(&client, published).map_err(|e| e.to_string()));
