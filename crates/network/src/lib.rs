@@ -5,6 +5,7 @@ mod adopt;
 mod books;
 mod bypass;
 pub mod config;
+mod congestion;
 mod connect;
 mod create;
 mod daemon;

@@ -83,6 +83,12 @@ pub(crate) fn set(key: &str, value: &str) -> Result<()> {
 const READ_ONLY: &str = "read-only file system: in a container, run it with --security-opt systempaths=unconfined or \
                          --privileged";
 
+/// Reads a setting as [`set`] writes it.
+pub(crate) fn get(key: &str) -> Result<String> {
+    let path = Path::new("/proc/sys/net").join(key);
+    fs::read_to_string(&path).map_err(|source| Error::File { operation: "read", path, source })
+}
+
 /// As [`set`], for settings that a kernel may lack (no IPv6, a module not loaded): then there is nothing to set.
 pub(crate) fn set_if_present(key: &str, value: &str) -> Result<()> {
     match set(key, value) {

@@ -101,7 +101,7 @@ impl Networks {
         let reaper = Reaper::start(Arc::clone(&router), Arc::clone(&books))?;
         let host_ports = HostPortBook::default();
         let default = lock(&books).find("bridge").ok().map(Live::port);
-        let stock = Stock::open(Arc::clone(&router), default)?;
+        let stock = Stock::open(Arc::clone(&router), default, outward.by_forwarder().is_some())?;
         let policies = Mutex::new(());
         Ok(Self {
             books,

@@ -1,6 +1,7 @@
 //! A container's network namespace: made, given interfaces, addresses and routes.
 
 use crate::{
+    congestion,
     error::{Error, Result},
     lan,
     mac::MacAddr,
@@ -39,9 +40,12 @@ pub(crate) enum Port {
     Lan { parent: String, kind: lan::Kind },
 }
 
-/// A new namespace with its loopback up and Docker's settings.
-pub(crate) fn new_namespace() -> Result<Namespace> {
+/// A new namespace with its loopback up and Docker's settings. `ends_near`: its TCP connections end in the router namespace.
+pub(crate) fn new_namespace(ends_near: bool) -> Result<Namespace> {
     let (fd, netlink) = netns::create(|| {
+        if ends_near {
+            congestion::by_loss()?;
+        }
         // Docker's defaults for a container of its own namespace (moby `daemon/oci_linux.go`).
         netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
         netns::set_if_present("ipv4/ping_group_range", &ping_group_range())?;

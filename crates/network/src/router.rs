@@ -22,6 +22,7 @@
 
 use crate::{
     config::OutwardConfig,
+    congestion,
     error::{Error, Result},
     lead::{self, Filtering},
     mac::MacAddr,
@@ -238,5 +239,6 @@ fn set_forwarding() -> Result<()> {
     netns::set_if_present("bridge/bridge-nf-call-ip6tables", "0")?;
     // A transparent socket takes its client's port, which may be below 1024.
     netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
-    netns::set_if_present("ipv6/conf/all/forwarding", "1")
+    netns::set_if_present("ipv6/conf/all/forwarding", "1")?;
+    congestion::by_loss()
 }

@@ -32,6 +32,7 @@ pub(crate) struct Plugged {
 }
 
 pub(crate) struct Stock {
+    ends_near: bool,
     bare: Shelf<Namespace>,
     plugged: Option<(Port, Shelf<Plugged>)>,
     /// Near ends on the shelf, which no record accounts for.
@@ -43,20 +44,22 @@ struct Shelf<T> {
 }
 
 impl Stock {
-    /// Starts the threads; they end when the stock is dropped. `default` is where most containers go.
-    pub(crate) fn open(router: Arc<Router>, default: Option<Port>) -> Result<Self> {
+    /// Starts the threads; they end when the stock is dropped. `default` is where most containers go; `ends_near` is said to
+    /// [`plumbing::new_namespace`].
+    pub(crate) fn open(router: Arc<Router>, default: Option<Port>, ends_near: bool) -> Result<Self> {
         let spares: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let plugged = default.map(|port| {
             let spares = Arc::clone(&spares);
             let made = port.clone();
-            Ok::<_, Error>((made, Shelf::open(move || plug(&router, port.clone(), &spares))?))
+            Ok::<_, Error>((made, Shelf::open(move || plug(&router, port.clone(), ends_near, &spares))?))
         });
-        Ok(Self { bare: Shelf::open(plumbing::new_namespace)?, plugged: plugged.transpose()?, spares })
+        let bare = Shelf::open(move || plumbing::new_namespace(ends_near))?;
+        Ok(Self { ends_near, bare, plugged: plugged.transpose()?, spares })
     }
 
     /// A new namespace with nothing but a loopback.
     pub(crate) fn bare(&self) -> Result<Namespace> {
-        self.bare.take().map_or_else(plumbing::new_namespace, Ok)
+        self.bare.take().map_or_else(|| plumbing::new_namespace(self.ends_near), Ok)
     }
 
     /// A namespace with an interface on the network `bridge`, where one is ready.
@@ -78,8 +81,8 @@ impl Stock {
     }
 }
 
-fn plug(router: &Router, port: Port, spares: &Mutex<BTreeSet<String>>) -> Result<Plugged> {
-    let namespace = plumbing::new_namespace()?;
+fn plug(router: &Router, port: Port, ends_near: bool, spares: &Mutex<BTreeSet<String>>) -> Result<Plugged> {
+    let namespace = plumbing::new_namespace(ends_near)?;
     let host_interface = plumbing::host_interface(&port);
     // Before it is made, so that it is never taken for a stray.
     lock(spares).insert(host_interface.clone());

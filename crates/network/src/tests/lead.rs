@@ -360,3 +360,16 @@ pub(super) fn workers(host: &Host) -> Vec<u32> {
     let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
+
+#[test]
+fn what_ends_in_the_router_namespace_is_not_paced() {
+    testing::in_userns("tests::lead::what_ends_in_the_router_namespace_is_not_paced", || {
+        let (host, sandbox) = host();
+        for namespace in [&host.router, &sandbox.netns] {
+            // Says something where the host has chosen BBR; elsewhere that nothing was broken.
+            let chosen =
+                at(namespace, || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control"));
+            assert!(["cubic\n", "reno\n"].contains(&chosen.unwrap().as_str()));
+        }
+    });
+}
