@@ -14,22 +14,23 @@ fn state(engine: &Engine, name: &str) -> String {
 
 #[test]
 fn create_start_stop_start_rm() {
+    // Not a name that an ID may begin with: in the end it is looked for when nothing has it.
     let engine = engine();
-    engine.docker(&["create", "--name", "c1", "busybox", "sleep", "1000"]).ok();
-    assert_eq!(state(&engine, "c1"), "created");
-    engine.docker(&["start", "c1"]).ok().prints("c1");
-    assert_eq!(state(&engine, "c1"), "running");
-    engine.docker(&["stop", "-t", "1", "c1"]).ok();
-    assert_eq!(state(&engine, "c1"), "exited");
-    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "c1"]).ok().prints("137");
-    engine.docker(&["start", "c1"]).ok();
-    assert_eq!(state(&engine, "c1"), "running");
+    engine.docker(&["create", "--name", "lasting", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(state(&engine, "lasting"), "created");
+    engine.docker(&["start", "lasting"]).ok().prints("lasting");
+    assert_eq!(state(&engine, "lasting"), "running");
+    engine.docker(&["stop", "-t", "1", "lasting"]).ok();
+    assert_eq!(state(&engine, "lasting"), "exited");
+    engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "lasting"]).ok().prints("137");
+    engine.docker(&["start", "lasting"]).ok();
+    assert_eq!(state(&engine, "lasting"), "running");
     engine
-        .docker(&["rm", "c1"])
+        .docker(&["rm", "lasting"])
         .exits(1)
         .complains("container is running: stop the container before removing or force remove");
-    engine.docker(&["rm", "-f", "c1"]).ok();
-    engine.docker(&["inspect", "c1"]).exits(1).complains("No such object: c1");
+    engine.docker(&["rm", "-f", "lasting"]).ok();
+    engine.docker(&["inspect", "lasting"]).exits(1).complains("No such object: lasting");
 }
 
 #[test]
