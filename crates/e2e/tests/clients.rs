@@ -1,0 +1,164 @@
+//! Whom containers take their clients for: programs in another network namespace, which reach published ports over a
+//! network of the host's.
+//!
+//! Servers and clients are this program, which is static and runs anywhere: [`serve`] is an ignored test.
+
+use e2e::{Engine, Host, Output, kill_9, wait_until};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
+const CLIENT: [&str; 2] = ["198.51.100.7", "2001:db8::7"];
+const UDP: u16 = 8053;
+const TCP: u16 = 8080;
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("run ip");
+    assert!(status.success(), "ip {arguments}: {status}");
+}
+
+/// The client's network namespace.
+struct Client(String);
+
+impl Client {
+    /// Gives the calling thread, and with it the engine that it starts, a network of its own to be the host's, with a client
+    /// on it.
+    fn new() -> Self {
+        use nix::sched::{CloneFlags, unshare};
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
+        let client = Self(format!("lichen-e2e-clients-{}", std::process::id()));
+        let name = &client.0;
+        ip("link set lo up");
+        ip(&format!("netns add {name}"));
+        ip(&format!("link add eth0 type veth peer name eth1 netns {name}"));
+        ip("link set eth0 up");
+        ip(&format!("-n {name} link set eth1 up"));
+        for version in 0..2 {
+            let (prefix, dad) = if version == 0 { (24, "") } else { (64, " nodad") };
+            ip(&format!("addr add {}/{prefix} dev eth0{dad}", HOST[version]));
+            ip(&format!("-n {name} addr add {}/{prefix} dev eth1{dad}", CLIENT[version]));
+        }
+        client
+    }
+
+    fn make<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.0)).expect("open the namespace");
+        thread::scope(|scope| {
+            let there = scope.spawn(|| {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                    .expect("join the namespace");
+                make()
+            });
+            there.join().expect("make it")
+        })
+    }
+
+    /// A socket that takes answers from the published address only.
+    fn datagrams(&self, version: usize) -> UdpSocket {
+        let any: IpAddr = if version == 0 { [0; 4].into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = self.make(|| UdpSocket::bind(SocketAddr::new(any, 0)).expect("bind"));
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket.connect(to(version, UDP)).expect("connect");
+        socket
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+fn to(version: usize, port: u16) -> SocketAddr {
+    SocketAddr::new(HOST[version].parse().unwrap(), port)
+}
+
+/// Has the server say whom it takes a datagram of this length for.
+fn ask(what: &str, socket: &UdpSocket, version: usize, length: usize) {
+    let (seen, datagram) = (CLIENT[version], vec![7; length]);
+    let expected = format!("{seen} {length}");
+    wait_until(what, || {
+        // Refused while nobody listens.
+        socket.send(&datagram).ok()?;
+        let mut buffer = [0; 200];
+        let got = socket.recv(&mut buffer).ok()?;
+        let answer = String::from_utf8_lossy(&buffer[..got]).into_owned();
+        // An answer to an earlier one may be late.
+        assert!(answer.starts_with(&format!("{seen} ")), "{answer}");
+        (answer == expected).then_some(())
+    });
+}
+
+fn run_server(engine: &Engine, options: &[&str]) -> Output {
+    let program = engine.host().path("server");
+    std::fs::copy("/proc/self/exe", &program).expect("copy this program");
+    for path in [program.clone(), engine.host().home()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+            .expect("let containers run it");
+    }
+    let mount = format!("{}:/server:ro", program.display());
+    let command = ["busybox", "/server", "--exact", "serve", "--ignored", "--nocapture"];
+    engine.docker(&[&["run", "-d", "--name", "served", "-v", &mount], options, &command].concat())
+}
+
+/// A server of UDP and TCP on port 53 that tells each client its address.
+#[test]
+#[ignore = "runs in a container"]
+fn serve() {
+    let listener = TcpListener::bind("[::]:53").expect("listen");
+    thread::spawn(move || {
+        while let Ok((mut stream, peer)) = listener.accept() {
+            // A client that is gone does not want to know.
+            write!(stream, "{}", peer.ip().to_canonical()).ok();
+        }
+    });
+    let socket = UdpSocket::bind("[::]:53").expect("bind");
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (length, peer) = socket.recv_from(&mut buffer).expect("receive");
+        let answer = format!("{} {length}", peer.ip().to_canonical());
+        socket.send_to(answer.as_bytes(), peer).expect("answer");
+    }
+}
+
+#[test]
+fn containers_see_the_addresses_of_clients_of_both_protocols_and_ip_versions() {
+    let client = Client::new();
+    let engine = Engine::start_on(Host::new(), &[], &[("DOCKERD_ROOTLESS_ROOTLESSKIT_NET", "lichen")]);
+    engine.load("busybox");
+    engine.docker(&["network", "create", "--ipv6", "dual"]).ok();
+    let (udp, tcp) = (format!("{UDP}:53/udp"), format!("{TCP}:53"));
+    run_server(&engine, &["--network", "dual", "-p", &udp, "-p", &tcp]).ok();
+    for version in 0..2 {
+        let seen = CLIENT[version];
+        let socket = client.datagrams(version);
+        ask("a datagram is answered", &socket, version, 1);
+        // Cut on the way.
+        ask("a large datagram is answered", &socket, version, 20_000);
+        let heard = wait_until("a connection is answered", || {
+            let mut stream = client.make(|| TcpStream::connect(to(version, TCP))).ok()?;
+            stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).ok()?;
+            Some(text)
+        });
+        assert_eq!(heard, seen);
+    }
+    // Clients go on as if nothing had happened.
+    let sockets = [client.datagrams(0), client.datagrams(1)];
+    for (version, socket) in sockets.iter().enumerate() {
+        ask("a datagram is answered", socket, version, 1);
+        let forwarder = engine.host().processes().into_iter().find(|p| p.command.contains(" netd "));
+        kill_9(forwarder.expect("a forwarder").pid);
+        ask("a datagram is answered by another forwarder", socket, version, 5);
+    }
+    engine.docker(&["rm", "-f", "served"]).ok();
+}
