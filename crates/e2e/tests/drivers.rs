@@ -126,13 +126,16 @@ fn gvproxys_services_and_the_hosts_loopback_are_out_of_reach() {
     let (host, path) = host_with_peer("gvproxy");
     let engine = Engine::start_on(host, &["--net", "gvisor-tap-vsock"], &[("PATH", &path)]);
     engine.load("busybox");
-    // The peer refuses every connection that gets to it. Of what is prohibited the kernel does not tell every time
-    // (icmp(7), `icmp_ratelimit`).
+    // The peer refuses every connection that gets to it. What is prohibited has no route, but the kernel says so to one
+    // address seldom: once a second at most, and of several reasons together (`ip_error()`; icmp(7), `icmp_ratelimit`).
+    // Of twelve runs of this script two were told; whoever is not told waits.
     let script =
         "for to in '1 80' '254 80' '1 53'; do nc -w 2 192.168.127.$to; done; ping -c1 -W2 192.168.127.254";
     let tried = engine.docker(&["run", "--rm", "busybox", "sh", "-c", script]).exits(1);
     assert_eq!(tried.stderr.matches("refused").count(), 1, "{tried}");
     assert!(tried.stderr.contains("(192.168.127.1): Connection refused"), "{tried}");
+    let out_of_reach = ["No route to host", "timed out"].map(|text| tried.stderr.matches(text).count());
+    assert_eq!(out_of_reach.iter().sum::<usize>(), 2, "{tried}");
 }
 
 #[test]
