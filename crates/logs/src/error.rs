@@ -35,8 +35,8 @@ pub enum Error {
     Journal { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {operation} syslog server {server}: {source}")]
     Syslog { operation: &'static str, server: String, source: io::Error },
-    #[error("syslog over TLS: {what}: {reason}")]
-    Tls { what: String, reason: String },
+    #[error("syslog over TLS: {0}")]
+    Tls(#[from] tls::Error),
 }
 
 impl Error {
@@ -59,7 +59,7 @@ impl Error {
             | Self::NoJournal { .. }
             | Self::Journal { .. }
             | Self::Syslog { .. }
-            | Self::Tls { .. } => ErrorKind::System,
+            | Self::Tls(_) => ErrorKind::System,
         }
     }
 }

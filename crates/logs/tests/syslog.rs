@@ -97,23 +97,31 @@ struct Certificate {
 }
 
 impl Certificate {
-    fn new() -> Self {
+    /// A server that lets in whoever comes, or only who shows this certificate.
+    fn new(closed: bool) -> Self {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let builder = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
+        let builder = match closed {
+            true => builder.with_client_cert_verifier(verifier.build().unwrap()),
+            false => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
         Self { dir, config: Arc::new(config) }
     }
 
-    fn path(&self) -> String {
-        self.dir.path().join("ca.pem").to_str().unwrap().to_owned()
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// All that one client sends until it leaves.
@@ -131,10 +139,10 @@ impl Certificate {
 
 #[test]
 fn over_tls_only_a_trusted_server_is_told_anything() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::new(false);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp+tls://{}", listener.local_addr().unwrap());
-    let trusted = certificate.path();
+    let trusted = certificate.path("ca.pem");
     let server = std::thread::spawn(move || {
         let serve = |_| certificate.serve(listener.accept().unwrap().0);
         (0..3).map(serve).collect::<Vec<_>>()
@@ -154,4 +162,30 @@ fn over_tls_only_a_trusted_server_is_told_anything() {
         let length: usize = length.parse().unwrap();
         assert!(rest[..length].ends_with(" web - secret\n"), "{seen:?}");
     }
+}
+
+#[test]
+fn a_server_that_wants_a_certificate_is_shown_it() {
+    let certificate = Certificate::new(true);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp+tls://{}", listener.local_addr().unwrap());
+    let (ca, key) = (certificate.path("ca.pem"), certificate.path("key.pem"));
+    let server = std::thread::spawn(move || {
+        let serve = |_| certificate.serve(listener.accept().unwrap().0);
+        (0..2).map(serve).collect::<Vec<_>>()
+    });
+    let options =
+        [("syslog-address", address.as_str()), ("syslog-format", "rfc5424"), ("syslog-tls-ca-cert", &ca)];
+    // In TLS 1.3 the client learns of its refusal after the handshake.
+    let mut stranger = sink(&options);
+    drop(stranger.check());
+    drop(stranger);
+    let own = [("syslog-tls-cert", ca.as_str()), ("syslog-tls-key", key.as_str())];
+    let mut known = sink(&[&options[..], &own].concat());
+    known.check().unwrap();
+    known.deliver(&entry("known\n")).unwrap();
+    drop(known);
+    let seen = server.join().unwrap();
+    assert_eq!(seen[0], "(InvalidData)", "{seen:?}");
+    assert!(seen[1].contains(" web - known\n"), "{seen:?}");
 }
