@@ -51,12 +51,6 @@ impl Claims {
         let guard = self.lock_of(key).try_lock_owned().ok()?;
         Some(self.claim(key, guard))
     }
-
-    /// As [`Claims::take`], for a thread that may block.
-    pub fn take_blocking(&self, key: &Digest) -> Claim {
-        let guard = self.lock_of(key).blocking_lock_owned();
-        self.claim(key, guard)
-    }
 }
 
 impl Drop for Claim {

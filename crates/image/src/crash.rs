@@ -47,7 +47,7 @@ fn worker() {
     loop {
         if let Some(archive) = job.strip_prefix("load:") {
             let file = std::fs::File::open(archive).unwrap();
-            store.load_blocking(file, &LoadOptions::default(), &Progress::none()).unwrap();
+            crate::lab::load(&store, file, &LoadOptions::default(), &Progress::none()).unwrap();
             stay_if_told();
             remove("app").unwrap();
         } else if let Some(name) = job.strip_prefix("push:") {

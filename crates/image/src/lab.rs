@@ -51,8 +51,7 @@ impl Lab {
     }
 
     pub fn load(&self, archive: &[u8]) -> Result<Vec<Loaded>, Error> {
-        let load = || self.store.load_blocking(archive, &LoadOptions::default(), &Progress::none());
-        tokio::task::block_in_place(load)
+        load(&self.store, archive, &LoadOptions::default(), &Progress::none())
     }
 
     /// Loads an image of one layer with one file, named `name`, and gives it.
@@ -139,6 +138,20 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// Loads, within a runtime or without one around.
+pub(crate) fn load(
+    store: &ImageStore,
+    archive: impl Read + Send,
+    options: &LoadOptions,
+    progress: &Progress,
+) -> Result<Vec<Loaded>, Error> {
+    let load = || tokio::task::block_in_place(|| store.load_blocking(archive, options, progress));
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => load(),
+        Err(_) => block_on(async { load() }),
+    }
 }
 
 /// A plain layer archive of these files.

@@ -67,6 +67,7 @@ pub mod reference;
 pub mod registry;
 pub mod remove;
 pub mod save;
+mod stack;
 #[cfg(test)]
 mod stress;
 mod task;

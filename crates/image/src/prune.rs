@@ -1,6 +1,6 @@
 //! Removing what nobody uses: layers, content, images.
 
-use crate::{ContainerUse, ImageStore, ListFilter, Removed, Result, list, remove::Containers};
+use crate::{ContainerUse, ImageStore, ListFilter, Pin, Removed, Result, list, remove::Containers};
 use model::Digest;
 use std::collections::BTreeSet;
 
@@ -86,6 +86,16 @@ impl ImageStore {
             }
         }
         Ok(gone)
+    }
+
+    /// Keeps a layer, with those below it, from being removed: what a container had mounted, for another one.
+    pub fn pin_layers(&self, top: Option<&Digest>) -> Pin {
+        self.pin(top.map(|top| self.stack(top)).unwrap_or_default())
+    }
+
+    /// Removes a layer, and those below it, that a container was the last to need.
+    pub fn release_layers(&self, top: &Digest, containers: Containers<'_>) -> Result<()> {
+        self.remove_layers(self.stack(top).iter(), &containers()).map(drop)
     }
 
     /// A layer with all those below it, topmost first.

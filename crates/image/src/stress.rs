@@ -90,7 +90,7 @@ impl Worker {
 
     fn load(&self, which: usize, name: &str) {
         let archive = docker_archive(&[(&stack(which), &[name])]);
-        self.store.load_blocking(&archive[..], &LoadOptions::default(), &Progress::none()).unwrap();
+        crate::lab::load(&self.store, &archive[..], &LoadOptions::default(), &Progress::none()).unwrap();
     }
 
     fn request(&self, which: usize) -> PullRequest {

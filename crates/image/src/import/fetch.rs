@@ -37,7 +37,8 @@ impl ImageStore {
         let status = response.status();
         if !status.is_success() {
             let (method, url, detail) = ("Get", url.to_string(), String::new());
-            return Err(registry::Error::Status { method, url, status: status.to_string(), detail }.into());
+            let status = status.to_string();
+            return Err(registry::Error::Status { method, url, status, detail, retry_after: None }.into());
         }
         let total = response.content_length().unwrap_or_default();
         let (sink, mut done, mut told) = (progress.clone(), 0, Instant::now());

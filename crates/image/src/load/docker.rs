@@ -53,7 +53,7 @@ fn image(load: &Load<'_>, entry: &Entry, names: &[Reference]) -> Result<Loaded> 
     }
     let layer = |path: &String| load.spool.member(path).map(|member| Layer { member, blob: None });
     let layers = paths.iter().map(layer).collect::<Result<Vec<_>>>()?;
-    let _pin = load.layers(diff_ids, &layers).map_err(|e| name_layer(e, paths, diff_ids))?;
+    let _pin = load.layers(diff_ids, layers).map_err(|e| name_layer(e, paths, diff_ids))?;
     let _pin_config = load.store.pin(vec![id]);
     let parent =
         entry.parent.as_ref().and_then(|p| p.parse::<Digest>().ok()).filter(|p| load.store.get(p).is_some());

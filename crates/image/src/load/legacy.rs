@@ -1,9 +1,10 @@
 //! `repositories`: what `docker save` wrote before 1.10, and still writes beside the newer layouts.
 //!
 //! Every layer is an image of its own there: `ID/json` and `ID/layer.tar`, each with the ID of its parent. The
-//! configuration of today is put together from them.
+//! configuration of today is put together from them. No digest of a layer is known before it is unpacked, so they are
+//! unpacked one after another.
 
-use super::{InvalidArchive, Layer, Load, Loaded, docker::parse_tag, json};
+use super::{InvalidArchive, Load, Loaded, docker::parse_tag, json};
 use crate::{
     ContainerConfig, ImageConfig, Result,
     add::NewImage,
@@ -62,9 +63,9 @@ fn image(load: &Load<'_>, id: &str, names: &[crate::Reference]) -> Result<Loaded
     let chain = ancestry(load, id)?;
     let mut made: Vec<Made> = Vec::new();
     for (id, _) in &chain {
-        let layer = Layer { member: load.spool.member(&format!("{id}/layer.tar"))?, blob: None };
+        let member = load.spool.member(&format!("{id}/layer.tar"))?;
         let parent = made.last().map(|m| &m.chain);
-        made.push(load.layer(parent, None, &layer)?);
+        made.push(load.unknown_layer(parent, &member)?);
     }
     let config = config(&chain, made.iter().map(|m| m.diff_id.clone()).collect());
     super::docker::check_platform(load, &config)?;

@@ -4,26 +4,39 @@
 //! files under numbers of our own (no path of the archive ever becomes a path here), and then read in the order that
 //! one of three layouts gives: [`docker`] (`manifest.json`), [`oci`] (`index.json`), or [`legacy`] (`repositories`). Images
 //! that users of a machine [share](store) are loaded in the same way, from a directory.
+//!
+//! Once the archive is here, the layers of an image are unpacked as a pull unpacks them ([`crate::stack`]): several at a
+//! time, committed in order. Nothing is unpacked earlier: whether a member is a layer, and on top of what, is known only
+//! from documents that most writers put last.
 
 mod docker;
 mod error;
 mod legacy;
 mod oci;
+#[cfg(test)]
+mod parallel;
 mod spool;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use error::InvalidArchive;
+pub(crate) use store::shared_blobs;
 
 use crate::{
-    Error, Image, ImageStore, Message, Platform, Progress, Reference, Result, add::NewImage,
-    layers::Expected, manifest::Descriptor, records::SeenBlob, task,
+    Error, Image, ImageStore, Message, Platform, Progress, Reference, Result,
+    add::NewImage,
+    chain::chain_ids,
+    layers::{Expected, Made},
+    manifest::Descriptor,
+    records::SeenBlob,
+    stack::{self, BlobFile, Source},
+    task,
 };
 use model::Digest;
-use spool::{Member, Spool};
+use spool::Spool;
 use std::{io::Read, sync::Arc};
-use tokio::io::AsyncRead;
+use tokio::{io::AsyncRead, runtime::Handle};
 use tokio_util::io::SyncIoBridge;
 
 #[derive(Debug, Clone, Default)]
@@ -57,7 +70,7 @@ impl ImageStore {
         task::blocking("load", move || store.load_blocking(archive, &options, &progress)).await
     }
 
-    /// As [`ImageStore::load`], from a reader that blocks.
+    /// As [`ImageStore::load`], from a reader that blocks; on a thread that may block, and that a runtime knows.
     pub(crate) fn load_blocking(
         &self,
         archive: impl Read + Send,
@@ -89,62 +102,43 @@ struct Load<'a> {
 
 /// A layer as an archive has it.
 struct Layer {
-    member: Member,
+    member: BlobFile,
     /// What the archive says the blob's digest is, if it says.
     blob: Option<Descriptor>,
 }
 
 impl Load<'_> {
-    /// Makes sure that all layers are there, lowest first. Returns the pin that keeps them until the image is recorded.
-    /// When one cannot be made, those made for it go again.
-    fn layers(&self, diff_ids: &[Digest], layers: &[Layer]) -> Result<crate::Pin> {
-        let chains = crate::chain::chain_ids(diff_ids);
+    /// Makes sure that all layers are there. Returns the pin that keeps them until the image is recorded. When one cannot
+    /// be made, those made for it go again.
+    fn layers(&self, diff_ids: &[Digest], layers: Vec<Layer>) -> Result<crate::Pin> {
+        let chains = chain_ids(diff_ids);
         let pin = self.store.pin(chains.clone());
-        let mut made = Vec::new();
-        match self.stack(diff_ids, &chains, layers, &mut made) {
+        let job = stack::Job::new(self.store, "load", &self.bars());
+        let plans = stack::plan(layers, diff_ids, &chains, |layer| {
+            let seen = layer.blob.as_ref().map(|blob| SeenBlob::new("", blob));
+            (Source::File(layer.member), layer.blob, seen)
+        });
+        match Handle::current().block_on(stack::have_all(&job, plans)) {
             Ok(()) => Ok(pin),
             Err(e) => {
                 drop(pin);
                 // Nothing but an image or a pin can have come to need them meanwhile: no container need be asked for.
-                self.store.remove_layers(made.iter().rev(), &[])?;
+                self.store.remove_layers(job.made().iter().rev(), &[])?;
                 Err(e)
             }
         }
     }
 
-    fn stack(
-        &self,
-        diff_ids: &[Digest],
-        chains: &[Digest],
-        layers: &[Layer],
-        made: &mut Vec<Digest>,
-    ) -> Result<()> {
-        let mut parent: Option<&Digest> = None;
-        for ((diff_id, chain), layer) in diff_ids.iter().zip(chains).zip(layers) {
-            let _claim = self.store.inner.claims.take_blocking(chain);
-            if !self.store.has_layer(chain) {
-                self.layer(parent, Some(diff_id), layer)?;
-                made.push(chain.clone());
-            }
-            parent = Some(chain);
-        }
-        Ok(())
+    fn bars(&self) -> Progress {
+        if self.options.quiet { Progress::none() } else { self.progress.clone() }
     }
 
-    /// Makes one layer; its diff ID is checked when it is known.
-    fn layer(
-        &self,
-        parent: Option<&Digest>,
-        diff_id: Option<&Digest>,
-        layer: &Layer,
-    ) -> Result<crate::layers::Made> {
-        let seen = layer.blob.as_ref().map(|blob| SeenBlob::new("", blob));
-        let expected = Expected { parent, blob: layer.blob.as_ref().map(|b| &b.digest), diff_id, seen };
-        let id = diff_id.or(expected.blob).map_or_else(|| "layer".to_owned(), |d| d.short().to_owned());
-        let total = layer.member.size;
-        let sink = if self.options.quiet { Progress::none() } else { self.progress.clone() };
-        let report = move |done| sink.send(Message::step(&id, "Loading layer", done, total));
-        self.store.make_layer(Counted::new(layer.member.open()?, report), &expected)
+    /// Makes one layer of which nothing is known but what it stands on.
+    fn unknown_layer(&self, parent: Option<&Digest>, member: &BlobFile) -> Result<Made> {
+        let expected = Expected { parent, blob: None, diff_id: None, seen: None };
+        let (progress, total) = (self.bars(), member.size);
+        let report = move |done| progress.send(Message::step("layer", "Loading layer", done, total));
+        self.store.make_layer(stack::Counted::new(member.open()?, report), &expected)
     }
 
     /// Records an image whose layers are there, and says so.
@@ -173,32 +167,6 @@ impl Load<'_> {
                 "The image {familiar} already exists, renaming the old one with ID {old} to empty string"
             )));
         }
-    }
-}
-
-/// Reports how far a reader is, a few times a second.
-struct Counted<R, F> {
-    from: R,
-    done: u64,
-    last: std::time::Instant,
-    report: F,
-}
-
-impl<R, F: Fn(u64)> Counted<R, F> {
-    fn new(from: R, report: F) -> Self {
-        Self { from, done: 0, last: std::time::Instant::now(), report }
-    }
-}
-
-impl<R: Read, F: Fn(u64)> Read for Counted<R, F> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let got = self.from.read(buffer)?;
-        self.done += got as u64;
-        if self.last.elapsed().as_millis() >= 100 || (got == 0 && self.done > 0) {
-            self.last = std::time::Instant::now();
-            (self.report)(self.done);
-        }
-        Ok(got)
     }
 }
 

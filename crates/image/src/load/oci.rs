@@ -46,7 +46,7 @@ pub(super) fn name(descriptor: &Descriptor) -> Option<Reference> {
     Reference::parse(text).ok().map(|reference| reference.trim_digest().or_latest())
 }
 
-fn path(descriptor: &Descriptor) -> String {
+pub(super) fn path(descriptor: &Descriptor) -> String {
     format!("blobs/sha256/{}", descriptor.digest.hex())
 }
 
@@ -100,7 +100,7 @@ pub(super) fn image(load: &Load<'_>, chosen: Chosen, names: &[Reference]) -> Res
         load.spool.member(&path(blob)).map(|member| Layer { member, blob: Some(blob.clone()) })
     };
     let layers = manifest.layers.iter().map(layer).collect::<Result<Vec<_>>>()?;
-    let _pin = load.layers(diff_ids, &layers)?;
+    let _pin = load.layers(diff_ids, layers)?;
     let _pin_content = load.store.pin(vec![manifest.config.digest.clone(), descriptor.digest.clone()]);
     let descriptor = Descriptor::new(&descriptor.media_type, descriptor.digest, bytes.len() as u64);
     load.image(&NewImage { config: &config, parent: None, manifest: Some((descriptor, &bytes)), names })

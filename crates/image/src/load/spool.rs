@@ -1,17 +1,15 @@
 //! The members of an archive in temporary files, or of a directory as they lie there.
 
 use super::InvalidArchive;
-use crate::{Error, Result, blob::Blob, manifest::DOCUMENT_MAX};
+use crate::{Error, Result, blob::Blob, manifest::DOCUMENT_MAX, stack::BlobFile};
 use archive::{
     Limits,
     read::{Entry, Kind, Reader},
 };
-use rustix::fs::OFlags;
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufReader, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -34,38 +32,9 @@ enum Place {
 }
 
 enum Content {
-    File(Member),
+    File(BlobFile),
     /// The name of another member.
     Link(String),
-}
-
-/// One regular file of the archive.
-#[derive(Debug, Clone)]
-pub(super) struct Member {
-    path: PathBuf,
-    pub size: u64,
-}
-
-impl Member {
-    pub fn open(&self) -> Result<File> {
-        open(&self.path)
-    }
-
-    /// A file of a directory that is not ours.
-    fn at(path: PathBuf, name: &str) -> Result<Self> {
-        let metadata = open(&path)?.metadata().map_err(Error::file("stat", &path))?;
-        if !metadata.is_file() {
-            return Err(InvalidArchive::NotAFile { member: name.to_owned() }.into());
-        }
-        Ok(Self { path, size: metadata.len() })
-    }
-}
-
-/// Whoever put it there: neither a symbolic link is followed, nor a pipe waited for.
-fn open(path: &Path) -> Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
-    opened.map_err(Error::file("open", path))
 }
 
 /// A temporary directory of our own.
@@ -124,7 +93,7 @@ impl Spool {
         Ok(())
     }
 
-    fn store(&mut self, reader: &mut Reader<impl std::io::BufRead>) -> Result<Member> {
+    fn store(&mut self, reader: &mut Reader<impl std::io::BufRead>) -> Result<BlobFile> {
         self.files += 1;
         let path = self.path(&self.files.to_string());
         let failed = |e| Error::file("write", &path)(e);
@@ -134,7 +103,7 @@ impl Spool {
             let bytes = reader.payload()?;
             let length = bytes.len();
             if length == 0 {
-                return Ok(Member { path, size });
+                return Ok(BlobFile { path, size });
             }
             file.write_all(bytes).map_err(Error::file("write", &path))?;
             reader.consume(length);
@@ -150,11 +119,12 @@ impl Spool {
     }
 
     /// A regular file, through links if need be.
-    pub fn member(&self, name: &str) -> Result<Member> {
+    pub fn member(&self, name: &str) -> Result<BlobFile> {
         let missing = || InvalidArchive::Missing { member: name.to_owned() };
         let mut current = normal(name.as_bytes()).ok_or_else(missing)?;
         if let Place::Layout(_) = self.place {
-            return Member::at(self.path(&current), name);
+            let not_a_file = || InvalidArchive::NotAFile { member: name.to_owned() };
+            return Ok(BlobFile::at(self.path(&current))?.ok_or_else(not_a_file)?);
         }
         for _ in 0..LINKS_MAX {
             match self.members.get(&current).ok_or_else(missing)? {

@@ -9,8 +9,13 @@ use super::{Load, LoadOptions, Spool, oci};
 use crate::{
     Error, ImageStore, Message, Platform, Progress, Pulled, Reference, Result,
     manifest::{Descriptor, Index},
+    stack::BlobFile,
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 impl ImageStore {
     /// Loads the image from the first store that has it by this name; none when none has it whole. Blocking.
@@ -65,6 +70,13 @@ impl ImageStore {
         let newer = before.as_ref() != Some(&image);
         Ok(Some(Pulled { reference: wanted.clone(), digest, image, newer }))
     }
+}
+
+/// What the stores have under the blob's name, and of its size. Whether it is the blob, its digest tells whoever reads it;
+/// so who may write there does not matter.
+pub(crate) fn shared_blobs(stores: &[PathBuf], blob: &Descriptor) -> Vec<BlobFile> {
+    let file = |store: &PathBuf| BlobFile::at(store.join(oci::path(blob))).ok().flatten();
+    stores.iter().filter_map(file).filter(|file| file.size == blob.size).collect()
 }
 
 /// By its digest, or by the name it is annotated with.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     chain::digest_of,
-    lab::{Heard, Lab, blob, config, docker_archive, gzip, layer, tar},
+    lab::{self, Heard, Lab, blob, config, docker_archive, gzip, layer, tar},
     manifest::{self, Index, Manifest},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -18,7 +18,7 @@ fn a_docker_archive_is_loaded_with_its_names() {
             let archive = docker_archive(&[(&two_layers(), &["app:v1", "localhost:5000/app"])]);
             let heard = Heard::default();
             let options = LoadOptions::default();
-            let loaded = lab.store.load_blocking(&gzip(&archive)[..], &options, &heard.progress()).unwrap();
+            let loaded = lab::load(&lab.store, &gzip(&archive)[..], &options, &heard.progress()).unwrap();
             assert_eq!(loaded[0].names, ["app:v1", "localhost:5000/app:latest"]);
             let lines: Vec<_> = heard.texts().into_iter().filter(|t| t.starts_with("Loaded")).collect();
             assert_eq!(lines, ["Loaded image: app:v1\n", "Loaded image: localhost:5000/app:latest\n"]);
@@ -38,8 +38,7 @@ fn an_image_without_a_name_is_told_by_id() {
         let lab = Lab::new();
         let heard = Heard::default();
         let archive = docker_archive(&[(&[layer(&[("a", "a")])], &[])]);
-        let loaded =
-            lab.store.load_blocking(&archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
+        let loaded = lab::load(&lab.store, &archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
         assert_eq!(heard.texts().last(), Some(&format!("Loaded image ID: {}\n", loaded[0].image)));
         assert!(lab.store.resolve(&loaded[0].image.hex()[..6]).is_ok());
     });
@@ -52,7 +51,7 @@ fn a_name_moves_to_the_newer_image() {
         let old = lab.sample("app", "old");
         let heard = Heard::default();
         let archive = docker_archive(&[(&[layer(&[("file", "new")])], &["app"])]);
-        lab.store.load_blocking(&archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
+        lab::load(&lab.store, &archive[..], &LoadOptions::default(), &heard.progress()).unwrap();
         let told = format!(
             "The image app:latest already exists, renaming the old one with ID {} to empty string\n",
             old.id
@@ -129,7 +128,7 @@ fn an_oci_layout_with_a_nested_index_is_loaded_for_this_platform() {
         let image = lab.store.get(&loaded[0].image).unwrap();
         assert_eq!(lab.read_file(&image, "etc/a").as_deref(), Some("upper"));
         let wanted = LoadOptions { platform: Some("linux/s390x".parse().unwrap()), ..LoadOptions::default() };
-        let error = lab.store.load_blocking(&archive[..], &wanted, &Progress::none()).unwrap_err();
+        let error = lab::load(&lab.store, &archive[..], &wanted, &Progress::none()).unwrap_err();
         assert_eq!(error.to_string(), "no image of the archive is for platform linux/s390x");
         lab.assert_tidy();
     });

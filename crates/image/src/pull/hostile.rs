@@ -225,26 +225,39 @@ fn lies_about_digests_and_lengths_are_found_out() {
 #[test]
 fn a_registry_that_wants_to_be_asked_later_is() {
     on_loopback("a_registry_that_wants_to_be_asked_later_is", async || {
-        let sample = Sample::new();
-        let digest = sample.layer_blob.digest.clone();
-        let served = Mutex::new([0u32; 2]);
-        let fake = Fake::start(move |asked| {
-            let is_layer = asked.is_blob(&sample.layer_blob);
-            if is_layer || asked.path.contains("/manifests/") {
-                let count = &mut served.lock().unwrap()[usize::from(is_layer)];
-                *count += 1;
-                if *count == 1 {
-                    return Answer::new("429 Too Many Requests", "").header("retry-after", 1);
+        let dates =
+            [("date", "Sun, 06 Nov 1994 08:49:36 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        let ways: [(&str, &[(&str, &str)]); 3] = [
+            ("429 Too Many Requests", &[("retry-after", "1")]),
+            ("503 Service Unavailable", &[("retry-after", "1")]),
+            ("503 Service Unavailable", &dates),
+        ];
+        for (status, headers) in ways {
+            let sample = Sample::new();
+            let digest = sample.layer_blob.digest.clone();
+            let served = Mutex::new([0u32; 2]);
+            let headers: Vec<_> = headers.to_vec();
+            let fake = Fake::start(move |asked| {
+                let is_layer = asked.is_blob(&sample.layer_blob);
+                if is_layer || asked.path.contains("/manifests/") {
+                    let count = &mut served.lock().unwrap()[usize::from(is_layer)];
+                    *count += 1;
+                    if *count == 1 {
+                        let refused = Answer::new(status, "");
+                        return headers
+                            .iter()
+                            .fold(refused, |answer, (name, value)| answer.header(name, value));
+                    }
                 }
+                sample.answer(asked)
+            });
+            hasty(MINUTE).store.pull(request(&fake), Progress::none()).await.unwrap();
+            for part in ["/manifests/", digest.hex()] {
+                let asked = fake.asked(part);
+                assert_eq!(asked.len(), 2, "{status}, {part}");
+                let pause = asked[1].at - asked[0].at;
+                assert!(pause >= Duration::from_secs(1), "{status}, {part}: asked again after {pause:?}");
             }
-            sample.answer(asked)
-        });
-        hasty(MINUTE).store.pull(request(&fake), Progress::none()).await.unwrap();
-        for part in ["/manifests/", digest.hex()] {
-            let asked = fake.asked(part);
-            assert_eq!(asked.len(), 2, "{part}");
-            let pause = asked[1].at - asked[0].at;
-            assert!(pause >= Duration::from_secs(1), "{part}: asked again after {pause:?}");
         }
     });
 }

@@ -2,28 +2,14 @@
 //!
 //! # Theory of operation
 //! A manifest leads to a configuration, and that to the diff IDs, so every layer's chain ID is known before its first
-//! byte. Each layer is then one task, and each byte is handled once:
-//! ```text
-//!   registry ──fetch──► channel of a few MiB ──► thread: digest → decompress → unpack + digest ──► commit
-//!             (resumes)        (bounded)                  of several layers at a time              in order
-//! ```
-//! Where a layer is a directory of its own (overlays), as many are unpacked at once as there are cores, and only what an
-//! archive leaves out waits for the layer below (`docs/decisions/0016`). Where it begins as a copy of its parent, it
-//! starts when that is committed, and only fetches run ahead. No blob touches the disk.
+//! byte, and all layers are had at once ([`crate::stack`]). No blob touches the disk.
 //!
-//! A task claims its layer first ([`crate::claims`]), so that another pull of the same layer waits and then finds it.
-//! A task starts only after the one below has got its permit to download or needs none, and takes its turn to unpack
-//! only after the one below has: the lowest unfinished layer is therefore always able to go on, and pulls cannot block
-//! each other. The permit is held until the layer is unpacked, which bounds what is in memory.
+//! Additional image stores come first: for the whole image when they know the name, for single blobs when only the
+//! registry does.
 //!
-//! Everything belongs to the pull's future. Dropping it closes the channels, the threads see that and drop their staged
-//! layers, and nothing is left but whole layers, which a later pull finds or [`crate::ImageStore::collect_garbage`]
-//! removes.
+//! Everything belongs to the pull's future: dropping it leaves nothing but whole layers.
 
-mod fetch;
-mod layer;
 mod one;
-mod stream;
 
 use crate::{ImageStore, Message, Platform, Progress, Reference, RegistryAuth, Result};
 use model::Digest;

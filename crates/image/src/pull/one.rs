@@ -1,12 +1,14 @@
 //! One reference: manifest, configuration, layers, record.
 
-use super::{Pulled, layer};
+use super::Pulled;
 use crate::{
     Error, Image, ImageConfig, ImageStore, Message, Platform, Progress, Reference, Result,
     add::NewImage,
     chain::chain_ids,
     manifest::{self, Descriptor, Document, Manifest},
+    records::SeenBlob,
     registry::{self, Served, Session},
+    stack::{self, Remote, Source},
 };
 use model::Digest;
 use std::sync::Arc;
@@ -105,8 +107,13 @@ impl Pull<'_> {
         }
         let chains = chain_ids(diff_ids);
         let pin = self.store.pin(chains.iter().chain([&served.0.digest]).cloned().collect());
-        let plans = layer::plan(&reference.name(), &manifest.layers, diff_ids, &chains);
-        layer::fetch_all(self.store, self.session, plans, self.progress).await?;
+        let layers = self.with_shared(&manifest.layers).await?;
+        let plans = stack::plan(layers, diff_ids, &chains, |(blob, shared)| {
+            let seen = SeenBlob::new(&reference.name(), &blob);
+            let remote = Remote { session: self.session.clone(), blob: blob.clone(), shared };
+            (Source::Registry(Box::new(remote)), Some(blob), Some(seen))
+        });
+        stack::have_all(&stack::Job::new(self.store, "pull", self.progress), plans).await?;
         let store = self.store.clone();
         let names = names.to_vec();
         let served = (served.0, served.1.to_vec());
@@ -117,6 +124,24 @@ impl Pull<'_> {
             store.add_image(&NewImage { config: &config, parent: None, manifest, names: &names })
         })
         .await
+    }
+}
+
+impl Pull<'_> {
+    /// The blobs of layers, each with the files of image stores that are called so.
+    async fn with_shared(&self, blobs: &[Descriptor]) -> Result<Vec<(Descriptor, Vec<stack::BlobFile>)>> {
+        let (blobs, stores) = (blobs.to_vec(), self.store.registries().stores);
+        if stores.is_empty() {
+            return Ok(blobs.into_iter().map(|blob| (blob, Vec::new())).collect());
+        }
+        let look = move || {
+            let shared = |blob: Descriptor| {
+                let files = crate::load::shared_blobs(&stores, &blob);
+                (blob, files)
+            };
+            Ok(blobs.into_iter().map(shared).collect())
+        };
+        crate::task::blocking("look into image stores", look).await
     }
 }
 

@@ -54,8 +54,14 @@ pub enum Error {
     #[error("toomanyrequests: {message}{}", later(.retry_after))]
     TooManyRequests { message: String, retry_after: Option<Duration> },
 
-    #[error("received unexpected HTTP status: {status} from {method} \"{url}\"{detail}")]
-    Status { method: &'static str, url: String, status: String, detail: String },
+    #[error("received unexpected HTTP status: {status} from {method} \"{url}\"{detail}{}", later(.retry_after))]
+    Status {
+        method: &'static str,
+        url: String,
+        status: String,
+        detail: String,
+        retry_after: Option<Duration>,
+    },
 
     #[error("{method} \"{url}\": {what} is larger than {limit} bytes")]
     TooLarge { method: &'static str, url: String, what: &'static str, limit: u64 },
@@ -145,13 +151,17 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
-            Self::TooManyRequests { retry_after, .. } => {
-                retry_after.is_none_or(|asked| asked <= LONGEST_PAUSE)
+            Self::TooManyRequests { retry_after, .. } => is_soon(retry_after),
+            Self::Status { status, retry_after, .. } => {
+                (status.starts_with('5') || status.starts_with("408")) && is_soon(retry_after)
             }
-            Self::Status { status, .. } => status.starts_with('5') || status.starts_with("408"),
             _ => false,
         }
     }
+}
+
+fn is_soon(asked: &Option<Duration>) -> bool {
+    asked.is_none_or(|asked| asked <= LONGEST_PAUSE)
 }
 
 /// What the registry says about when to come again, where that is not soon.

@@ -1,8 +1,8 @@
 //! How long registries are borne with: silence, failures that may pass, and being asked to come again later.
 
 use super::Error;
-use reqwest::{Response, header};
-use std::time::Duration;
+use reqwest::header::{self, HeaderMap};
+use std::time::{Duration, SystemTime};
 
 /// What users get is the default; tests have less time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl Patience {
     /// Before the attempt that follows the `attempt`th (counted from one), or as long as the registry asks.
     pub(crate) fn pause(&self, attempt: u32, after: &Error) -> Duration {
         match after {
-            Error::TooManyRequests { retry_after: Some(asked), .. } => *asked,
+            Error::TooManyRequests { retry_after: Some(asked), .. }
+            | Error::Status { retry_after: Some(asked), .. } => *asked,
             _ => self.retry * (1 << attempt.saturating_sub(1).min(6)),
         }
     }
@@ -37,10 +38,18 @@ impl Patience {
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110, 10.2.3). Registries send no dates.
-pub(super) fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let asked = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    // By the registry's own clock, if it tells that: ours may be wrong, and the pause is what was meant.
+    let now = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    // What has passed is no pause.
+    Some(until.duration_since(now.unwrap_or_else(SystemTime::now)).unwrap_or_default())
 }
 
 /// `Retrying in 4 seconds`, as Docker tells it.
@@ -52,6 +61,34 @@ pub(crate) fn retrying(pause: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asked(headers: &[(header::HeaderName, &str)]) -> Option<u64> {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        retry_after(&headers).map(|pause| pause.as_secs())
+    }
+
+    #[test]
+    fn a_registry_says_when_in_seconds_or_by_its_own_clock() {
+        let (after, date) = (header::RETRY_AFTER, header::DATE);
+        assert_eq!(asked(&[(after.clone(), "120")]), Some(120));
+        let noon = (date, "Sun, 06 Nov 1994 12:00:00 GMT");
+        // The three forms of RFC 9110, 5.6.7.
+        for later in
+            ["Sun, 06 Nov 1994 12:00:37 GMT", "Sunday, 06-Nov-94 12:00:37 GMT", "Sun Nov  6 12:00:37 1994"]
+        {
+            assert_eq!(asked(&[(after.clone(), later), noon.clone()]), Some(37), "{later}");
+        }
+        let earlier = "Sun, 06 Nov 1994 11:59:00 GMT";
+        assert_eq!(asked(&[(after.clone(), earlier), noon.clone()]), Some(0));
+        assert_eq!(asked(&[(after.clone(), earlier)]), Some(0), "by our clock");
+        let in_an_hour = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+        let pause = asked(&[(after.clone(), &in_an_hour)]).unwrap();
+        assert!((3000..=3600).contains(&pause), "{pause}");
+        for nonsense in ["soon", "-1", "1.5", ""] {
+            assert_eq!(asked(&[(after.clone(), nonsense)]), None, "{nonsense:?}");
+        }
+        assert_eq!(asked(&[noon]), None);
+    }
 
     #[test]
     fn pauses_double_unless_the_registry_says_how_long() {

@@ -306,7 +306,7 @@ impl Session {
         about: &Reference,
     ) -> Error {
         let status = response.status();
-        let retry_after = patience::retry_after(&response);
+        let retry_after = patience::retry_after(response.headers());
         let bytes = body(response, method, url, "error", ERROR_MAX).await.unwrap_or_default();
         let first = serde_json::from_slice::<Refusals>(&bytes).ok().and_then(|r| r.errors.into_iter().next());
         let (code, message) = first.map(|r| (r.code, r.message)).unwrap_or_default();
@@ -342,6 +342,7 @@ impl Session {
                 url: url.to_owned(),
                 status: status.to_string(),
                 detail: if message.is_empty() { String::new() } else { format!(": {message}") },
+                retry_after,
             },
         }
     }

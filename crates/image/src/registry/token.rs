@@ -116,7 +116,7 @@ impl Ask<'_> {
         }
         if !status.is_success() {
             let (url, status) = (realm.to_owned(), status.to_string());
-            return Err(Error::Status { method, url, status, detail: String::new() });
+            return Err(Error::Status { method, url, status, detail: String::new(), retry_after: None });
         }
         let bytes = body(response, method, realm, "token", TOKEN_MAX).await?;
         let answer = |source| Error::Answer { method, url: realm.to_owned(), source };

@@ -210,3 +210,63 @@ fn a_spoiled_store_is_told_of_and_the_registry_asked() {
         }
     });
 }
+
+/// The store knows another name and has the layer; the registry knows the name. `spoil` is given the layer's file.
+async fn pull_beside(spoil: impl Fn(&Path)) -> (Lab, Vec<String>, bool) {
+    let shared = tempfile::tempdir().unwrap();
+    share(shared.path(), &["other:v1"]);
+    let registry = Registry::start();
+    let plain = layer(&[("name", "other:v1")]);
+    let upper = layer(&[("upper", "registry's")]);
+    registry.put_image("app", "v1", &[(plain.clone(), Form::Plain), (upper, Form::Gzip)], false).await;
+    let file = largest(shared.path());
+    assert_eq!(fs::read(&file).unwrap(), plain, "the layer as it was");
+    // A registry that has lost the blob: whoever pulls the image all the same had it from elsewhere.
+    let descriptor = crate::lab::blob(crate::manifest::OCI_LAYER, &plain).0;
+    spoil(&file);
+    let is_needed = fs::read(&file).is_ok_and(|bytes| bytes != plain);
+    if !is_needed {
+        fs::remove_file(registry.blob_path(&descriptor)).unwrap();
+    }
+    let lab = user(shared.path());
+    let (pulled, texts) = pull(&lab, &format!("{}/app:v1", registry.host)).await;
+    let image = lab.store.get(&pulled.unwrap()[0].image).unwrap();
+    assert_eq!(lab.read_file(&image, "name").as_deref(), Some("other:v1"));
+    assert_eq!(lab.read_file(&image, "upper").as_deref(), Some("registry's"));
+    lab.assert_tidy();
+    (lab, texts, is_needed)
+}
+
+#[test]
+fn a_layer_that_is_shared_is_not_asked_of_the_registry() {
+    inside("a_layer_that_is_shared_is_not_asked_of_the_registry", async || {
+        let (lab, texts, was_fetched) = pull_beside(|_| {}).await;
+        assert!(!was_fetched && !texts.iter().any(|text| text.contains("passed over")), "{texts:?}");
+        let complete = texts.iter().filter(|text| *text == "Pull complete").count();
+        assert_eq!(complete, 2, "{texts:?}");
+        let fetched = texts.iter().filter(|text| *text == "Download complete").count();
+        assert_eq!(fetched, 1, "the other layer alone: {texts:?}");
+        // Whose blob it was is remembered as of any layer that was pulled.
+        let layers = lab.store.catalog().layers.values().map(|layer| layer.blobs.len()).collect::<Vec<_>>();
+        assert_eq!(layers, [1, 1]);
+    });
+}
+
+#[test]
+fn a_shared_layer_that_lies_is_fetched_after_all() {
+    inside("a_shared_layer_that_lies_is_fetched_after_all", async || {
+        for driver_sees in [flip as fn(&Path), zeros] {
+            let (_lab, texts, was_fetched) = pull_beside(driver_sees).await;
+            assert!(was_fetched);
+            let told = texts.iter().filter(|text| text.contains(" is passed over: ")).count();
+            assert_eq!(told, 1, "{texts:?}");
+            assert_eq!(texts.iter().filter(|text| *text == "Download complete").count(), 2);
+        }
+    });
+}
+
+/// Of the same length, and no archive.
+fn zeros(path: &Path) {
+    let length = fs::metadata(path).unwrap().len();
+    fs::write(path, vec![0xff; usize::try_from(length).unwrap()]).unwrap();
+}
