@@ -9,27 +9,35 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// Directories of the user `lichen-test`, removed at the end.
+/// Directories of an unprivileged user's, removed at the end.
 pub struct Host {
     root: PathBuf,
+    user: &'static str,
     uid: u32,
     gid: u32,
 }
 
 impl Host {
+    /// Of the user `lichen-test`.
+    pub fn new() -> Self {
+        Self::of(testing::TEST_USER)
+    }
+
+    /// Of another user.
+    ///
     /// # Panics
     /// When the suite does not run as root, or the user does not exist: `cargo xtask prepare` makes it.
-    pub fn new() -> Self {
+    pub fn of(user: &'static str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         assert!(
             rustix::process::getuid().is_root(),
             "end-to-end tests run as root, to become the user they make"
         );
-        let (uid, gid) = user(testing::TEST_USER);
+        let (uid, gid) = ids(user);
         // Short, because socket paths below it must fit sun_path (unix(7)).
         let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let root = PathBuf::from("/var/tmp/lichen-e2e").join(name);
-        let host = Self { root, uid, gid };
+        let host = Self { root, user, uid, gid };
         for dir in [host.home(), host.run(), host.root.join("tmp")] {
             std::fs::create_dir_all(&dir).expect("make the user's directories");
             std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).expect("chmod");
@@ -89,7 +97,7 @@ impl Host {
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.home())
-            .env("USER", testing::TEST_USER)
+            .env("USER", self.user)
             .env("XDG_RUNTIME_DIR", self.run())
             .env("TMPDIR", self.root.join("tmp"))
             .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
@@ -138,7 +146,7 @@ impl Drop for Host {
     }
 }
 
-fn user(name: &str) -> (u32, u32) {
+fn ids(name: &str) -> (u32, u32) {
     let passwd = std::fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
     let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f[0] == name);
     let entry = entry.unwrap_or_else(|| panic!("there is no user {name}: `cargo xtask prepare` makes it"));

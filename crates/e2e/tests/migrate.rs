@@ -1,6 +1,19 @@
 //! `lichen migrate`, from one engine to another.
 
-use e2e::{Engine, Output};
+use e2e::{Engine, Host, Output, archive, kill_9, program, wait_until};
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    time::Duration,
+};
 
 fn from(source: &Engine, target: &Engine, more: &[&str]) -> Output {
     let address = format!("unix://{}", source.host().socket().display());
@@ -79,8 +92,8 @@ fn what_differs_is_left_alone_and_what_was_interrupted_begins_anew() {
     furnish(&source);
     target.load("busybox");
     // As a killed run leaves them: a volume that is not whole, and the container that says so.
-    let label = "lichen.migrate.volume=data";
-    target.docker(&["create", "--label", label, "-v", "data:/lichen-migrate/data", "busybox", "true"]).ok();
+    let labels = ["--label", "lichen.migrate.volume=data", "--label", "lichen.migrate.incomplete="];
+    target.docker(&[&["create"], &labels[..], &["busybox", "true"]].concat()).ok();
     target.docker(&["run", "--rm", "-v", "data:/d", "busybox", "touch", "/d/half"]).ok();
     // Somebody's own.
     target.docker(&["run", "--rm", "-v", "unused:/d", "busybox", "touch", "/d/own"]).ok();
@@ -106,4 +119,202 @@ fn an_engine_is_not_copied_to_itself_and_what_is_not_there_is_told() {
         .exits(1)
         .complains("Cannot connect to the Docker daemon at unix:///nonexistent/docker.sock");
     engine.lichen(&["migrate"]).exits(125).complains("--from is missing");
+}
+
+/// Between `migrate` and the engine that it fills: passes on what is sent, until a request comes that changes
+/// something and `left` has been counted down.
+struct Gate {
+    address: String,
+    /// Told when such a request was held back. It never arrives.
+    held: Receiver<()>,
+    left: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn before(engine: &Engine) -> Self {
+        let path = engine.host().run().join("gate.sock");
+        let listener = UnixListener::bind(&path).expect("listen");
+        std::os::unix::fs::chown(&path, Some(engine.host().uid()), None).expect("chown");
+        let (sender, held) = mpsc::channel();
+        let left = Arc::new(AtomicUsize::new(0));
+        let (counter, socket) = (left.clone(), engine.host().socket());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) =
+                    (client.expect("accept"), UnixStream::connect(&socket).expect("reach the engine"));
+                let (sender, counter) = (sender.clone(), counter.clone());
+                let back = (server.try_clone().expect("dup"), client.try_clone().expect("dup"));
+                std::thread::spawn(move || copy(back.0, back.1, |_| true));
+                std::thread::spawn(move || copy(client, server, |bytes| passes(bytes, &counter, &sender)));
+            }
+        });
+        Self { address: format!("unix://{}", path.display()), held, left }
+    }
+
+    /// Lets `count` changes pass and kills the command at the next. Its exit code, if it was not killed.
+    fn run_until(&self, count: usize, mut command: Command) -> Option<i32> {
+        self.left.store(count, Ordering::SeqCst);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start migrate");
+        loop {
+            match self.held.recv_timeout(Duration::from_millis(20)) {
+                Ok(()) => {
+                    kill_9(child.id());
+                    child.wait().expect("reap migrate");
+                    return None;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("the gate has ended"),
+            }
+            if let Some(status) = child.try_wait().expect("wait for migrate") {
+                return Some(status.code().expect("an exit code"));
+            }
+        }
+    }
+}
+
+/// A client sends a request's head at once, so that the beginning of what is read is one.
+fn passes(bytes: &[u8], left: &AtomicUsize, held: &Sender<()>) -> bool {
+    if ![&b"POST "[..], b"PUT ", b"DELETE "].iter().any(|method| bytes.starts_with(method)) {
+        return true;
+    }
+    if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+        return true;
+    }
+    held.send(()).expect("tell the test");
+    false
+}
+
+fn copy(mut from: UnixStream, mut to: UnixStream, passes: impl Fn(&[u8]) -> bool) {
+    let mut buffer = vec![0; 64 << 10];
+    // Whoever is killed breaks its connections.
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if !passes(&buffer[..length]) || to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    drop(to.shutdown(Shutdown::Both));
+}
+
+#[test]
+fn a_migration_killed_at_any_step_is_gone_on_with() {
+    let (source, target) = (Engine::start(), Engine::start());
+    for engine in [&source, &target] {
+        engine.load("busybox");
+    }
+    let fill = "mkdir -m 700 /d/sub && echo hello >/d/sub/file && chown -R 33:44 /d/sub && chmod 2751 /d";
+    source.docker(&["run", "--rm", "-v", "data:/d", "busybox", "sh", "-c", fill]).ok();
+    source.docker(&["run", "--rm", "-v", "theirs:/d", "busybox", "touch", "/d/other"]).ok();
+    // Not what the other has under this name, and nobody's to remove.
+    target.docker(&["run", "--rm", "-v", "theirs:/d", "busybox", "touch", "/d/own"]).ok();
+    let gate = Gate::before(&target);
+    let from = format!("unix://{}", source.host().socket().display());
+    let mut changes = 0;
+    let code = loop {
+        let mut migrate = target.host().command(program("lichen"));
+        migrate.args(["migrate", "--from", &from, "--to", &gate.address, "--apply", "--only", "volumes"]);
+        match gate.run_until(changes, migrate) {
+            Some(code) => break code,
+            None => changes += 1,
+        }
+        assert!(listing(&target, "theirs").contains("own"), "after {changes} changes");
+        assert!(changes < 100, "it never ends");
+    };
+    // What the kills left has to be taken away, the volume made and filled, the other compared.
+    assert!(changes > 6, "killed at {changes} changes only");
+    assert_eq!(code, 1, "the other volume is told");
+    assert_eq!(listing(&target, "data"), listing(&source, "data"));
+    assert!(listing(&target, "theirs").contains("own"));
+    for engine in [&source, &target] {
+        engine.docker(&["ps", "-aq", "--filter", "label=lichen.migrate.volume"]).ok().prints("");
+    }
+}
+
+/// Podman's API, of the same user and with a store of its own.
+struct Podman {
+    service: Child,
+    options: Vec<String>,
+    socket: PathBuf,
+}
+
+impl Podman {
+    fn start(host: &Host) -> Self {
+        let below = |name: &str| host.path("podman").join(name).display().to_string();
+        let options = ["--root", &below("root"), "--runroot", &below("run"), "--storage-driver", "vfs"];
+        let options: Vec<String> = options.iter().map(|o| (*o).to_owned()).collect();
+        let socket = host.run().join("podman.sock");
+        let log = std::fs::File::create(host.path("podman.log")).expect("a log");
+        let service = host
+            .command("podman")
+            .args(&options)
+            .args(["system", "service", "--time", "0", &format!("unix://{}", socket.display())])
+            .stderr(log)
+            .spawn()
+            .expect("start podman: cargo xtask prepare");
+        wait_until("podman listens", || UnixStream::connect(&socket).ok());
+        Self { service, options, socket }
+    }
+
+    fn run(&self, host: &Host, words: &[&str]) -> Output {
+        let options = self.options.iter().map(String::as_str);
+        host.run_command("podman", &options.chain(words.iter().copied()).collect::<Vec<_>>()).ok()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        kill_9(self.service.id());
+        self.service.wait().expect("reap podman");
+    }
+}
+
+/// A volume's contents, in an archive.
+fn pack(host: &Host, to: &Path) {
+    let tree = host.write("tree/sub/file", "hello");
+    let tree = tree.ancestors().nth(2).expect("the tree");
+    let (to, tree) = (to.display().to_string(), tree.display().to_string());
+    host.run_command("tar", &["-cf", &to, "--owner=33", "--group=44", "-C", &tree, "sub"]).ok();
+}
+
+#[test]
+fn rootless_podmans_images_volumes_and_containers_come_along() {
+    let engine = Engine::start();
+    let host = engine.host();
+    let podman = Podman::start(host);
+    let podman_runs = |words: &[&str]| podman.run(host, words).text().to_owned();
+    podman_runs(&["load", "--quiet", "--input", &archive("busybox").display().to_string()]);
+    podman_runs(&["tag", "busybox", "example.com/web:1"]);
+    podman_runs(&["volume", "create", "--label", "kind=data", "data"]);
+    let tar = host.path("data.tar");
+    pack(host, &tar);
+    podman_runs(&["volume", "import", "data", &tar.display().to_string()]);
+    let create = ["create", "--name", "web", "--network", "none", "-v", "data:/srv", "-e", "A=1"];
+    podman_runs(
+        &[&create[..], &["--restart", "on-failure:3", "example.com/web:1", "sleep", "1000"]].concat(),
+    );
+
+    let from = format!("unix://{}", podman.socket.display());
+    let plan = engine.lichen(&["migrate", "--from", &from]).ok();
+    for line in
+        ["volume     data  copy", "data: Podman's API does not tell who owns files", "container  web  create"]
+    {
+        assert!(plan.stdout.contains(line), "{line:?}: {plan}");
+    }
+    engine.lichen(&["migrate", "--from", &from, "--apply"]).ok();
+    let format = "{{.Config.Image}} {{.HostConfig.RestartPolicy.MaximumRetryCount}} {{index .Config.Cmd 0}}";
+    engine.docker(&["inspect", "web", "--format", format]).ok().prints("example.com/web:1 3 sleep");
+    engine.docker(&["start", "web"]).ok();
+    let seen = ["exec", "web", "sh", "-c", "cat /srv/sub/file; echo $A"];
+    engine.docker(&seen).ok().prints("hello1");
+    // What the plan says to do where owners matter.
+    podman_runs(&["volume", "export", "data", "--output", &tar.display().to_string()]);
+    let bind = format!("{}:/data.tar:ro", tar.display());
+    let unpack = "tar -C /srv -xf /data.tar && stat -c '%u %g' /srv/sub/file";
+    let run = ["run", "--rm", "-v", &bind, "-v", "data:/srv", "example.com/web:1", "sh", "-c", unpack];
+    engine.docker(&run).ok().prints("33 44");
+    engine.docker(&["volume", "inspect", "data", "--format", "{{.Labels.kind}}"]).ok().prints("data");
+    engine.lichen(&["migrate", "--from", &from, "--apply"]).ok();
+    assert_eq!(podman_runs(&["ps", "-a", "--format", "{{.Names}}"]), "web", "nothing of the work is left");
+    drop(podman);
+    // Its files belong to subordinate IDs.
+    engine.lichen(&["nsenter", "rm", "-rf", &host.path("podman").display().to_string()]).ok();
 }

@@ -28,6 +28,9 @@ const INSIDE: &str = "LICHEN_TEST_INSIDE_USERNS";
 /// The user that tests run as when the suite itself runs as root; `cargo xtask prepare` makes it.
 pub const TEST_USER: &str = "lichen-test";
 
+/// Another one, for tests of engines side by side.
+pub const OTHER_USER: &str = "lichen-other";
+
 /// Runs `body` as root of a new user namespace (with subordinate IDs), mount namespace and network namespace, in a
 /// process of its own whose current directory is a fresh temporary directory of the test user's.
 ///

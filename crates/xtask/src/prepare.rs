@@ -1,11 +1,12 @@
-//! What building and testing need, installed; the test user, made.
+//! What building and testing need, installed; the test users, made.
 
 use crate::run::{command, output, root};
 use anyhow::{Result, ensure};
 use std::path::Path;
 
-/// Must agree with `testing::TEST_USER`.
+/// Must agree with `testing::TEST_USER` and `testing::OTHER_USER`.
 pub(crate) const TEST_USER: &str = "lichen-test";
+const OTHER_USER: &str = "lichen-other";
 
 /// Debian packages with a file that tells whether each is there.
 const PACKAGES: &[(&str, &str)] = &[
@@ -24,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
     ("docker-registry", "/usr/bin/docker-registry"),
     ("skopeo", "/usr/bin/skopeo"),
+    ("podman", "/usr/bin/podman"),
     ("openssl", "/usr/bin/openssl"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("iproute2", "/usr/sbin/ip"),
@@ -42,7 +44,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3-venv", "/var/lib/dpkg/info/python3-venv.list"),
 ];
 
-/// Installs what is missing and makes the test user.
+/// Installs what is missing and makes the test users.
 pub(crate) fn prepare() -> Result<()> {
     ensure!(
         output("id", &["-u"])?.trim() == "0",
@@ -54,8 +56,10 @@ pub(crate) fn prepare() -> Result<()> {
         command("apt-get", &["update", "-qq"])?;
         command("apt-get", &[&["install", "-y", "-qq", "--no-install-recommends"], &missing[..]].concat())?;
     }
-    if output("id", &["-u", TEST_USER]).is_err() {
-        command("useradd", &["--create-home", "--shell", "/bin/bash", TEST_USER])?;
+    for user in [TEST_USER, OTHER_USER] {
+        if output("id", &["-u", user]).is_err() {
+            command("useradd", &["--create-home", "--shell", "/bin/bash", user])?;
+        }
     }
     devices()?;
     let cache = std::env::var("LICHEN_TEST_CACHE").unwrap_or_else(|_| "/var/tmp/lichen-tests".to_owned());
