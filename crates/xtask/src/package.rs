@@ -18,9 +18,18 @@ pub(crate) fn package(args: &[&str]) -> Result<()> {
         args.iter().partition(|a| ["tarball", "deb", "rpm"].contains(a));
     ensure!(places.len() <= 1, "usage: cargo xtask package [tarball|deb|rpm] [DIR]");
     let kinds = if kinds.is_empty() { vec!["tarball", "deb", "rpm"] } else { kinds };
-    let release = Release::new(places.first().map(PathBuf::from))?;
+    let out = match places.first() {
+        Some(place) => PathBuf::from(place),
+        None => target()?.join("packages"),
+    };
+    of(&programs("release")?, &kinds, &out)
+}
+
+/// The packages of the programs in this directory.
+pub(crate) fn of(programs: &Path, kinds: &[&str], out: &Path) -> Result<()> {
+    let release = Release::new(programs, out)?;
     for kind in kinds {
-        match kind {
+        match *kind {
             "tarball" => release.tarball()?,
             "deb" => release.deb()?,
             _ => release.rpm()?,
@@ -46,14 +55,11 @@ struct Release {
 }
 
 impl Release {
-    fn new(out: Option<PathBuf>) -> Result<Self> {
-        let metadata = metadata()?;
-        let target = Path::new(metadata["target_directory"].as_str().context("no target directory")?);
-        let out = std::path::absolute(out.unwrap_or_else(|| target.join("packages")))?;
+    fn new(built: &Path, out: &Path) -> Result<Self> {
+        let out = std::path::absolute(out)?;
         let work = out.join(format!(".work-{}", std::process::id()));
         let bins = work.join("bin");
         fs::create_dir_all(&bins)?;
-        let built = programs("release")?;
         for program in PROGRAMS {
             let (from, to) = (text(&built.join(program)), text(&bins.join(program)));
             command("strip", &["-o", &to, &from])?;
@@ -208,17 +214,16 @@ fn programs(profile: &str) -> Result<PathBuf> {
     }
     let release: &[&str] = if profile == "release" { &["--release"] } else { &[] };
     cargo(&[&["build", "--package", "lichen", "--package", "lichen-shim"], release].concat())?;
-    let metadata = metadata()?;
-    let target = Path::new(metadata["target_directory"].as_str().context("no target directory")?);
     let machine = output("rustc", &["-vV"])?;
     let machine =
         machine.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    Ok(target.join(machine).join(profile))
+    Ok(target()?.join(machine).join(profile))
 }
 
-fn metadata() -> Result<serde_json::Value> {
+fn target() -> Result<PathBuf> {
     let metadata = output("cargo", &["metadata", "--format-version", "1", "--no-deps"])?;
-    Ok(serde_json::from_str(&metadata)?)
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    Ok(metadata["target_directory"].as_str().context("no target directory")?.into())
 }
 
 fn text(path: &Path) -> String {

@@ -3,6 +3,7 @@
 //! `tests/vm/make-image` makes a release's disk once; here a machine is booted from it with what was built, and what
 //! `tests/vm/guest/main` prints is shown as it comes. Nothing that a machine writes is kept.
 
+use crate::package;
 use crate::run::{cargo, command, output, root};
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -19,7 +20,7 @@ const RELEASES: &[&str] = &["bookworm", "trixie"];
 const PACKAGES: &str =
     "uidmap,dbus-user-session,fuse-overlayfs,passt,slirp4netns,ca-certificates,curl,docker-registry";
 /// What is only there to be installed by a test.
-const AT_HAND: &str = "nfs-kernel-server";
+const AT_HAND: &str = "nfs-kernel-server,apparmor,rpm,docker.io";
 /// Without hardware virtualisation a machine takes about two minutes to boot, and each client a second to start.
 const SECONDS: &str = "3600";
 const PROGRAMS: &[(&str, &str)] = &[
@@ -28,6 +29,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("ssh-keygen", "openssh-client"),
     ("strip", "binutils"),
+    ("rpmbuild", "rpm"),
 ];
 
 /// `vm [RELEASE…] [TEST…]`: all of either where none is named.
@@ -45,11 +47,12 @@ pub(crate) fn vm(args: &[&str]) -> Result<()> {
     for release in releases {
         let started = Instant::now();
         let image = image(release)?;
-        let outcome = run(release, &image, &bins, &tests);
-        eprintln!("{release}: {} s", started.elapsed().as_secs());
-        if let Err(error) = outcome {
-            failed.push(format!("{release}: {error:#}"));
+        for (kernel, tests) in machines(&tests)? {
+            if let Err(error) = run(release, &image, &bins, &kernel, &tests) {
+                failed.push(format!("{release}: {error:#}"));
+            }
         }
+        eprintln!("{release}: {} s", started.elapsed().as_secs());
     }
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
@@ -65,8 +68,25 @@ fn all_tests() -> Result<Vec<String>> {
         let path = entry?.path();
         names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
     }
-    names.sort();
+    // That one begins where nothing is installed.
+    names.sort_by_key(|name| (name != "fresh", name.clone()));
     Ok(names)
+}
+
+/// The tests of each machine: those that want the same of the kernel's command line, which a first line
+/// `# kernel: WORD…` tells.
+fn machines(tests: &[String]) -> Result<Vec<(String, Vec<String>)>> {
+    let mut machines: Vec<(String, Vec<String>)> = Vec::new();
+    for test in tests {
+        let script = fs::read_to_string(guest().join("tests").join(format!("{test}.sh")))?;
+        let kernel =
+            script.lines().next().and_then(|line| line.strip_prefix("# kernel: ")).unwrap_or_default();
+        match machines.iter_mut().find(|(words, _)| words == kernel) {
+            Some((_, tests)) => tests.push(test.clone()),
+            None => machines.push((kernel.to_owned(), vec![test.clone()])),
+        }
+    }
+    Ok(machines)
 }
 
 fn programs() -> Result<()> {
@@ -118,10 +138,10 @@ fn fnv(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-fn run(release: &str, image: &Path, bins: &Path, tests: &[String]) -> Result<()> {
+fn run(release: &str, image: &Path, bins: &Path, kernel: &str, tests: &[String]) -> Result<()> {
     let work = cache().join(format!("run-{release}-{}", std::process::id()));
     fs::create_dir_all(&work)?;
-    let outcome = payload(&work, bins, tests).and_then(|disk| boot(release, image, &work, &disk));
+    let outcome = payload(&work, bins, tests).and_then(|disk| boot(release, image, kernel, &work, &disk));
     fs::remove_dir_all(&work).with_context(|| format!("remove {}", work.display()))?;
     outcome
 }
@@ -145,6 +165,9 @@ fn payload(work: &Path, bins: &Path, tests: &[String]) -> Result<PathBuf> {
     ] {
         command("cp", &["--recursive", "--dereference", &from.to_string_lossy(), &to.to_string_lossy()])?;
     }
+    if tests.iter().any(|test| test == "packages") {
+        package::of(bins, &["deb", "rpm"], &payload.join("packages"))?;
+    }
     fs::write(payload.join("tests"), tests.join("\n") + "\n")?;
     fs::write(payload.join("packages"), PACKAGES.replace(',', "\n") + "\n")?;
     let disk = work.join("payload.img");
@@ -153,7 +176,7 @@ fn payload(work: &Path, bins: &Path, tests: &[String]) -> Result<PathBuf> {
     Ok(disk)
 }
 
-fn boot(release: &str, image: &Path, work: &Path, payload: &Path) -> Result<()> {
+fn boot(release: &str, image: &Path, kernel: &str, work: &Path, payload: &Path) -> Result<()> {
     // The device may be there and the processor not have it.
     let kvm = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
         && fs::read_to_string("/proc/cpuinfo").is_ok_and(|t| t.contains(" vmx ") || t.contains(" svm "));
@@ -170,7 +193,7 @@ fn boot(release: &str, image: &Path, work: &Path, payload: &Path) -> Result<()> 
         .arg(image.join("initrd"))
         .args([
             "-append",
-            "root=LABEL=root rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off",
+            &format!("root=LABEL=root rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off {kernel}"),
         ])
         .args(["-drive", &drive(&image.join("root.img")), "-drive", &drive(payload)])
         .args(["-serial", &format!("file:{}", console.display()), "-serial", "stdio"])
