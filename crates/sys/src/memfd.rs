@@ -60,8 +60,16 @@ fn create(name: &str) -> Result<OwnedFd> {
     .map_err(Error::of("memfd_create", name))
 }
 
+/// A page that something else in the kernel refers to (reclaim, migration) makes EBUSY of it, after the kernel has waited
+/// for a tenth of a second itself (`memfd_wait_for_pins`, mm/memfd.c): such references end.
 fn seal(memfd: &OwnedFd, name: &str) -> Result<()> {
-    rustix::fs::fcntl_add_seals(memfd, SEALS).map_err(Error::of("fcntl", format!("{name}, F_ADD_SEALS")))
+    let mut tries = 50;
+    loop {
+        match rustix::fs::fcntl_add_seals(memfd, SEALS) {
+            Err(Errno::BUSY) if tries > 0 => tries -= 1,
+            sealed => return sealed.map_err(Error::of("fcntl", format!("{name}, F_ADD_SEALS"))),
+        }
+    }
 }
 
 #[cfg(test)]
