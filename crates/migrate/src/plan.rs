@@ -85,14 +85,14 @@ impl<T> Item<T> {
             Fate::Refused(why) => format!("not possible: {why}"),
         };
         self.tell(kind, &outcome);
+    }
+
+    pub(crate) fn tell(&self, kind: &str, outcome: &str) {
+        println!("{kind:<9}  {}  {outcome}", self.name);
         if self.fate == Fate::Make {
             for remark in &self.remarks {
                 println!("           {}: {remark}", self.name);
             }
         }
-    }
-
-    pub(crate) fn tell(&self, kind: &str, outcome: &str) {
-        println!("{kind:<9}  {}  {outcome}", self.name);
     }
 }

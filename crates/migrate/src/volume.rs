@@ -41,6 +41,14 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> 
             let options: Vec<_> = volume.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
             remarks.push(format!("its options are kept: {}", options.join(" ")));
         }
+        // It gives all of an archive to the container's user (libpod's copyToArchive).
+        if engines.from.is_podman && fate == Fate::Make {
+            remarks.push(format!(
+                "Podman's API does not tell who owns files: here they will be root's. Where that matters, unpack what \
+                 `podman volume export {}` writes in a container here",
+                volume.name
+            ));
+        }
         items.push(Item { name: volume.name.clone(), fate, remarks, what: volume });
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));
@@ -236,16 +244,23 @@ async fn same_contents(
     source: &Access,
     target: &Access,
 ) -> Result<bool, Error> {
-    let there = contents_of(&engines.from, volume, source).await?;
-    let here = contents_of(&engines.to, volume, target).await?;
+    // Podman's archives have no owners to compare.
+    let owners = !engines.from.is_podman;
+    let there = contents_of(&engines.from, volume, source, owners).await?;
+    let here = contents_of(&engines.to, volume, target, owners).await?;
     Ok(there == here)
 }
 
-async fn contents_of(engine: &Engine, volume: &Volume, access: &Access) -> Result<Contents, Error> {
+async fn contents_of(
+    engine: &Engine,
+    volume: &Volume,
+    access: &Access,
+    owners: bool,
+) -> Result<Contents, Error> {
     let mut chunks = Chunks::new(read(engine, volume, access).await?, "archive");
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(4);
     let base = base(&access.path).to_owned();
-    let reading = tokio::task::spawn_blocking(move || contents::read(receiver, &base));
+    let reading = tokio::task::spawn_blocking(move || contents::read(receiver, &base, owners));
     while let Some(bytes) =
         chunks.next().await.map_err(step(format!("read volume {} of {}", volume.name, engine.name)))?
     {

@@ -21,8 +21,12 @@ pub(super) fn is_named_after_directory(head: &[u8], base: &str) -> io::Result<bo
     }
 }
 
-/// Reads to the end.
-pub(super) fn read(chunks: tokio::sync::mpsc::Receiver<Bytes>, base: &str) -> io::Result<Contents> {
+/// Reads to the end. `owners` takes those of files into account.
+pub(super) fn read(
+    chunks: tokio::sync::mpsc::Receiver<Bytes>,
+    base: &str,
+    owners: bool,
+) -> io::Result<Contents> {
     let mut archive = tar::Archive::new(Chunked { chunks, current: Bytes::new() });
     let mut contents = Contents::new();
     let mut named = None;
@@ -43,7 +47,8 @@ pub(super) fn read(chunks: tokio::sync::mpsc::Receiver<Bytes>, base: &str) -> io
         let link = entry
             .link_name()?
             .map(|link| if kind.is_hard_link() { strip(&relative(&link)) } else { link.into_owned() });
-        let about = (kind.as_byte(), header.mode()? & 0o7777, header.uid()?, header.gid()?, link);
+        let owner = if owners { Some((header.uid()?, header.gid()?)) } else { None };
+        let about = (kind.as_byte(), header.mode()? & 0o7777, owner, link);
         let mut digest = Context::new(&SHA256);
         digest.update(format!("{about:?}").as_bytes());
         let mut buffer = vec![0; 64 << 10];
@@ -117,7 +122,7 @@ mod tests {
             sender.try_send(Bytes::copy_from_slice(chunk)).unwrap();
         }
         drop(sender);
-        read(receiver, "data").unwrap()
+        read(receiver, "data", true).unwrap()
     }
 
     #[test]
