@@ -34,6 +34,22 @@ fn create_start_stop_start_rm() {
 }
 
 #[test]
+fn what_is_removed_when_it_ends_is_not_synced_and_can_be_restarted() {
+    let engine = engine();
+    let script = "echo once >> /kept; exec sleep 1000";
+    let root = |name: &str| engine.docker(&["exec", name, "grep", " / ", "/proc/mounts"]).ok().text().to_owned();
+    engine.docker(&["run", "-d", "--rm", "--name", "passing", "busybox", "sh", "-c", script]).ok();
+    assert!(root("passing").contains("volatile"));
+    engine.docker(&["restart", "-t", "0", "passing"]).ok();
+    wait_until("it runs again", || {
+        let kept = engine.docker(&["exec", "passing", "cat", "/kept"]);
+        (kept.stdout == "once\nonce\n").then_some(())
+    });
+    engine.docker(&["run", "-d", "--name", "lasting", "busybox", "sh", "-c", script]).ok();
+    assert!(!root("lasting").contains("volatile"));
+}
+
+#[test]
 fn a_stop_signal_is_delivered_and_its_handler_decides_the_exit_code() {
     let engine = engine();
     let script = "trap 'echo bye; exit 3' USR1; while :; do sleep 0.05; done";

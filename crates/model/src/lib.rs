@@ -20,5 +20,5 @@ pub use id::Id;
 pub use idmap::{ContainerGid, ContainerUid, HostGid, HostUid, IdMap, IdRange};
 pub use layout::{DataLayout, RunLayout};
 pub use process::ProcessRef;
-pub use rootfs::Rootfs;
+pub use rootfs::{Rootfs, VOLATILE};
 pub use time::Timestamp;

@@ -34,6 +34,10 @@ pub enum Rootfs {
     },
 }
 
+/// The mount option of overlays whose writable layer need not survive a crash
+/// (`Documentation/filesystems/overlayfs.rst`, "Volatile mount").
+pub const VOLATILE: &str = "volatile";
+
 impl Rootfs {
     /// The topmost directory that the tree is made of: the writable one, if there is one.
     pub fn topmost(&self) -> Option<&PathBuf> {
@@ -45,6 +49,16 @@ impl Rootfs {
         }
     }
 
+    /// The same tree for a container of which nothing is wanted after a crash of the host: its fsync(2) costs nothing, and
+    /// its end does not have the whole file system below written out (Linux 5.10, `ovl_sync_fs`).
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        if let Self::Overlay { upper: Some(_), options, .. } = &mut self {
+            options.push(VOLATILE.to_owned());
+        }
+        self
+    }
+
     /// The same tree to be looked at while somebody else writes to it: a writable layer may have one writable mount
     /// only (`Documentation/filesystems/overlayfs.rst`, "Sharing and copying layers"), so it is one more lower layer.
     pub fn read_only(self) -> Self {
@@ -54,7 +68,7 @@ impl Rootfs {
                 lower: upper.into_iter().chain(lower).collect(),
                 upper: None,
                 work: None,
-                options,
+                options: options.into_iter().filter(|option| option != VOLATILE).collect(),
             },
             Self::FuseOverlay { program, lower, upper, work: _ } => {
                 let lower = upper.into_iter().chain(lower).collect();

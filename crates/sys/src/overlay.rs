@@ -4,15 +4,15 @@
 //! shim resolves users in it, the engine copies files out of it, and neither leaves anything behind.
 
 use crate::{
-    Error, Result, clone,
+    Error, Result,
     fuse_overlay::FuseOverlay,
-    mount,
-    mount::{Attributes, Propagation},
-    namespaces::{self, Kind, Set},
+    mount::{self, Attributes},
+    subtree,
 };
-use model::Rootfs;
+use model::{Rootfs, VOLATILE};
 use rustix::{io::Errno, mount::FsOpenFlags, mount::MountFlags};
 use std::{
+    io,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -53,6 +53,9 @@ impl Overlay<'_> {
     /// An unknown option is EINVAL, at once from Linux 6.5 on and when the superblock is made before that; so are many
     /// other mistakes, of which the newer interface tells more.
     fn mount(&self) -> Result<OwnedFd> {
+        if let Some(work) = self.work.filter(|_| self.options.iter().any(|option| option == VOLATILE)) {
+            forget_mark(work)?;
+        }
         match self.by_descriptor() {
             Err(newer) if newer.errno == Errno::INVAL => match self.by_one_page() {
                 Err(older) if older.errno == Errno::INVAL => Err(newer),
@@ -87,31 +90,12 @@ impl Overlay<'_> {
         mount::create(&fs, "overlay", self.attributes())
     }
 
-    /// mount(2) in a mount namespace of a thread's own, and a detached copy of that mount.
-    ///
-    /// Nobody else sees the mount, and it goes with the thread whatever happens. A mount namespace brings a working
-    /// directory of the thread's own with it (unshare(2), `CLONE_NEWNS`).
+    /// mount(2) in a mount namespace of a thread's own, and a detached copy of that mount. Nobody else sees the mount.
     fn by_one_page(&self) -> Result<OwnedFd> {
-        let alone = clone::is_single_threaded();
-        let mounted = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("overlay".to_owned());
-            let thread = thread.spawn_scoped(scope, || self.mount_and_copy()).map_err(|e| {
-                Error::of("clone", "thread")(Errno::from_io_error(&e).unwrap_or(Errno::AGAIN))
-            })?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        // A joined thread may still be counted for a moment, in which its process may not fork.
-        while alone && !clone::is_single_threaded() {
-            std::thread::yield_now();
-        }
-        mounted
+        subtree::in_private_mounts("overlay", || self.mount_and_copy())
     }
 
     fn mount_and_copy(&self) -> Result<OwnedFd> {
-        namespaces::unshare(Set::of(&[Kind::Mount]))?;
-        // What is mounted below a shared mount would appear in the namespace that this one is a copy of.
-        let root = mount::open_path(Path::new("/"))?;
-        mount::set_propagation(&root, Propagation::Private, true)?;
         let layers = Layers::open(self)?;
         let data = layers.one_line(self.options)?;
         // As `7`, a layer takes little of the page, and nothing in its path has to be quoted.
@@ -122,6 +106,19 @@ impl Overlay<'_> {
         let flags = if self.upper.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
         mount::mount_old("overlay", target, flags, &data)?;
         mount::clone_path(target, false)
+    }
+}
+
+/// Removes what the last volatile mount has left. The kernel refuses the next mount because of it, as after a crash files may
+/// be incomplete (`ovl_workdir_cleanup_recurse`, EINVAL); who mounts volatile has no use for those.
+fn forget_mark(work: &Path) -> Result<()> {
+    let mark = work.join("work/incompat");
+    match std::fs::remove_dir_all(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Err(Error::of("remove", mark.to_string_lossy())(errno))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -167,6 +164,10 @@ fn text(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clone,
+        namespaces::{self, Kind},
+    };
 
     /// Layers with a file each, below the working directory.
     fn layers(count: usize) -> Vec<PathBuf> {
@@ -254,6 +255,33 @@ mod tests {
             assert_eq!(names(&mount), 1);
             let made = rustix::fs::mkdirat(&mount, "new", rustix::fs::Mode::from_raw_mode(0o755));
             assert_eq!(made, Err(Errno::ROFS));
+        });
+    }
+
+    #[test]
+    fn what_is_volatile_can_be_mounted_again() {
+        testing::in_userns("overlay::tests::what_is_volatile_can_be_mounted_again", || {
+            let place = std::env::current_dir().unwrap();
+            let below = |name: &str| {
+                std::fs::create_dir(place.join(name)).unwrap();
+                place.join(name)
+            };
+            let (upper, work) = (below("upper"), below("work"));
+            let options = vec!["userxattr".to_owned()];
+            let durable = Rootfs::Overlay {
+                lower: layers(2),
+                upper: Some(upper.clone()),
+                work: Some(work),
+                options,
+            };
+            for round in 0..3 {
+                let mount = mount_detached(&durable.clone().volatile()).unwrap();
+                let mode = rustix::fs::Mode::from_raw_mode(0o755);
+                rustix::fs::mkdirat(&mount, format!("round{round}"), mode).unwrap();
+            }
+            assert!(upper.join("round2").exists());
+            // The mark is there.
+            assert_eq!(mount_detached(&durable).unwrap_err().errno, Errno::INVAL);
         });
     }
 }

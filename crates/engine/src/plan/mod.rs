@@ -12,6 +12,7 @@ pub(crate) use limits::{clamped, resources};
 
 use crate::{Config, Engine, Error, container::Record, create::Invalid, links::Link, mounts};
 use api_types::HostConfig;
+use model::Rootfs;
 use shim_proto::Cgroup;
 use spec::ContainerPlan;
 
@@ -33,6 +34,13 @@ fn check_device(permissions: &str) -> Result<(), Invalid> {
     } else {
         Err(Invalid::DevicePath(permissions.to_owned()))
     }
+}
+
+/// How the container's root file system is mounted, by whomever.
+pub(crate) fn rootfs(engine: &Engine, record: &Record) -> Result<Rootfs, Error> {
+    let rootfs = engine.snapshots.rootfs(&record.id)?;
+    // What is removed when it ends is removed after a crash of the host as well, before anybody reads its files.
+    Ok(if record.host_config.auto_remove { rootfs.volatile() } else { rootfs })
 }
 
 /// The plan of one start. Blocks: it looks at devices and sources of mounts.

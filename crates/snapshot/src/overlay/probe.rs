@@ -56,7 +56,7 @@ fn try_overlay(dir: &OwnedFd, path: &Path, mounter: &Mounter) -> std::result::Re
     fs::fsetxattr(open(dir, "upper/opaque")?, mark, b"y", XattrFlags::empty())
         .map_err(failed("mark a directory as opaque", hint(attributes)))?;
     let lower = vec![path.join("lower"), path.join(EMPTY)];
-    let plan = mounter.plan(lower, Some((path.join("upper"), path.join("work"))));
+    let plan = mounter.plan(lower, Some((path.join("upper"), path.join("work")))).volatile();
     let mounting = hint(" (Linux 5.11 or later is needed to mount overlays in a user namespace)");
     let mount = sys::overlay::mount_detached(&plan).map_err(failed("mount an overlay", mounting))?;
     behaves(&mount).map_err(failed("use an overlay", ""))
