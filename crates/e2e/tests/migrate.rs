@@ -260,9 +260,15 @@ impl Podman {
     }
 }
 
-impl Drop for Podman {
-    fn drop(&mut self) {
-        kill_9(self.service.id());
+impl Podman {
+    /// The service, what it runs as in its namespace, and the process that keeps that.
+    fn end(mut self, host: &Host) {
+        wait_until("podman has ended", || {
+            let left = host.processes().into_iter().filter(|p| p.command.starts_with("podman"));
+            let left: Vec<u32> = left.map(|p| p.pid).collect();
+            left.iter().for_each(|pid| kill_9(*pid));
+            left.is_empty().then_some(())
+        });
         self.service.wait().expect("reap podman");
     }
 }
@@ -314,7 +320,7 @@ fn rootless_podmans_images_volumes_and_containers_come_along() {
     engine.docker(&["volume", "inspect", "data", "--format", "{{.Labels.kind}}"]).ok().prints("data");
     engine.lichen(&["migrate", "--from", &from, "--apply"]).ok();
     assert_eq!(podman_runs(&["ps", "-a", "--format", "{{.Names}}"]), "web", "nothing of the work is left");
-    drop(podman);
+    podman.end(host);
     // Its files belong to subordinate IDs.
     engine.lichen(&["nsenter", "rm", "-rf", &host.path("podman").display().to_string()]).ok();
 }
