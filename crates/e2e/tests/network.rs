@@ -179,6 +179,41 @@ fn user_defined_networks_come_and_go() {
 }
 
 #[test]
+fn a_network_is_made_from_a_configuration_and_its_containers_know_their_own_names() {
+    let engine = engine();
+    let create = |words: &str| {
+        let arguments: Vec<&str> = ["network", "create"].into_iter().chain(words.split(' ')).collect();
+        engine.docker(&arguments)
+    };
+    create("--config-only --subnet 10.78.0.0/24 --label tier=front settings").ok();
+    create("--config-from settings made").ok();
+    create("--config-from settings --subnet 10.79.0.0/24 own").exits(1).complains(
+        "user specified configurations are not supported if the network depends on a configuration network",
+    );
+    let shown = "{{.Driver}} {{.ConfigOnly}} {{.ConfigFrom.Network}} {{json .IPAM.Config}} {{json .Labels}}";
+    let inspect = |name: &str| engine.docker(&["network", "inspect", "-f", shown, name]).ok();
+    inspect("settings").prints(r#"null true  [{"Subnet":"10.78.0.0/24"}] {"tier":"front"}"#);
+    inspect("made").prints(
+        r#"bridge false settings [{"Subnet":"10.78.0.0/24","Gateway":"10.78.0.1"}] {"tier":"front"}"#,
+    );
+    let run =
+        ["run", "-d", "--name", "c1", "--network", "made", "--hostname", "box", "busybox", "sleep", "1000"];
+    engine.docker(&run).ok();
+    // By the resolver alone, whatever the hosts file says.
+    engine.docker(&["exec", "c1", "sh", "-c", "echo 127.0.0.1 localhost >/etc/hosts; ping -c1 -W5 box"]).ok();
+    engine
+        .docker(&["run", "--name", "d1", "--network", "settings", "busybox", "true"])
+        .exits(125)
+        .complains("cannot create endpoint on configuration-only network");
+    engine
+        .docker(&["network", "rm", "settings"])
+        .exits(1)
+        .complains("configuration network \"settings\" is in use");
+    engine.docker(&["rm", "-f", "c1", "d1"]).ok();
+    engine.docker(&["network", "rm", "made", "settings"]).ok();
+}
+
+#[test]
 fn a_running_container_that_joins_a_network_finds_others_there() {
     let engine = engine();
     engine.docker(&["network", "create", "--subnet", "10.78.0.0/24", "front"]).ok();

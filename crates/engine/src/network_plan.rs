@@ -125,6 +125,7 @@ pub(crate) fn sandbox(record: &Record) -> Result<SandboxRequest, Error> {
     Ok(SandboxRequest {
         container: record.id.clone(),
         container_name: record.name.clone(),
+        hostname: record.config.hostname.clone(),
         endpoints,
         ports: if disabled { Vec::new() } else { ports(record)? },
         dns_servers: Vec::new(),

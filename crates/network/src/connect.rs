@@ -50,7 +50,7 @@ impl Networks {
         if record.endpoints.iter().any(|e| e.network == network.id) {
             return Err(Error::AlreadyConnected { container: record.container_name, network: network.name });
         }
-        let owner = Owner { container, name: &record.container_name };
+        let owner = Owner { container, name: &record.container_name, hostname: &record.hostname };
         let mut interfaces: BTreeSet<String> = record.endpoints.iter().map(|e| e.interface.clone()).collect();
         let (endpoint, port) = endpoint::plan(&mut books, &owner, request, &mut interfaces)?;
         Ok((record, endpoint, port))

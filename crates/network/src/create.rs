@@ -2,6 +2,7 @@
 
 use crate::{
     books::Live,
+    configuration,
     error::{Error, Result},
     lan,
     networks::{Created, Networks},
@@ -18,6 +19,7 @@ impl Networks {
     pub fn create(&self, request: NewNetwork) -> Result<Created> {
         // Two networks made at once must not choose the same subnet: the record is entered under the same lock.
         let mut books = self.books();
+        let request = configuration::resolve(request, &books)?;
         let subnets: Vec<(IpNet, String)> = books
             .networks
             .values()
@@ -61,6 +63,7 @@ impl Networks {
         if live.network.is_predefined() {
             return Err(Error::RemovePredefined { name: live.network.name.clone() });
         }
+        configuration::may_go(&live.network, &books)?;
         let (id, users) = (live.network.id.clone(), live.users.len());
         let network_name = live.network.name.clone();
         let attached: Vec<String> = books
@@ -91,8 +94,11 @@ impl Networks {
             .books()
             .networks
             .values()
-            .filter(|live| !live.network.is_predefined() && live.users.is_empty() && select(&live.network))
-            .map(|live| live.network.clone())
+            .map(|live| (&live.network, live.users.is_empty()))
+            // Configurations are nobody's to be on.
+            .filter(|(network, unused)| *unused && !network.is_predefined() && !network.config_only)
+            .filter(|(network, _)| select(network))
+            .map(|(network, _)| network.clone())
             .collect();
         let mut removed = Vec::new();
         for network in unused {

@@ -2,6 +2,7 @@
 
 use crate::{
     books::{Books, Live},
+    configuration,
     error::{Error, Result},
     names, options,
     plumbing::{self, Port},
@@ -18,10 +19,14 @@ use std::{
 pub(crate) struct Owner<'a> {
     pub container: &'a Id,
     pub name: &'a str,
+    pub hostname: &'a str,
 }
 
 /// Checks what can be checked without taking anything.
 pub(crate) fn check(network: &Network, request: &EndpointRequest) -> Result<()> {
+    if network.config_only {
+        return Err(configuration::Refusal::Endpoint.into());
+    }
     match network.driver {
         Driver::Ipvlan if request.mac.is_some() => return Err(Error::IpvlanMac),
         Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => {}
@@ -125,12 +130,13 @@ fn free_interface(prefix: &str, taken: &BTreeSet<String>) -> String {
     (0..).map(|n| format!("{prefix}{n}")).find(|name| !taken.contains(name)).expect("there are more numbers")
 }
 
-/// The container's name, its aliases and its short ID, in Docker's order and without repetition; none on the network
-/// `bridge`, where names mean nothing.
+/// The container's name, its aliases, its short ID and its host name, in Docker's order and without repetition; none on the
+/// network `bridge`, where names mean nothing.
 fn dns_names(owner: &Owner<'_>, network: &Network, request: &EndpointRequest) -> Vec<String> {
     if !network.is_user_defined() {
         return Vec::new();
     }
     let all = [owner.name.to_owned()].into_iter().chain(request.aliases.iter().cloned());
-    names::distinct(all.chain([owner.container.short().to_owned()]))
+    let own = [owner.container.short(), owner.hostname].into_iter().filter(|name| !name.is_empty());
+    names::distinct(all.chain(own.map(str::to_owned)))
 }

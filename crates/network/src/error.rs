@@ -38,6 +38,8 @@ pub enum Error {
     Bypass { path: PathBuf, source: io::Error },
     #[error("{what} is not supported by Lichen: {why}")]
     Unsupported { what: String, why: &'static str },
+    #[error("{0}")]
+    Configuration(#[from] crate::configuration::Refusal),
     #[error(
         "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."
     )]
@@ -196,6 +198,7 @@ impl Error {
         use ErrorKind as K;
         match self {
             Self::NotFound { .. } => K::NotFound,
+            Self::Configuration(refusal) => refusal.kind(),
             Self::Ambiguous { .. }
             | Self::InvalidName { .. }
             | Self::InvalidIpam(_)

@@ -5,6 +5,7 @@ mod adopt;
 mod books;
 mod bypass;
 pub mod config;
+mod configuration;
 mod congestion;
 mod connect;
 mod create;
@@ -44,7 +45,9 @@ mod validate;
 pub use config::{
     AddressPool, Config, DefaultBridge, Launcher, OutwardChoice, OutwardConfig, Program, Toggle,
 };
+pub use configuration::Refusal as ConfigurationRefusal;
 pub use error::{Error, OutwardError, PortError, Result};
+pub use ipam::Usage;
 pub use mac::MacAddr;
 pub use netd::proto::{self, Protocol};
 pub use networks::{Attached, Created, Networks, OutwardStatus};

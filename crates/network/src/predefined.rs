@@ -64,6 +64,9 @@ fn empty(name: &str, driver: Driver) -> Network {
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
         bridge: String::new(),
+        config_only: false,
+        config_from: String::new(),
+        config_pools: Vec::new(),
     }
 }
 

@@ -30,6 +30,15 @@ pub struct Network {
     /// Name of the bridge in the router namespace, or of the parent interface of a macvlan or ipvlan network; empty for
     /// `host` and `none`.
     pub bridge: String,
+    /// It is nothing but settings for others to copy; containers cannot be on it.
+    #[serde(default)]
+    pub config_only: bool,
+    /// Where its settings were copied from; empty when they are its own.
+    #[serde(default)]
+    pub config_from: String,
+    /// The pools that others are to have, as asked for.
+    #[serde(default)]
+    pub config_pools: Vec<crate::NewPool>,
 }
 
 impl Network {
@@ -154,6 +163,8 @@ pub struct PublishedPort {
 pub struct SandboxRecord {
     pub container: Id,
     pub container_name: String,
+    #[serde(default)]
+    pub hostname: String,
     /// The namespace's inode number in nsfs, which tells it from every other living one (ioctl_nsfs(2)).
     pub netns_inode: u64,
     pub endpoints: Vec<Endpoint>,

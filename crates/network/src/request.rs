@@ -25,7 +25,9 @@ pub struct NewNetwork {
     pub internal: bool,
     pub attachable: bool,
     pub ingress: bool,
+    /// It is only to be copied.
     pub config_only: bool,
+    /// The name of one to copy.
     pub config_from: Option<String>,
     /// None means yes.
     pub enable_ipv4: Option<bool>,
@@ -40,7 +42,7 @@ pub struct NewNetwork {
 }
 
 /// One entry of `IPAM.Config`; empty texts are absent ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewPool {
     pub subnet: String,
     pub ip_range: String,
@@ -90,6 +92,8 @@ pub struct SandboxRequest {
     pub container: Id,
     /// Without the leading slash.
     pub container_name: String,
+    /// `--hostname`: a name of its own on networks where containers find each other by name.
+    pub hostname: String,
     /// In the order the interfaces are to have; empty for `--network none`.
     pub endpoints: Vec<EndpointRequest>,
     pub ports: Vec<PortRequest>,

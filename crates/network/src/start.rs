@@ -50,7 +50,11 @@ impl Networks {
 
     /// Takes addresses for every endpoint, or none.
     fn plan(&self, request: &SandboxRequest) -> Result<Vec<(Endpoint, Port)>> {
-        let owner = Owner { container: &request.container, name: &request.container_name };
+        let owner = Owner {
+            container: &request.container,
+            name: &request.container_name,
+            hostname: &request.hostname,
+        };
         let mut books = self.books();
         let mut interfaces = BTreeSet::new();
         let mut planned: Vec<(Endpoint, Port)> = Vec::new();
@@ -94,6 +98,7 @@ impl Networks {
         let record = SandboxRecord {
             container: request.container.clone(),
             container_name: request.container_name.clone(),
+            hostname: request.hostname.clone(),
             netns_inode: netns::inode(&namespace.fd)?,
             endpoints,
             ports: ports.clone(),

@@ -34,10 +34,12 @@ impl Networks {
         let mut books = self.books();
         let Some(sandbox) = books.sandboxes.get_mut(container) else { return Ok(()) };
         let old = std::mem::replace(&mut sandbox.record.container_name, name.to_owned());
+        let hostname = sandbox.record.hostname.clone();
+        let stays = |name: &String, aliases: &[String]| aliases.contains(name) || *name == hostname;
         for endpoint in &mut sandbox.record.endpoints {
             if !endpoint.dns_names.is_empty() {
                 let kept =
-                    endpoint.dns_names.iter().filter(|n| **n != old || endpoint.aliases.contains(n)).cloned();
+                    endpoint.dns_names.iter().filter(|n| **n != old || stays(n, &endpoint.aliases)).cloned();
                 endpoint.dns_names = names::distinct([name.to_owned()].into_iter().chain(kept));
             }
         }

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bridges;
+mod configuration;
 mod datagrams;
 mod lan;
 mod lead;
@@ -128,6 +129,7 @@ fn request(networks: &[&str], ports: &[PortRequest]) -> SandboxRequest {
     let endpoint = |name: &&str| EndpointRequest { network: name.to_string(), ..Default::default() };
     SandboxRequest {
         container_name: format!("c-{}", container.short()),
+        hostname: container.short().to_owned(),
         container,
         endpoints: networks.iter().map(endpoint).collect(),
         ports: ports.to_vec(),

@@ -2,6 +2,7 @@
 
 use crate::{
     config::AddressPool,
+    configuration,
     error::{Error, Result},
     lan, options,
     options::BridgeOptions,
@@ -24,6 +25,9 @@ pub(crate) struct Taken<'a> {
 
 /// Checks the whole request and chooses what it leaves open.
 pub(crate) fn network(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPool]) -> Result<Network> {
+    if request.config_only {
+        return configuration(request, taken, pools);
+    }
     let driver = driver(&request)?;
     check_name(&request.name)?;
     if (taken.names)(&request.name) {
@@ -63,7 +67,25 @@ pub(crate) fn network(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPo
         options: request.options,
         labels: request.labels,
         bridge,
+        config_only: false,
+        config_from: request.config_from.unwrap_or_default(),
+        config_pools: Vec::new(),
     })
+}
+
+/// As [`network`], for a network that others copy: what it says must be well-formed, and is nobody's yet.
+fn configuration(request: NewNetwork, taken: &Taken<'_>, pools: &[AddressPool]) -> Result<Network> {
+    check_name(&request.name)?;
+    if (taken.names)(&request.name) {
+        return Err(Error::Exists { name: request.name });
+    }
+    driver(&NewNetwork { scope: String::new(), ingress: false, ..request.clone() })?;
+    let network = configuration::network(request)?;
+    let wanted = addresses::Wanted { v4: network.ipv4, v6: network.ipv6, gateways: false };
+    if !network.config_pools.is_empty() {
+        addresses::addresses(&network.config_pools, &wanted, &[], pools)?;
+    }
+    Ok(network)
 }
 
 /// The bridge's name, and that nothing contradicts it.
@@ -102,12 +124,6 @@ fn driver(request: &NewNetwork) -> Result<Driver> {
     };
     if request.ingress || !matches!(request.scope.as_str(), "" | "local") {
         return Err(Error::NotSwarm);
-    }
-    if request.config_only || request.config_from.as_ref().is_some_and(|c| !c.is_empty()) {
-        return Err(Error::Unsupported {
-            what: "a network configuration (config-only, config-from)".into(),
-            why: "it serves swarm's networks only",
-        });
     }
     match request.ipam_driver.as_str() {
         "" | "default" => Ok(driver),

@@ -1,8 +1,11 @@
 //! `docker network ls`, `docker network inspect`
 
 use crate::{Engine, Error, filters::Filters};
-use api_types::{EndpointResource, Ipam, IpamConfig, Network as Wire};
-use network::{Attached, Network, Pool};
+use api_types::{
+    ConfigReference, EndpointResource, Ipam, IpamConfig, IpamStatus, Network as Wire, NetworkStatus,
+    SubnetStatus,
+};
+use network::{Attached, Network, NewPool, Pool};
 
 const FILTERS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
 
@@ -36,7 +39,13 @@ fn is_dangling(engine: &Engine, network: &Network) -> bool {
 pub fn inspect(engine: &Engine, reference: &str) -> Result<Wire, Error> {
     let network = engine.networks.get(reference)?;
     let attached = engine.networks.attached(&network.id);
-    Ok(wire(network, &attached))
+    let usage = engine.networks.usage(&network.id);
+    let subnet = |(subnet, usage): (ipnet::IpNet, network::Usage)| {
+        let status = SubnetStatus { ips_in_use: usage.in_use, dynamic_ips_available: usage.available };
+        (subnet.to_string(), status)
+    };
+    let ipam = IpamStatus { subnets: usage.into_iter().map(subnet).collect() };
+    Ok(Wire { status: Some(NetworkStatus { ipam }), ..wire(network, &attached) })
 }
 
 fn wire(network: Network, attached: &[Attached]) -> Wire {
@@ -59,14 +68,29 @@ fn wire(network: Network, attached: &[Attached]) -> Wire {
         ipam: Ipam {
             driver: "default".to_owned(),
             options: network.ipam_options,
-            config: network.pools.iter().map(pool).collect(),
+            config: match network.config_only {
+                true => network.config_pools.into_iter().map(asked).collect(),
+                false => network.pools.iter().map(pool).collect(),
+            },
         },
         internal: network.internal,
         attachable: network.attachable,
+        config_only: network.config_only,
+        config_from: ConfigReference { network: network.config_from },
         containers: attached.iter().map(|a| (a.container.to_string(), resource(a))).collect(),
         options: network.options,
         labels: network.labels,
         ..Wire::default()
+    }
+}
+
+/// Of a configuration, as it was asked for.
+fn asked(pool: NewPool) -> IpamConfig {
+    IpamConfig {
+        subnet: pool.subnet,
+        ip_range: pool.ip_range,
+        gateway: pool.gateway,
+        auxiliary_addresses: pool.aux,
     }
 }
 

@@ -70,21 +70,27 @@ fn containers_find_each_other_by_name_alias_and_short_id() {
         let host = Host::new();
         host.networks.create(user_network("front", |n| n.enable_ipv6 = Some(true))).unwrap();
         host.networks.create(user_network("back", |_| {})).unwrap();
-        let (id, web) = named(&host, "Web", &["front"], |r| r.endpoints[0].aliases = vec!["www".into()]);
+        let (id, web) = named(&host, "Web", &["front"], |r| {
+            r.endpoints[0].aliases = vec!["www".into()];
+            r.hostname = "box".into();
+        });
         let (asker_id, asker) =
             named(&host, "asker", &["front"], |r| r.endpoints[0].links = vec!["web:db".into()]);
         let (_, stranger) = named(&host, "stranger", &["back"], |_| {});
         let v4 = web.endpoints[0].ipv4.unwrap().addr().octets().to_vec();
         let v6 = web.endpoints[0].ipv6.unwrap().addr().octets().to_vec();
-        for name in ["web", "WWW", "web.front", id.short(), "db"] {
+        for name in ["web", "WWW", "web.front", id.short(), "box", "db"] {
             assert_eq!(look_up(&asker, name, A), (0, vec![v4.clone()]), "{name}");
             assert_eq!(look_up(&asker, name, AAAA), (0, vec![v6.clone()]), "{name}");
         }
+        assert_eq!(look_up(&web, "box", A), (0, vec![v4.clone()]), "its own name");
         let reverse = format!("{}.{}.{}.{}.in-addr.arpa", v4[3], v4[2], v4[1], v4[0]);
         assert_eq!(look_up(&asker, &reverse, PTR), (0, vec![b"\x03web\x05front\0".to_vec()]));
         assert_eq!(look_up(&stranger, "web", A).1, Vec::<Vec<u8>>::new());
         host.networks.rename(&id, "site").unwrap();
-        assert_eq!(look_up(&asker, "site", A), (0, vec![v4.clone()]));
+        for name in ["site", "box"] {
+            assert_eq!(look_up(&asker, name, A), (0, vec![v4.clone()]), "{name}");
+        }
         assert_eq!(look_up(&asker, "web", A).1.len(), 0);
         host.networks
             .connect(&asker_id, EndpointRequest { network: "back".into(), ..Default::default() })
