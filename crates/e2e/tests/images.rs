@@ -32,6 +32,29 @@ fn an_archive_is_loaded_listed_tagged_and_removed() {
 }
 
 #[test]
+fn the_tree_of_images_tells_names_sizes_and_use() {
+    let engine = Engine::start();
+    engine.load("alpine");
+    let id = engine.docker(&["images", "-q", "alpine:latest"]).ok().text().to_owned();
+    let tree = || engine.lichen(&["images", "--tree"]).ok().stdout;
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let unused = tree();
+    let lines: Vec<Vec<String>> = unused.lines().map(words).collect();
+    assert_eq!(lines[0].join(" "), "IMAGE ID DISK USAGE CONTENT SIZE EXTRA");
+    assert_eq!(lines[1], ["alpine:3.10"]);
+    assert_eq!(lines[2][..2], ["alpine:latest", &id]);
+    assert!(lines[2][2].ends_with("MB") && !unused.contains(" U"), "{unused}");
+    engine.docker(&["create", "--name", "user", "alpine", "true"]).ok();
+    assert!(tree().lines().any(|line| words(line).last().is_some_and(|last| last == "U")), "{}", tree());
+    engine
+        .lichen(&["images", "--tree", "--quiet"])
+        .exits(1)
+        .complains("--quiet is not yet supported with --tree");
+    let docker = engine.docker(&["images", "--tree"]).ok();
+    assert!(docker.stdout.contains(&id), "{docker}");
+}
+
+#[test]
 fn an_image_survives_save_and_load() {
     let engine = Engine::start();
     engine.load("busybox");
