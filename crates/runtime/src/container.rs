@@ -27,7 +27,7 @@ pub struct CreateOptions<'a> {
     /// `root.path` in it is ignored (see `rootfs`); everything else is carried out, refused or warned about.
     pub spec: &'a Spec,
     pub rootfs: RootSource<'a>,
-    /// Detached mounts of directories that stand in for some of the specification's binds.
+    /// Detached mounts that stand in for some of the specification's binds.
     pub mounts: &'a [GivenMount],
     /// The network namespace to join; takes precedence over the specification's path.
     pub netns: Option<BorrowedFd<'a>>,
@@ -136,8 +136,8 @@ impl Builtin {
         while let Some((message, mut fds)) = self.watcher.next()? {
             match message {
                 Message::Failed(failure) => return Err(Error::Process(failure)),
-                Message::Notify { fd } => {
-                    notify::hand_over(&self.pidfd, fd, self.listener.as_ref())?;
+                Message::Notify => {
+                    notify::hand_over(&self.pidfd, fds.pop(), self.listener.as_ref())?;
                     self.watcher.go()?;
                 }
                 Message::Connections => connections = fds.pop(),
@@ -213,7 +213,7 @@ fn accompany(
             Message::Warning(warning) => warnings.push(warning),
             Message::Ready => return Ok(console),
             Message::Failed(failure) => return Err(Error::Process(failure)),
-            Message::Sibling { .. } | Message::Notify { .. } | Message::Connections => {
+            Message::Sibling { .. } | Message::Notify | Message::Connections => {
                 return Err(unexpected(&message, "the new process to be ready"));
             }
         }

@@ -159,8 +159,8 @@ fn follow(options: &ExecOptions<'_>, child: &Child, watcher: &Watcher) -> Result
             Message::Warning(warning) => followed.warnings.push(warning),
             Message::Failed(failure) => return Err(Error::Process(failure)),
             Message::Connections => followed.connections = fds.pop(),
-            Message::Notify { fd } => {
-                notify::hand_over(&child.pidfd, fd, options.listener)?;
+            Message::Notify => {
+                notify::hand_over(&child.pidfd, fds.pop(), options.listener)?;
                 watcher.go()?;
             }
             other => return Err(unexpected(&other, "the program to run")),

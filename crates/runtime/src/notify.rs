@@ -43,16 +43,19 @@ fn metadata(rules: &LinuxSeccomp) -> Option<String> {
     rules.listener_metadata().clone().filter(|m| !m.is_empty())
 }
 
-/// Takes the listener, descriptor `number` of the process, and sends it with the container's state to the agent.
-pub(crate) fn hand_over(pidfd: &OwnedFd, number: i32, listener: Option<&Listener>) -> Result<()> {
-    let Some(listener) = listener else {
+/// Sends the process's listener, `fd`, with the container's state to the agent.
+pub(crate) fn hand_over(pidfd: &OwnedFd, fd: Option<OwnedFd>, agent: Option<&Listener>) -> Result<()> {
+    let Some(listener) = agent else {
         return Err(Error::Spec {
             field: "linux.seccomp.listenerPath",
             reason: "is needed by SCMP_ACT_NOTIFY".into(),
         });
     };
-    let step = |e: sys::Error| Error::Step { step: "take seccomp listener", source: e.into() };
-    let fd = sys::pidfd::take_fd(pidfd, number).map_err(step)?;
+    let lost = || Error::Step {
+        step: "receive seccomp listener",
+        source: std::io::Error::other("the new process sent none"),
+    };
+    let fd = fd.ok_or_else(lost)?;
     let pid = pid_behind(pidfd)?;
     let mut state = listener.state.clone();
     state.set_pid(Some(pid));

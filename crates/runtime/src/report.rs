@@ -10,7 +10,7 @@
 //! | `Console` with the master attached | – |
 //! | `Warning` | – |
 //! | `Ready` | a byte, when `start` is called |
-//! | `Notify { fd }` | takes the descriptor out of the child, then sends a byte |
+//! | `Notify` with a listener attached | sends it to the container's agent, then a byte |
 //! | `Connections` with a listener attached | – |
 //! | `Failed` | – (the child exits) |
 
@@ -26,7 +26,7 @@ pub(crate) enum Message {
     Console,
     Warning(Warning),
     Ready,
-    Notify { fd: i32 },
+    Notify,
     Connections,
     Failed(Failure),
 }

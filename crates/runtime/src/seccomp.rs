@@ -87,6 +87,7 @@ pub fn load(rules: &LinuxSeccomp, cache: Option<&Path>) -> Result<Option<Filter>
     {
         return Ok(None);
     }
+    refuse_notifying_of_ours(rules)?;
     let flags = flags(rules);
     let Some(directory) = cache else {
         return Ok(Some(Filter { program: compile::compile(rules)?, flags, cached: None }));
@@ -118,6 +119,23 @@ fn flags(rules: &LinuxSeccomp) -> u64 {
 
 fn notifies(rules: &LinuxSeccomp) -> bool {
     rules.syscalls().iter().flatten().any(|s| s.action() == LinuxSeccompAction::ScmpActNotify)
+}
+
+/// With the filter in place the new process sends the listener and waits for word that the agent has it. A call of these
+/// that waits for the agent would wait for ever. (runc refuses `write` for the same reason.)
+const OURS: [&str; 2] = ["sendmsg", "recvfrom"];
+
+fn refuse_notifying_of_ours(rules: &LinuxSeccomp) -> Result<()> {
+    let refused = |reason: String| Err(Error::Unsupported { what: "SCMP_ACT_NOTIFY", reason });
+    if rules.default_action() == LinuxSeccompAction::ScmpActNotify {
+        return refused("it cannot be the default action".into());
+    }
+    let notifying =
+        rules.syscalls().iter().flatten().filter(|s| s.action() == LinuxSeccompAction::ScmpActNotify);
+    let named = notifying.flat_map(|rule| rule.names()).find(|name| OURS.contains(&name.as_str()));
+    named.map_or(Ok(()), |name| {
+        refused(format!("it cannot be for {name}, by which the agent gets the listener"))
+    })
 }
 
 fn failed(step: &'static str) -> impl FnOnce(libseccomp::error::SeccompError) -> Error {

@@ -2,6 +2,7 @@
 //!
 //! What they do inside is in [`probe`]. A socket of the host's is known by its own address, which no container has.
 
+mod agent;
 mod away;
 mod probe;
 
@@ -211,6 +212,26 @@ fn networks_decide_who_connects_by_the_host() {
         .docker(&["run", "--rm", "--annotation", "nerdctl/bypass4netns=maybe", "busybox", "true"])
         .exits(125)
         .complains("invalid annotation nerdctl/bypass4netns=maybe: expected true or false");
+}
+
+/// A profile of the user's, whose listener goes to an agent of the user's. A process has one listener.
+#[test]
+fn a_users_own_agent_gets_the_listener_and_excludes_the_bypass() {
+    let engine = engine(&[]);
+    let agent = agent::Agent::new(engine.host());
+    let profile = format!("seccomp={}", agent.profile.display());
+    let run = ["run", "-d", "--name", "asked", "--security-opt", &profile, "busybox", "sleep", "1000"];
+    engine.docker(&run).ok();
+    let state = agent.next();
+    assert_eq!((&state["metadata"], &state["fds"]), (&"mine".into(), &serde_json::json!(["seccompFd"])));
+    assert_eq!(state["state"]["status"], "creating");
+    // With nobody to ask any more, there is no such system call (seccomp_unotify(2)).
+    let made = engine.docker(&["exec", "asked", "mkdir", "/made"]);
+    assert_eq!(agent.next()["state"]["status"], "running", "{made}");
+    made.exits(1).complains("Function not implemented");
+    let both = [&["run", "--rm", "--annotation", BYPASS, "--security-opt", &profile, "busybox", "true"][..]];
+    engine.docker(&both.concat()).exits(125).complains("a process has one listener");
+    engine.docker(&["rm", "-f", "asked"]).ok();
 }
 
 #[test]

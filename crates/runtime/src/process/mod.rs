@@ -25,7 +25,7 @@ use rustix::{
 use schedule::Schedule;
 use std::{
     ffi::{CString, OsString},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     os::unix::ffi::OsStringExt,
     path::PathBuf,
 };
@@ -246,7 +246,9 @@ impl Ready<'_> {
         }
         let Some(filter) = &self.plan.seccomp else { return Ok(()) };
         if let Some(listener) = install(filter)? {
-            reporter.send(&Message::Notify { fd: listener.as_raw_fd() });
+            // Not to be taken out of us: who executed this program was not in the engine's user namespace, and only
+            // someone with CAP_SYS_PTRACE there may (`__ptrace_may_access()`, `mm->user_ns`).
+            reporter.send_with(&Message::Notify, &[&listener]);
             if !reporter.wait() {
                 return Err(failed("hand over seccomp listener")("the creator is gone"));
             }

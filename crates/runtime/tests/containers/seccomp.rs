@@ -141,3 +141,14 @@ fn a_notification_reaches_the_agent() {
         sys::pidfd::wait(&created.pidfd).unwrap();
     });
 }
+
+#[test]
+fn an_agent_cannot_be_asked_about_the_calls_that_lead_to_it() {
+    let load = |rules: Value| runtime::seccomp::load(&serde_json::from_value(rules).unwrap(), None).map(drop);
+    let rules = |action: &str, names: &[&str]| json!({"defaultAction": action, "syscalls": [{"names": names, "action": "SCMP_ACT_NOTIFY"}]});
+    load(rules("SCMP_ACT_ALLOW", &["mkdir", "sendto"])).unwrap();
+    let refused = load(rules("SCMP_ACT_ALLOW", &["mkdir", "sendmsg"])).unwrap_err().to_string();
+    assert!(refused.contains("cannot be for sendmsg"), "{refused}");
+    let refused = load(rules("SCMP_ACT_NOTIFY", &["mkdir"])).unwrap_err().to_string();
+    assert!(refused.contains("cannot be the default action"), "{refused}");
+}
