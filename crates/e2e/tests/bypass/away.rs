@@ -4,7 +4,7 @@
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{
     fs::File,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::AsFd,
     process::Command,
     thread,
@@ -15,6 +15,8 @@ pub struct Away {
     /// Its address, and the host's on the way there.
     pub address: IpAddr,
     pub host: IpAddr,
+    pub address6: IpAddr,
+    pub host6: IpAddr,
 }
 
 impl Away {
@@ -25,13 +27,17 @@ impl Away {
         let [_, _, high, low] = id.to_be_bytes();
         let at =
             |last: u8| IpAddr::from(Ipv4Addr::new(198, 18 + (high & 1), low, (high >> 1 & 0x3f) * 4 + last));
-        let away = Self { address: at(2), host: at(1), name };
+        let at6 =
+            |last: u16| IpAddr::from(Ipv6Addr::new(0xfd98, (id >> 16) as u16, id as u16, 0, 0, 0, 0, last));
+        let away = Self { address: at(2), host: at(1), address6: at6(2), host6: at6(1), name };
         let (name, near, far) = (&away.name, format!("n{id}"), format!("f{id}"));
         ip(&format!("netns add {name}"));
         ip(&format!("link add {near} type veth peer name {far} netns {name}"));
         ip(&format!("addr add {}/30 dev {near}", away.host));
+        ip(&format!("addr add {}/64 dev {near} nodad", away.host6));
         ip(&format!("link set {near} up"));
         ip(&format!("-n {name} addr add {}/30 dev {far}", away.address));
+        ip(&format!("-n {name} addr add {}/64 dev {far} nodad", away.address6));
         ip(&format!("-n {name} link set {far} up"));
         away
     }

@@ -214,6 +214,30 @@ fn networks_decide_who_connects_by_the_host() {
         .complains("invalid annotation nerdctl/bypass4netns=maybe: expected true or false");
 }
 
+#[test]
+fn by_ipv6_and_in_another_containers_network_it_is_the_same() {
+    let engine = engine(&["--bypass4netns"]);
+    let away = Away::new();
+    let listener = away.make(|| TcpListener::bind(SocketAddr::new(away.address6, 0)).expect("listen away"));
+    let server = format!("SERVER={}", serve(listener).0);
+    let by_host = format!("{0} {0}", away.host6);
+    engine.docker(&["network", "create", "--ipv6", "dual"]).ok();
+    let with = |options: &[&str]| probe(&engine, &[&["-e", &server], options].concat(), "connect");
+    assert_eq!(findings(&with(&["--network", "dual"]).ok()), by_host);
+    let run = with(&[]);
+    assert!(!run.status.success(), "no way out by IPv6: {run}");
+    let shared = |name: &str, options: &[&str]| {
+        let run = ["run", "-d", "--name", name, "--network", "dual"];
+        engine.docker(&[&run[..], options, &["busybox", "sleep", "1000"]].concat()).ok();
+        findings(&with(&["--network", &format!("container:{name}")]).ok())
+    };
+    assert_eq!(shared("open", &[]), by_host);
+    // What holds for the network's owner holds for whoever shares it.
+    let own = shared("shut", &["--annotation", "nerdctl/bypass4netns=false"]);
+    assert!(own.ends_with(&format!(" {}", away.host6)) && own != by_host, "by the forwarder: {own}");
+    engine.docker(&["rm", "-f", "open", "shut"]).ok();
+}
+
 /// A profile of the user's, whose listener goes to an agent of the user's. A process has one listener.
 #[test]
 fn a_users_own_agent_gets_the_listener_and_excludes_the_bypass() {
