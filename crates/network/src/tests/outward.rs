@@ -114,3 +114,38 @@ fn a_driver_that_is_not_installed_names_its_package() {
         );
     });
 }
+
+/// Programs that were told of this run directory.
+fn left(host: &Host) -> Vec<String> {
+    let directory = host.run.root().to_string_lossy().into_owned();
+    let commands = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        // One that has just ended has none.
+        let command = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&command).replace('\0', " "))
+    });
+    commands.filter(|command| command.contains(&directory)).collect()
+}
+
+/// Also while a program that died is being started again, by a thread that nobody sees.
+#[test]
+fn a_stop_leaves_no_program_whenever_it_comes() {
+    testing::in_userns("tests::outward::a_stop_leaves_no_program_whenever_it_comes", || {
+        let stop_after = |outward: OutwardChoice, pause: u64| {
+            let host = Host::with(outward);
+            host.networks.outward.wait_settled();
+            kill_forwarder(&host);
+            if outward == OutwardChoice::Slirp4netns {
+                kill_program(&host, outward);
+            }
+            thread::sleep(Duration::from_millis(pause));
+            host.networks.shutdown().unwrap();
+            assert_eq!(left(&host), Vec::<String>::new(), "{outward:?}, stopped after {pause} ms");
+        };
+        for pause in [0, 5, 10, 15, 20, 40, 55, 70] {
+            for outward in [OutwardChoice::Lichen, OutwardChoice::Slirp4netns] {
+                // Each on a host of its own.
+                netns::create(|| Ok(stop_after(outward, pause))).unwrap();
+            }
+        }
+    });
+}
