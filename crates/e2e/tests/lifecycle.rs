@@ -37,7 +37,8 @@ fn create_start_stop_start_rm() {
 fn what_is_removed_when_it_ends_is_not_synced_and_can_be_restarted() {
     let engine = engine();
     let script = "echo once >> /kept; exec sleep 1000";
-    let root = |name: &str| engine.docker(&["exec", name, "grep", " / ", "/proc/mounts"]).ok().text().to_owned();
+    let root =
+        |name: &str| engine.docker(&["exec", name, "grep", " / ", "/proc/mounts"]).ok().text().to_owned();
     engine.docker(&["run", "-d", "--rm", "--name", "passing", "busybox", "sh", "-c", script]).ok();
     assert!(root("passing").contains("volatile"));
     engine.docker(&["restart", "-t", "0", "passing"]).ok();

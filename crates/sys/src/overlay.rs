@@ -268,12 +268,8 @@ mod tests {
             };
             let (upper, work) = (below("upper"), below("work"));
             let options = vec!["userxattr".to_owned()];
-            let durable = Rootfs::Overlay {
-                lower: layers(2),
-                upper: Some(upper.clone()),
-                work: Some(work),
-                options,
-            };
+            let durable =
+                Rootfs::Overlay { lower: layers(2), upper: Some(upper.clone()), work: Some(work), options };
             for round in 0..3 {
                 let mount = mount_detached(&durable.clone().volatile()).unwrap();
                 let mode = rustix::fs::Mode::from_raw_mode(0o755);
