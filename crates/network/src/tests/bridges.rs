@@ -325,3 +325,48 @@ fn an_isolated_bridge_has_no_address_and_routes_nothing() {
         assert!(reached.is_err(), "{reached:?}");
     });
 }
+
+/// Networks of one engine and the next, with these default address pools.
+fn automatic_subnets(pools: &[(&str, u8)]) -> Vec<Vec<String>> {
+    let pool = |(base, size): &(&str, u8)| crate::AddressPool { base: base.parse().unwrap(), size: *size };
+    let (router, ()) = netns::create(|| Ok(())).unwrap();
+    let (run, store) = (short_directory(), Store::in_memory().unwrap());
+    let open = || {
+        let mut config = config(&RunLayout::new(run.path()), &router, OutwardChoice::None);
+        config.address_pools = pools.iter().map(pool).collect();
+        Networks::open(config, &store).unwrap()
+    };
+    for name in ["n1", "n2"] {
+        let networks = open();
+        networks.create(user_network(name, |n| n.enable_ipv6 = Some(true))).unwrap();
+        networks.shutdown().unwrap();
+    }
+    let all = open();
+    all.shutdown().unwrap();
+    let subnets = |network: crate::Network| network.pools.iter().map(|p| p.subnet.to_string()).collect();
+    ["bridge", "n1", "n2"].map(|name| subnets(all.get(name).unwrap())).to_vec()
+}
+
+#[test]
+fn subnets_come_from_the_pools_of_their_family_or_are_unique_local_ones() {
+    testing::in_userns(
+        "tests::bridges::subnets_come_from_the_pools_of_their_family_or_are_unique_local_ones",
+        || {
+            let both = automatic_subnets(&[("10.200.0.0/16", 24), ("2001:db8:aa00::/56", 64)]);
+            assert_eq!(both[0], ["10.200.0.0/24"]);
+            assert_eq!(both[1], ["10.200.1.0/24", "2001:db8:aa00::/64"]);
+            assert_eq!(both[2], ["10.200.2.0/24", "2001:db8:aa00:1::/64"]);
+            let four = automatic_subnets(&[("10.200.0.0/16", 24)]);
+            assert_eq!(
+                (&four[1][0], &four[2][0]),
+                (&"10.200.1.0/24".to_owned(), &"10.200.2.0/24".to_owned())
+            );
+            // All in one /48 of this engine's, which the next has as well (RFC 4193).
+            let [first, second] = [1, 2].map(|n: usize| four[n][1].parse::<ipnet::Ipv6Net>().unwrap());
+            assert!(first.addr().octets()[0] == 0xfd && first.prefix_len() == 64, "{first}");
+            assert_eq!(first.addr().segments()[3], 0);
+            assert_eq!(second.addr().segments()[..3], first.addr().segments()[..3]);
+            assert_eq!(second.addr().segments()[3], 1);
+        },
+    );
+}
