@@ -1,8 +1,8 @@
 //! Any text parses as a reference or is refused, and what parses is stable in both of its written forms.
 #![no_main]
 
-use image::Reference;
 use libfuzzer_sys::fuzz_target;
+use reference::Reference;
 
 fuzz_target!(|text: &str| {
     if let Ok(reference) = Reference::parse(text) {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::reference::Reference;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::Cli;
 use crate::connect::client::empty;
@@ -11,6 +10,7 @@ use crate::connect::{Query, Request};
 use crate::container::cp::pipe;
 use crate::error::Error;
 use crate::progress::{self, Sink};
+use reference::Reference;
 
 pub static COMMAND: Command = Command {
     usage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",

@@ -1,11 +1,11 @@
 //! `pull`
 
-use super::reference::Reference;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, println};
 use crate::connect::{Query, Request};
 use crate::error::Error;
 use crate::progress::{self, Sink};
+use reference::Reference;
 
 pub static COMMAND: Command = Command {
     usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
@@ -24,7 +24,7 @@ pub static COMMAND: Command = Command {
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let reference = Reference::parse(&args.args[0])?;
     let (all, quiet) = (args.bool("all-tags"), args.bool("quiet"));
-    let bare = reference.tag.is_none() && reference.digest.is_none();
+    let bare = reference.is_name_only();
     if all && !bare {
         return Err(Error::invalid("tag can't be used with --all-tags/-a"));
     }
@@ -35,7 +35,7 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let sink = if quiet { Sink::Nowhere } else { Sink::Stdout };
     let platform = args.non_empty("platform").map_or_else(default_platform, str::to_owned);
     pull(cli, &reference, &platform, sink).await?;
-    println(reference.full()).map(|()| 0)
+    println(reference.to_string()).map(|()| 0)
 }
 
 fn default_platform() -> String {
@@ -43,8 +43,8 @@ fn default_platform() -> String {
 }
 
 async fn pull(cli: &Cli, reference: &Reference, platform: &str, sink: Sink) -> Result<(), Error> {
-    let auth = cli.config()?.auth_header(&reference.full())?;
-    let tag = reference.digest.as_ref().or(reference.tag.as_ref());
+    let auth = cli.config()?.auth_header(&reference.to_string())?;
+    let tag = reference.digest().map(|digest| digest.as_str()).or(reference.tag());
     let query = Query::new()
         .with("fromImage", reference.familiar_name())
         .opt("tag", tag)

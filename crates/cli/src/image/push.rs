@@ -1,12 +1,12 @@
 //! `push`
 
-use super::reference::Reference;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, println};
 use crate::connect::client::image_path;
 use crate::connect::{Query, Request};
 use crate::error::Error;
 use crate::progress::{self, Sink};
+use reference::Reference;
 
 pub static COMMAND: Command = Command {
     usage: "[OPTIONS] NAME[:TAG]",
@@ -25,7 +25,7 @@ pub static COMMAND: Command = Command {
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     let reference = Reference::parse(&args.args[0])?;
     let (all, quiet) = (args.bool("all-tags"), args.bool("quiet"));
-    let bare = reference.tag.is_none() && reference.digest.is_none();
+    let bare = reference.is_name_only();
     if all && !bare {
         return Err(Error::invalid("tag can't be used with --all-tags/-a"));
     }
@@ -33,17 +33,17 @@ async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
     if bare && !all && !quiet {
         println("Using default tag: latest")?;
     }
-    let mut query = Query::new().opt("tag", reference.tag.as_ref());
+    let mut query = Query::new().opt("tag", reference.tag());
     if let Some(platform) = args.non_empty("platform") {
         query = query.with("platform", platform_json(platform)?);
     }
-    let auth = cli.config()?.auth_header(&reference.full())?;
+    let auth = cli.config()?.auth_header(&reference.to_string())?;
     let path = format!("/images/{}/push", image_path(&reference.familiar_name()));
     let request = Request::post(&path).query(query).header("X-Registry-Auth", auth);
     let sink = if quiet { Sink::Nowhere } else { Sink::Stdout };
     progress::show(cli.client()?.send(request).await?, &path, sink).await?;
     if quiet {
-        println(reference.full())?;
+        println(reference.to_string())?;
     }
     Ok(0)
 }

@@ -4,6 +4,7 @@
 //! `index.docker.io`) and single-component names of that domain gain `library/`. The familiar form drops both again.
 //! Docker parses with regular expressions; here the grammar of `distribution/reference/regexp.go` is spelled out in
 //! [`grammar`], which the fuzz target `reference` exercises.
+#![forbid(unsafe_code)]
 
 mod grammar;
 #[cfg(test)]
