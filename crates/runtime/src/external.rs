@@ -71,7 +71,7 @@ impl External {
         invocation.attach(options.rootfs, &rootfs);
         for (n, given) in options.mounts.iter().enumerate() {
             let target = given_path(options, n);
-            std::fs::create_dir_all(&target).map_err(Error::path("make directory", &target))?;
+            make_given_target(&given.mount, &target)?;
             invocation.attach_given(&given.mount, target);
         }
         invocation.arg("--bundle").arg(options.bundle);
@@ -163,6 +163,16 @@ impl External {
             linux.set_resources(None).set_cgroups_path(None);
         }
         Ok(spec)
+    }
+}
+
+/// A file for a file, a directory for a directory: mount(2) wants that.
+fn make_given_target(mount: &OwnedFd, target: &Path) -> Result<()> {
+    let is_directory = crate::root::is_directory(mount)
+        .map_err(|errno| Error::Step { step: "look at a given mount", source: errno.into() })?;
+    match is_directory {
+        true => std::fs::create_dir_all(target).map_err(Error::path("make directory", target)),
+        false => std::fs::write(target, "").map_err(Error::path("write", target)),
     }
 }
 

@@ -26,8 +26,8 @@ pub use error::{Failure, FailureClass, ProtoError};
 pub use holder::{FromHolder, OrphanExit, ToHolder};
 pub use launcher::{FromLauncher, ToLauncher, Transport};
 pub use shim::{
-    Attach, Cgroup, Create, DetachKeys, Exec, ExecExit, ExecStatus, ExitRecord, FromShim, Io, LogConfig,
-    RuntimeChoice, ShimStatus, Target, ToShim, UserRequest, WindowSize,
+    Attach, Cgroup, Create, DetachKeys, Exec, ExecExit, ExecStatus, ExitRecord, FromShim, ImageMount, Io,
+    LogConfig, RuntimeChoice, ShimStatus, Target, ToShim, UserRequest, WindowSize,
 };
 pub use stage::Stage;
 pub use stats::Stats;

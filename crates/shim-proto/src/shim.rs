@@ -101,6 +101,19 @@ pub struct Create {
     /// Connections to the world are made by sockets of the host's; this file says where to (`bypass::policy`).
     #[serde(default)]
     pub bypass: Option<PathBuf>,
+    /// Trees of images, which some of the specification's binds are of.
+    #[serde(default)]
+    pub images: Vec<ImageMount>,
+}
+
+/// An image's tree, mounted read-only (`--mount type=image`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageMount {
+    /// What the bind in the specification names; nothing is there.
+    pub source: PathBuf,
+    pub rootfs: Rootfs,
+    /// Below the tree, whose links may not lead out of it; empty for all of it.
+    pub subpath: String,
 }
 
 /// `--user` and `--group-add`, resolved by the shim against the container's own passwd and group files.

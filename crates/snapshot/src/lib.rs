@@ -152,6 +152,12 @@ pub trait Driver: Send + Sync {
     /// Every container that has a tree, in no order: what an engine compares with its records after a crash.
     fn containers(&self) -> Vec<Id>;
 
+    /// The layer that the container's tree stands on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchContainer`].
+    fn container_layer(&self, id: &Id) -> Result<Option<Digest>>;
+
     /// How to mount the container's tree, writable.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod signals;
 pub mod socket;
 pub mod sockopt;
 pub mod spawn;
+pub mod subtree;
 #[doc(hidden)]
 pub mod testing;
 pub mod tun;

@@ -13,7 +13,8 @@ use model::Timestamp;
 use oci_spec::runtime::{ContainerState, LinuxNamespace, LinuxNamespaceType, Spec, UserBuilder};
 use runtime::{CreateOptions, Created, External, GivenMount, Listener, Runtime, StartGate, Stdio};
 use shim_proto::{
-    Cgroup, Create, Failure, FailureClass, FromShim, Io, LogConfig, RuntimeChoice, Stage, Target, UserRequest,
+    Cgroup, Create, Failure, FailureClass, FromShim, ImageMount, Io, LogConfig, RuntimeChoice, Stage, Target,
+    UserRequest,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ fn make(
         bundle: &shim.run.shim(&shim.id),
         spec: &spec,
         rootfs: rootfs.as_fd().into(),
-        mounts: &joined_shm(&spec)?,
+        mounts: &given_mounts(&spec, &create.images)?,
         netns: netns.map(AsFd::as_fd),
         stdio: stdio(pipes.as_ref(), &create.io),
         preserve_fds: 0,
@@ -101,6 +102,18 @@ fn kind(typ: LinuxNamespaceType) -> Option<Kind> {
         LinuxNamespaceType::Network => Some(Kind::Net),
         _ => None,
     }
+}
+
+/// What no path of this namespace leads to.
+fn given_mounts(spec: &Spec, images: &[ImageMount]) -> Result<Vec<GivenMount>, Failure> {
+    let mut given = joined_shm(spec)?;
+    for image in images {
+        let mount = sys::overlay::mount_detached(&image.rootfs)
+            .and_then(|tree| sys::subtree::of(tree, &image.subpath))
+            .map_err(failed("mount image"))?;
+        given.push(GivenMount { source: image.source.clone(), mount });
+    }
+    Ok(given)
 }
 
 /// Another container's /dev/shm, which the engine writes as `/proc/PID/root/dev/shm`: no path leads this namespace to it.

@@ -100,6 +100,7 @@ impl Host {
             dir: self.dir.clone(),
             joins_netns: false,
             bypass: None,
+            images: Vec::new(),
         })
     }
 

@@ -205,6 +205,10 @@ impl Driver for Overlays {
         self.stack.containers()
     }
 
+    fn container_layer(&self, id: &Id) -> Result<Option<Digest>> {
+        self.stack.container_layer(id)
+    }
+
     fn rootfs(&self, id: &Id) -> Result<Rootfs> {
         let lower = self.merged.lower(self.stack.container_layer(id)?.as_ref())?;
         let own = self.stack.container_path(id);

@@ -156,6 +156,10 @@ impl Driver for WholeTrees {
         self.stack.containers()
     }
 
+    fn container_layer(&self, id: &Id) -> Result<Option<Digest>> {
+        self.stack.container_layer(id)
+    }
+
     fn rootfs(&self, id: &Id) -> Result<Rootfs> {
         self.stack.container_layer(id)?;
         Ok(Rootfs::Dir { path: self.stack.container_path(id).join(ROOT) })
