@@ -10,7 +10,7 @@ use crate::{
     container::{Container, Record, State},
     detached,
     events::Kind,
-    fault,
+    fault, images,
     mounts::resolve,
     stop,
 };
@@ -99,12 +99,20 @@ pub(crate) async fn take_apart(
     fault::point("rm.shim");
     let work = {
         let (engine, container) = (engine.clone(), container.clone());
-        move || take_apart_blocking(&engine, &container, volumes)
+        move || {
+            let layers = images::left_behind(&engine, &container.record());
+            (take_apart_blocking(&engine, &container, volumes), layers)
+        }
     };
-    match blocking("rm", work).await? {
+    let (taken_apart, layers) = blocking("rm", work).await?;
+    match taken_apart {
         Ok(removed_volumes) => {
             forget(engine, container, &removed_volumes);
-            Ok(())
+            if layers.is_empty() {
+                return Ok(());
+            }
+            let engine = engine.clone();
+            blocking("rm", move || images::release(&engine, &layers)).await
         }
         Err(error) => {
             let message = error.to_string();

@@ -16,7 +16,7 @@ use crate::{
     events::Kind,
     fault, health, links,
     live::Tenancy,
-    monitor, network_plan,
+    monitor, mounts, network_plan,
     network_plan::Mode,
     plan, rm,
     shims::{Events, Shim},
@@ -143,7 +143,7 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
         id: record.id.clone(),
         bypass: bypass::policy(engine, record, wish.as_ref(), &spec)?,
         spec,
-        rootfs: engine.snapshots.rootfs(&record.id)?,
+        rootfs: plan::rootfs(engine, record)?,
         user: UserRequest { user: record.config.user.clone(), groups: record.host_config.group_add.clone() },
         runtime: runtime(engine, record),
         io: io(record),
@@ -151,6 +151,7 @@ fn prepare(engine: &Engine, record: &Record) -> Result<Prepared, Error> {
         cgroup: plan::cgroup(&plan),
         dir: engine.config.data.container(&record.id),
         joins_netns: netns.is_some(),
+        images: mounts::images::plan(engine, record)?,
     };
     Ok(Prepared { create: Box::new(create), netns })
 }

@@ -59,9 +59,9 @@ pub struct Mount {
     pub kind: MountKind,
     /// Absolute and clean, in the container.
     pub destination: String,
-    /// The host path of a bind or volume; an image's reference.
+    /// The host path of a bind or volume; of an image, where its topmost layer is.
     pub source: String,
-    /// The volume's name; the image's ID.
+    /// The volume's name; the image's reference, as asked for.
     pub name: String,
     /// The volume's driver.
     pub driver: String,
@@ -84,6 +84,17 @@ pub struct Mount {
     pub read_only_force_recursive: bool,
     /// mount(8) options of a tmpfs.
     pub options: Vec<String>,
+    /// The image that is mounted.
+    pub image: Option<MountedImage>,
+}
+
+/// An image at the time of the container's creation. Its layers stay as long as the container does, whatever becomes of
+/// the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountedImage {
+    pub id: Digest,
+    /// The topmost layer; none of an image without layers.
+    pub layer: Option<Digest>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

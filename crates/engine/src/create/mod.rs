@@ -21,7 +21,7 @@ use crate::{
     container::{COLLECTION, Container, Pending, Record, State, names, record::Mount, registry::NameClaim},
     events::Kind,
     fault,
-    mounts::resolve,
+    mounts::{images, resolve},
 };
 use api_types::ContainerCreateRequest;
 use image::Platform;
@@ -80,6 +80,7 @@ pub async fn create(
     validate::config(&mut config)?;
     let mut wanted = resolve::collect(&config, &host, &engine.containers)?;
     propagation::follow_data(&mut wanted, engine.config.data.root());
+    let _mounted = images::resolve(engine, &host, &mut wanted)?;
 
     let id = Id::random();
     let claim = claim_name(engine, name, &id)?;

@@ -37,11 +37,12 @@ pub(super) fn with_root<R: Send>(
     let volumes = Volumes::mount(engine, record)?;
     // Mounted out here: a program that serves the tree (fuse-overlayfs) must not be started in the namespace that the
     // tree is attached in, or namespace, mount and program would keep each other alive for ever.
-    let tree = mount_detached(record, &engine.snapshots.rootfs(&record.id)?)?;
+    let tree = mount_detached(record, &crate::plan::rootfs(engine, record)?)?;
+    let images = images(engine, record)?;
     // A thread of its own, because a mount namespace belongs to a thread: what is mounted for the look goes away with
     // it, whatever happens, and neither the engine nor a container ever sees it.
     std::thread::scope(|scope| {
-        let look = || in_private_namespace(engine, record, &volumes, tree, work);
+        let look = || in_private_namespace(engine, record, &volumes, tree, &images, work);
         let thread = std::thread::Builder::new().name("files".to_owned()).spawn_scoped(scope, look);
         let thread = thread.map_err(crate::Error::file("start a thread for", "files"))?;
         thread.join().map_err(|_| crate::Error::Panicked { operation: "files" })?
@@ -62,12 +63,12 @@ fn of_process(id: &Id, process: ProcessRef) -> Result<OwnedFd, crate::Error> {
 /// not be seen. Nothing is mounted in it.
 pub(super) fn tree(engine: &Engine, record: &Record) -> Result<OwnedFd, crate::Error> {
     // A running container has the one writable mount that there may be.
-    Ok(mount_detached(record, &engine.snapshots.rootfs(&record.id)?.read_only())?)
+    Ok(mount_detached(record, &crate::plan::rootfs(engine, record)?.read_only())?)
 }
 
 /// Makes in a stopped container's tree what every container has mounts on, as a start would.
 pub(super) fn make_mount_points(engine: &Engine, record: &Record) -> Result<(), crate::Error> {
-    let tree = mount_detached(record, &engine.snapshots.rootfs(&record.id)?)?;
+    let tree = mount_detached(record, &crate::plan::rootfs(engine, record)?)?;
     let directories = archive::mount_points::DIRECTORIES.iter().map(|path| (path, true));
     let files = archive::mount_points::FILES.iter().map(|path| (path, false));
     for (path, directory) in directories.chain(files) {
@@ -115,6 +116,7 @@ fn in_private_namespace<R>(
     record: &Record,
     _volumes: &Volumes<'_>,
     tree: OwnedFd,
+    images: &[(&str, OwnedFd)],
     work: impl FnOnce(BorrowedFd<'_>) -> R,
 ) -> Result<R, crate::Error> {
     let failed = |source| Error::Mount { id: record.id.to_string(), source };
@@ -129,7 +131,10 @@ fn in_private_namespace<R>(
     let mut mounts: Vec<&Mount> = record.mounts.iter().collect();
     mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
     for mount in mounts {
-        attach(engine, mount, tree.as_fd()).map_err(failed)?;
+        match images.iter().find(|(destination, _)| *destination == mount.destination) {
+            Some((_, image)) => attach_at(image.as_fd(), mount, tree.as_fd()).map_err(failed)?,
+            None => attach(engine, mount, tree.as_fd()).map_err(failed)?,
+        }
     }
     Ok(work(tree.as_fd()))
 }
@@ -139,22 +144,44 @@ fn attach(engine: &Engine, mount: &Mount, root: BorrowedFd<'_>) -> Result<(), sy
     let source = match mount.kind {
         MountKind::Volume => engine.volumes.mountpoint(&mount.name),
         MountKind::Bind => PathBuf::from(&mount.source),
-        // Empty until the container runs.
-        MountKind::Tmpfs | MountKind::Image => return Ok(()),
+        // Mounted with the others of its kind; a tmpfs is empty until the container runs.
+        MountKind::Image | MountKind::Tmpfs => return Ok(()),
     };
     let source = match source_below(&source, &mount.subpath) {
         Err(error) if error.errno == Errno::NOENT => return Ok(()),
         opened => opened?,
     };
-    let is_directory = rustix::fs::statx(&source, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)
-        .map(|stat| FileType::from_raw_mode(stat.stx_mode.into()).is_dir())
-        .map_err(sys::Error::of("statx", &mount.source))?;
-    let target = make_target(root, Path::new(&mount.destination), is_directory)?;
     let copy = sys::mount::clone_fd(&source, !mount.non_recursive)?;
     if !mount.rw {
         sys::mount::set_attributes(&copy, Attributes::RDONLY, Attributes::NONE, false)?;
     }
-    sys::mount::attach(copy, target)
+    attach_at(copy.as_fd(), mount, root)
+}
+
+/// Attaches a detached mount at the container's destination.
+fn attach_at(source: BorrowedFd<'_>, mount: &Mount, root: BorrowedFd<'_>) -> Result<(), sys::Error> {
+    let is_directory = rustix::fs::statx(source, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)
+        .map(|stat| FileType::from_raw_mode(stat.stx_mode.into()).is_dir())
+        .map_err(sys::Error::of("statx", &mount.source))?;
+    let target = make_target(root, Path::new(&mount.destination), is_directory)?;
+    sys::mount::attach(source, target)
+}
+
+/// The images that the container has mounted, by destination.
+fn images<'a>(engine: &Engine, record: &'a Record) -> Result<Vec<(&'a str, OwnedFd)>, crate::Error> {
+    let mut opened = Vec::new();
+    for mount in record.mounts.iter().filter(|mount| mount.kind == MountKind::Image) {
+        match crate::mounts::images::open(engine, mount) {
+            Ok(Some(image)) => {
+                sys::mount::set_attributes(&image, Attributes::RDONLY, Attributes::NONE, true)?;
+                opened.push((mount.destination.as_str(), image));
+            }
+            // A start says what is wrong with the subpath.
+            Ok(None) | Err(crate::Error::NotAccessible { .. } | crate::Error::EscapesVolume { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(opened)
 }
 
 /// `subpath` is resolved below the source, which containers write to.

@@ -21,7 +21,7 @@ pub struct ListOptions {
 pub fn list(engine: &Engine, options: &ListOptions) -> Result<Vec<ImageSummary>, Error> {
     let filter = ListFilter { all: options.all, ..ListFilter::parse(options.filters.pairs())? };
     let mut containers: HashMap<Digest, i64> = HashMap::new();
-    for used in super::uses(engine) {
+    for used in super::made_of(engine) {
         *containers.entry(used.image).or_default() += 1;
     }
     let summaries = engine.images.list(&filter)?;

@@ -51,7 +51,7 @@ fn manifest(engine: &Engine, member: &Member) -> ImageManifest {
 
 fn containers(engine: &Engine, member: &Member) -> Vec<String> {
     let Some(image) = &member.image else { return Vec::new() };
-    let uses = super::uses(engine).into_iter().filter(|used| used.image == image.id);
+    let uses = super::made_of(engine).into_iter().filter(|used| used.image == image.id);
     uses.map(|used| used.id.to_string()).collect()
 }
 

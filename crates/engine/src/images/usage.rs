@@ -1,20 +1,54 @@
 //! Which containers use which images.
 
-use crate::Engine;
+use crate::{Engine, container::Record};
 use image::ContainerUse;
+use model::Digest;
 
-/// What every container stands on. Short: no lock is held beyond copying.
+/// What every container stands on, or has mounted. Short: no lock is held beyond copying.
 pub(crate) fn uses(engine: &Engine) -> Vec<ContainerUse> {
-    let mut uses = Vec::new();
-    for container in engine.containers.all() {
-        let record = container.record();
-        let Some(image) = &record.image else { continue };
-        uses.push(ContainerUse {
-            id: record.id.clone(),
-            image: image.clone(),
-            top_layer: engine.images.get(image).and_then(|image| image.top_layer().cloned()),
-            running: record.state.counts_as_running(),
-        });
+    let records = engine.containers.all().into_iter().map(|container| container.record());
+    records.flat_map(|record| of_record(engine, &record).collect::<Vec<_>>()).collect()
+}
+
+fn of_record<'a>(engine: &Engine, record: &'a Record) -> impl Iterator<Item = ContainerUse> + use<'a> {
+    let mounted = record.mounts.iter().filter_map(|mount| mount.image.as_ref());
+    let mounted = mounted.map(|image| of_image(record, &image.id, image.layer.clone()));
+    own(engine, record).into_iter().chain(mounted)
+}
+
+/// What containers were made of, which is what clients count.
+pub(crate) fn made_of(engine: &Engine) -> Vec<ContainerUse> {
+    engine.containers.all().iter().filter_map(|container| own(engine, &container.record())).collect()
+}
+
+/// The topmost layers of a container's images that were removed by force, and that nothing else may need when the
+/// container goes.
+pub(crate) fn left_behind(engine: &Engine, record: &Record) -> Vec<Digest> {
+    let of_gone = |used: ContainerUse| used.top_layer.filter(|_| engine.images.get(&used.image).is_none());
+    of_record(engine, record).filter_map(of_gone).collect()
+}
+
+/// Removes them. The container is forgotten already. Blocks.
+pub(crate) fn release(engine: &Engine, layers: &[Digest]) {
+    for layer in layers {
+        if let Err(error) = engine.images.release_layers(layer, &|| uses(engine)) {
+            // The collection at the next start tries again.
+            tracing::error!(%layer, %error, "remove a layer that nothing needs any more");
+        }
     }
-    uses
+}
+
+/// The image may have been removed by force; the driver knows the layer all the same.
+fn own(engine: &Engine, record: &Record) -> Option<ContainerUse> {
+    let id = record.image.as_ref()?;
+    let layer = match engine.images.get(id) {
+        Some(image) => image.top_layer().cloned(),
+        None => engine.snapshots.container_layer(&record.id).ok().flatten(),
+    };
+    Some(of_image(record, id, layer))
+}
+
+fn of_image(record: &Record, image: &Digest, top_layer: Option<Digest>) -> ContainerUse {
+    let running = record.state.counts_as_running();
+    ContainerUse { id: record.id.clone(), image: image.clone(), top_layer, running }
 }

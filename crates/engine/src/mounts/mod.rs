@@ -1,8 +1,9 @@
 //! Mounts of containers: as asked for, as recorded, as planned.
 //!
-//! [`parse`] is text to record and touches nothing; [`resolve`] makes the volumes; [`plan`] is what a start hands to
-//! the runtime.
+//! [`parse`] is text to record and touches nothing; [`resolve`] makes the volumes, and [`images`] finds the images; [`plan`]
+//! is what a start hands to the runtime.
 
+pub(crate) mod images;
 mod parse;
 mod paths;
 pub(crate) mod plan;

@@ -1,5 +1,6 @@
 //! From the three ways to ask for a mount (`-v`, `--mount`, `--tmpfs`) to a [`Mount`], with moby's rules and texts
-//! (`daemon/volume/mounts/linux_parser.go`). Volumes have no source yet: they are made later.
+//! (`daemon/volume/mounts/linux_parser.go`). Volumes and images have no source yet: they are
+//! made and looked up later.
 
 use super::paths::{clean, is_local};
 use crate::container::record::{Mount, MountKind};
@@ -275,7 +276,14 @@ fn image_config(asked: &api_types::Mount, common: Mount) -> Result<Wanted, Reaso
     if !subpath.is_empty() && !is_local(&subpath) {
         return Err(Reason::Subpath);
     }
-    let mount = Mount { kind: MountKind::Image, source: asked.source.clone(), rw: false, subpath, ..common };
+    let mount = Mount {
+        kind: MountKind::Image,
+        name: asked.source.clone(),
+        rw: false,
+        propagation: DEFAULT_PROPAGATION.to_owned(),
+        subpath,
+        ..common
+    };
     Ok(Wanted { mount, ..Wanted::default() })
 }
 

@@ -4,6 +4,7 @@ use crate::{
     Engine, Error,
     container::{Record, record::Mount, record::MountKind},
     etc_files, init,
+    mounts::images,
 };
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, openat2},
@@ -52,9 +53,8 @@ fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, 
             return Ok(PlannedMount::Tmpfs { destination, options: tmpfs_options(&mount.options) });
         }
         MountKind::Volume => below(engine.volumes.mount(&mount.name, &record.id)?, &mount.subpath)?,
-        MountKind::Image => {
-            return Err(Error::Unsupported { what: "a mount of type image".to_owned() });
-        }
+        MountKind::Image if images::is_empty(mount) => return nothing(mount, destination),
+        MountKind::Image => images::source(engine, record, mount),
         MountKind::Bind => {
             let source = PathBuf::from(&mount.source);
             if mount.create_source {
@@ -71,6 +71,15 @@ fn one(engine: &Engine, record: &Record, mount: &Mount) -> Result<PlannedMount, 
         non_recursive: mount.non_recursive,
         propagation: propagation(&mount.propagation),
     })
+}
+
+/// An image without layers: a directory that stays empty.
+fn nothing(mount: &Mount, destination: PathBuf) -> Result<PlannedMount, Error> {
+    if !mount.subpath.is_empty() {
+        return Err(Error::NotAccessible { path: (&mount.subpath).into(), source: Errno::NOENT.into() });
+    }
+    let options = ["ro", "nosuid", "nodev", "noexec", "size=4k", "mode=755"].map(str::to_owned);
+    Ok(PlannedMount::Tmpfs { destination, options: options.into() })
 }
 
 /// Docker's defaults, where the request does not say the opposite.
