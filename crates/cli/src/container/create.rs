@@ -24,18 +24,13 @@ pub static COMMAND: Command = Command {
     action: Action::Run(|cli, args| Box::pin(run(cli, args))),
 };
 
+/// Unlike `run`, it says how to get help, and exits with 125, only when the command line is what is wrong.
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    match create(cli, args).await {
-        Ok(id) => println(id).map(|()| 0),
-        Err(error) => Err(failed(cli, args, &error)),
-    }
-}
-
-async fn create(cli: &Cli, args: &Parsed) -> Result<String, Error> {
-    let mut spec = request::resolve(args)?;
+    let resolved = policy(args.get("pull")).and_then(|_| request::resolve(args));
+    let mut spec = resolved.map_err(|error| failed(cli, args, &error))?;
     let config = &mut spec.request.config;
     config.stdin_once = config.open_stdin && config.attach_stdin;
-    create_container(cli, args, spec).await.map(|created| created.id)
+    println(create_container(cli, args, spec).await?.id).map(|()| 0)
 }
 
 /// Prints an error the way `run` and `create` do; what is left is the exit code.

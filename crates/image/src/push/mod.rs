@@ -42,7 +42,7 @@ pub struct PushRequest {
     /// What to push; its tag is left out when `all_tags`.
     pub reference: Reference,
     pub all_tags: bool,
-    /// The image must be for this one.
+    /// Only the manifest for this one, also of an image that came in an index.
     pub platform: Option<Platform>,
     pub auth: Option<RegistryAuth>,
 }
@@ -80,7 +80,7 @@ impl ImageStore {
         let mut tries = registries.tries(&repository, request.auth.as_ref())?.without_mirrors();
         while let Some(session) = tries.next().await? {
             let session = session.writable(&registries.clients, &registries.config, from.clone())?;
-            match self.push_all(&session, &chosen, request.auth.as_ref(), &progress).await {
+            match self.push_all(&session, &chosen, &request, &progress).await {
                 Ok(pushed) => return Ok(pushed),
                 Err(e) => tries.failed(e)?,
             }
@@ -92,12 +92,13 @@ impl ImageStore {
         &self,
         session: &Session,
         chosen: &[Chosen],
-        auth: Option<&RegistryAuth>,
+        request: &PushRequest,
         progress: &Progress,
     ) -> Result<Vec<Pushed>> {
+        let (auth, single) = (request.auth.as_ref(), request.platform.is_some());
         let mut pushed = Vec::new();
         for Chosen { reference, image, .. } in chosen {
-            let push = one::Push { store: self, session, auth, progress };
+            let push = one::Push { store: self, session, auth, single, progress };
             pushed.push(push.run(reference, image).await?);
         }
         Ok(pushed)

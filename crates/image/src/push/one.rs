@@ -21,6 +21,8 @@ pub(super) struct Push<'a> {
     pub store: &'a ImageStore,
     pub session: &'a Session,
     pub auth: Option<&'a RegistryAuth>,
+    /// One platform was asked for, so the tag is to name its manifest, and no index.
+    pub single: bool,
     pub progress: &'a Progress,
 }
 
@@ -54,10 +56,8 @@ impl Push<'_> {
     /// and says so as Docker does (moby `api/types/auxprogress`).
     async fn put(&self, tag: &str, image: &Image, manifest: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
         let (media_type, digest) = (&manifest.media_type, &manifest.digest);
-        let index = self
-            .store
-            .index_of(image)?
-            .filter(|(_, index)| index.manifests.iter().any(|m| m.digest == *digest));
+        let index = if self.single { None } else { self.store.index_of(image)? };
+        let index = index.filter(|(_, index)| index.manifests.iter().any(|m| m.digest == *digest));
         let (Some((index_bytes, index)), Some(original)) = (index, &image.record.index) else {
             self.session.put_manifest(tag, media_type, bytes, digest).await?;
             return Ok(manifest.clone());
