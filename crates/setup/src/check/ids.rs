@@ -13,13 +13,22 @@ const GROUP: Group = Group::UserNamespaces;
 /// `force` accepts a single mapped ID.
 pub(super) fn check(facts: &Facts, force: bool) -> Vec<Finding> {
     let missing = if force { Status::Warning } else { Status::Error };
-    vec![
+    let mut findings = vec![
         user_namespaces(facts),
         map_program(facts, "newuidmap", &facts.newuidmap, missing),
         map_program(facts, "newgidmap", &facts.newgidmap, missing),
         ranges(facts, Kind::Uid, &facts.subuid, missing),
         ranges(facts, Kind::Gid, &facts.subgid, missing),
-    ]
+    ];
+    findings.extend(facts.selinux_enforcing.then(selinux));
+    findings
+}
+
+/// Setting a label takes a policy that lets the user's domain enter another, and libselinux's knowledge of it.
+fn selinux() -> Finding {
+    let summary = "SELinux is enforcing: containers have the label of what you run yourself, so it does not keep them apart \
+                   from your files (--security-opt label=… and :z change nothing)";
+    Finding::bad(Status::Info, "selinux", GROUP, summary, Fix::default())
 }
 
 fn user_namespaces(facts: &Facts) -> Finding {
