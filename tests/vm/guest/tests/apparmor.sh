@@ -29,7 +29,7 @@ profile=/etc/apparmor.d/usr.local.bin.lichen
 cat > "$profile" <<'EOT'
 abi <abi/4.0>,
 include <tunables/global>
-"/usr/local/bin/lichen" {
+"/usr/local/bin/lichen" flags=(attach_disconnected) {
   allow all,
   deny userns,
 }
