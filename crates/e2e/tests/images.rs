@@ -98,6 +98,36 @@ fn commit_export_import_and_diff_carry_a_containers_changes() {
 }
 
 #[test]
+fn what_cannot_be_committed_or_imported_is_refused_in_dockers_words() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    engine.docker(&["run", "--name", "c1", "busybox", "touch", "/new"]).ok();
+    let file = engine.host().path("flat.tar");
+    let flat = file.to_str().unwrap();
+    engine.docker(&["export", "-o", flat, "c1"]).ok();
+    for (change, refusal) in [
+        ("RUN true", "RUN is not a valid change command"),
+        ("STOPSIGNAL NOPE", "nvalid signal: NOPE"),
+        ("USER", "USER requires exactly one argument"),
+    ] {
+        engine.docker(&["commit", "-c", change, "c1"]).exits(1).complains(refusal);
+        engine.docker(&["import", "-c", change, flat]).exits(1).complains(refusal);
+    }
+    let elsewhere = ["import", "--platform", "windows/amd64", flat];
+    engine.docker(&elsewhere).exits(1).complains("operating system is not supported");
+    let odd = ["images", "--filter", "dangling=maybe"];
+    engine.docker(&odd).exits(1).complains("invalid filter 'dangling=[maybe]'");
+    engine.docker(&["images", "-aq", "--filter", "dangling=true"]).ok().prints("");
+
+    // Whose image was removed by force stands on its layers all the same, and so does what is made of it.
+    engine.docker(&["rmi", "-f", "busybox"]).ok();
+    engine.docker(&["commit", "c1", "kept:v1"]).ok();
+    engine.docker(&["run", "--rm", "kept:v1", "ls", "/new"]).ok().prints("/new");
+    engine.docker(&["rm", "c1"]).ok();
+    engine.docker(&["run", "--rm", "kept:v1", "ls", "/new"]).ok().prints("/new");
+}
+
+#[test]
 fn copying_goes_both_ways() {
     let engine = Engine::start();
     engine.load("busybox");

@@ -122,8 +122,8 @@ impl Filters {
         };
         match self.get(key) {
             [] => Ok(default),
-            [one] => truth(one).ok_or_else(|| Error::InvalidFilter { text: format!("{key}={one}") }),
-            [first, ..] => Err(Error::InvalidFilter { text: format!("{key}={first}") }),
+            [one] => truth(one).ok_or_else(|| Error::InvalidFilter { text: format!("{key}=[{one}]") }),
+            several => Err(Error::InvalidFilter { text: format!("{key}=[{}]", several.join(" ")) }),
         }
     }
 
@@ -187,6 +187,9 @@ mod tests {
         let text = |e: Error| e.to_string();
         assert_eq!(text(Filters::from_pairs([("x", "y")]).only(&["id"]).unwrap_err()), "invalid filter 'x'");
         let dangling = Filters::from_pairs([("dangling", "maybe")]);
-        assert_eq!(text(dangling.boolean("dangling", false).unwrap_err()), "invalid filter 'dangling=maybe'");
+        assert_eq!(
+            text(dangling.boolean("dangling", false).unwrap_err()),
+            "invalid filter 'dangling=[maybe]'"
+        );
     }
 }

@@ -62,6 +62,10 @@ pub enum Error {
     #[error("invalid filter '{key}={value}'")]
     FilterValue { key: &'static str, value: String },
 
+    /// What an import is said to be for.
+    #[error("operating system is not supported")]
+    OperatingSystem,
+
     /// A change that `import` and `commit` take as Dockerfile instructions.
     #[error(transparent)]
     Change(#[from] crate::changes::InvalidChange),
@@ -130,6 +134,7 @@ impl Error {
             | Self::TagIsAlgorithm
             | Self::UnknownFilter { .. }
             | Self::FilterValue { .. }
+            | Self::OperatingSystem
             | Self::Change(_)
             | Self::Archive(_) => ErrorKind::InvalidParameter,
             Self::NoSuchImage { .. }

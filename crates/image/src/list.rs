@@ -82,7 +82,8 @@ fn parse_bool(key: &'static str, value: &str) -> Result<bool> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(Error::FilterValue { key, value: value.to_owned() }),
+        // As Go prints a list.
+        _ => Err(Error::FilterValue { key, value: format!("[{value}]") }),
     }
 }
 
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!(filter.until[0].to_string(), "2026-01-01T00:00:00Z");
         for (key, value, text) in [
             ("nope", "x", "invalid filter 'nope'"),
-            ("dangling", "maybe", "invalid filter 'dangling=maybe'"),
+            ("dangling", "maybe", "invalid filter 'dangling=[maybe]'"),
             ("until", "yesterday", "invalid filter 'until=yesterday'"),
         ] {
             assert_eq!(ListFilter::parse([(key, value)]).unwrap_err().to_string(), text);

@@ -27,12 +27,14 @@ pub async fn commit(engine: &Arc<Engine>, reference: &str, options: CommitOption
     let container = engine.containers.find(reference)?;
     let record = container.record();
     let name = tag::repository(&options.repo, &options.tag)?;
+    super::check_changes(&options.changes)?;
     let config = merged(&record, options.config);
     let comment = options.comment.clone();
     let request = CommitRequest {
         container: record.id.clone(),
         image: record.image.clone(),
-        top_layer: top_layer(engine, &record),
+        // The driver knows it also when the image was removed by force.
+        top_layer: engine.snapshots.container_layer(&record.id)?,
         config: image_config(&config)?,
         changes: options.changes,
         author: options.author,
@@ -63,11 +65,6 @@ async fn pause(engine: &Arc<Engine>, reference: &str) -> bool {
             false
         }
     }
-}
-
-fn top_layer(engine: &Engine, record: &Record) -> Option<Digest> {
-    let image = engine.images.get(record.image.as_ref()?)?;
-    image.top_layer().cloned()
 }
 
 /// The container's configuration, in which the request's fields that say something win (moby `daemon/commit.go`).

@@ -43,6 +43,7 @@ pub async fn import_from(
 }
 
 fn request(options: ImportOptions, source: &str) -> Result<ImportRequest, Error> {
+    super::check_changes(&options.changes)?;
     Ok(ImportRequest {
         name: tag::repository(&options.repo, &options.tag)?,
         message: if options.message.is_empty() { format!("Imported from {source}") } else { options.message },

@@ -32,9 +32,9 @@ pub use save::save;
 pub use tag::{repository, tag};
 pub(crate) use usage::{left_behind, made_of, release, uses};
 
-use crate::{Engine, events::Kind};
+use crate::{Engine, Error, events::Kind, signal};
 use api_types::Map;
-use image::Image;
+use image::{ContainerConfig, Image};
 
 /// Tells of `action` on an image: under its ID or a reference, with its labels and the name it was called by.
 fn publish(engine: &Engine, action: &str, actor: &str, name: &str, image: Option<&Image>) {
@@ -42,4 +42,30 @@ fn publish(engine: &Engine, action: &str, actor: &str, name: &str, image: Option
         image.map(|image| image.config.config.labels.clone()).unwrap_or_default();
     attributes.insert("name".to_owned(), name.to_owned());
     engine.events.publish(Kind::Image, action, actor, attributes);
+}
+
+/// What of Dockerfile instructions only the engine can check.
+fn check_changes(changes: &[String]) -> Result<(), Error> {
+    let mut config = ContainerConfig::default();
+    image::changes::apply(&mut config, changes).map_err(image::Error::from)?;
+    if !config.stop_signal.is_empty() {
+        signal::parse(&config.stop_signal)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_changes;
+
+    #[test]
+    fn a_stop_signal_is_one() {
+        let check = |change: &str| check_changes(&[change.to_owned()]).map_err(|error| error.to_string());
+        for signal in ["SIGQUIT", "usr1", "9", "RTMIN+3"] {
+            assert_eq!(check(&format!("STOPSIGNAL {signal}")), Ok(()));
+        }
+        assert!(check("STOPSIGNAL NOPE").unwrap_err().to_lowercase().contains("invalid signal: nope"));
+        assert_eq!(check("RUN x").unwrap_err(), "RUN is not a valid change command");
+        assert_eq!(check("USER me"), Ok(()));
+    }
 }

@@ -46,12 +46,12 @@ pub fn apply(config: &mut ContainerConfig, changes: &[String]) -> Result<()> {
             continue;
         }
         let (keyword, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        one(config, &keyword.to_uppercase(), rest.trim(), &mut cmd_is_new)?;
+        one(config, keyword, rest.trim(), &mut cmd_is_new)?;
     }
     Ok(())
 }
 
-fn one(config: &mut ContainerConfig, instruction: &str, rest: &str, cmd_is_new: &mut bool) -> Result<()> {
+fn one(config: &mut ContainerConfig, keyword: &str, rest: &str, cmd_is_new: &mut bool) -> Result<()> {
     const ALLOWED: [&str; 11] = [
         "CMD",
         "ENTRYPOINT",
@@ -65,13 +65,20 @@ fn one(config: &mut ContainerConfig, instruction: &str, rest: &str, cmd_is_new: 
         "VOLUME",
         "WORKDIR",
     ];
-    if !ALLOWED.contains(&instruction) {
-        return Err(InvalidChange::NotAllowed(instruction.to_lowercase()));
+    let instruction = keyword.to_uppercase();
+    if !ALLOWED.contains(&instruction.as_str()) {
+        // As it was written.
+        return Err(InvalidChange::NotAllowed(keyword.to_owned()));
     }
-    if rest.is_empty() && !matches!(instruction, "CMD" | "ENTRYPOINT") {
-        return Err(InvalidChange::NoArgument { instruction: instruction.to_owned() });
+    match instruction.as_str() {
+        "STOPSIGNAL" | "USER" | "WORKDIR" if rest.is_empty() => {
+            return Err(InvalidChange::NotOneArgument { instruction });
+        }
+        "CMD" | "ENTRYPOINT" => {}
+        _ if rest.is_empty() => return Err(InvalidChange::NoArgument { instruction }),
+        _ => {}
     }
-    match instruction {
+    match instruction.as_str() {
         "CMD" => {
             config.cmd = command(config, rest);
             *cmd_is_new = true;
@@ -92,9 +99,9 @@ fn one(config: &mut ContainerConfig, instruction: &str, rest: &str, cmd_is_new: 
         }
         "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
         "ONBUILD" => config.on_build.push(on_build(rest)?),
-        "STOPSIGNAL" => config.stop_signal = single(instruction, rest)?,
-        "USER" => config.user = single(instruction, rest)?,
-        "WORKDIR" => config.working_dir = workdir(&config.working_dir, &single(instruction, rest)?),
+        "STOPSIGNAL" => config.stop_signal = single(&instruction, rest)?,
+        "USER" => config.user = single(&instruction, rest)?,
+        "WORKDIR" => config.working_dir = workdir(&config.working_dir, &single(&instruction, rest)?),
         _ => {
             for path in json_list(rest).map_or_else(|| words(rest), Ok)? {
                 if path.trim().is_empty() {

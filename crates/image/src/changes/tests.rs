@@ -65,9 +65,10 @@ fn everything_else_is_set() {
 
 #[test]
 fn what_cannot_be_applied_is_refused() {
-    check_error("RUN make", "run is not a valid change command");
-    check_error("FROM x", "from is not a valid change command");
+    check_error("RUN make", "RUN is not a valid change command");
+    check_error("from x", "from is not a valid change command");
     check_error("ENV", "ENV requires at least one argument");
+    check_error("user", "USER requires exactly one argument");
     check_error("ENV novalue", "Syntax error - can't find = in \"novalue\". Must be of the form: name=value");
     check_error("USER a b", "USER requires exactly one argument");
     check_error("EXPOSE 99999", "invalid containerPort: 99999");

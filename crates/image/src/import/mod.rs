@@ -42,6 +42,9 @@ impl ImageStore {
         if request.name.as_ref().is_some_and(|name| name.digest().is_some()) {
             return Err(Error::TagWithDigest);
         }
+        if request.platform.as_ref().is_some_and(|platform| platform.os != "linux") {
+            return Err(Error::OperatingSystem);
+        }
         let mut config = ContainerConfig::default();
         changes::apply(&mut config, &request.changes)?;
         let store = self.clone();

@@ -33,7 +33,10 @@ fn what_cannot_be_imported_leaves_nothing() {
     testing::in_userns("import::tests::what_cannot_be_imported_leaves_nothing", || {
         let lab = Lab::new();
         let run = ImportRequest { changes: vec!["RUN x".into()], ..ImportRequest::default() };
-        assert_eq!(import(&lab, b"", run), Err("run is not a valid change command".into()));
+        assert_eq!(import(&lab, b"", run), Err("RUN is not a valid change command".into()));
+        let elsewhere =
+            ImportRequest { platform: Some("windows/amd64".parse().unwrap()), ..ImportRequest::default() };
+        assert_eq!(import(&lab, b"", elsewhere), Err("operating system is not supported".into()));
         let xz =
             import(&lab, &[0xfd, b'7', b'z', b'X', b'Z', 0, 0, 0], ImportRequest::default()).unwrap_err();
         assert!(xz.contains("xz-compressed layers are not supported: use gzip or zstd"), "{xz}");
