@@ -77,11 +77,19 @@ pub(crate) fn in_private_mounts<T: Send>(name: &str, work: impl FnOnce() -> Resu
 mod tests {
     use super::*;
     use model::Rootfs;
-    use std::{fs, os::unix::fs::symlink, path::PathBuf};
+    use std::{
+        fs,
+        os::unix::fs::symlink,
+        path::PathBuf,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    static TREES: AtomicUsize = AtomicUsize::new(0);
 
     /// An overlay of two layers, of which the upper one has links.
     fn tree() -> OwnedFd {
-        let here = std::env::current_dir().unwrap();
+        let number = TREES.fetch_add(1, Ordering::Relaxed).to_string();
+        let here = std::env::current_dir().unwrap().join(number);
         let layer = |name: &str| here.join(name);
         fs::create_dir_all(layer("lower/sub")).unwrap();
         fs::create_dir_all(layer("upper/sub")).unwrap();

@@ -92,24 +92,11 @@ pub(crate) fn plan(engine: &Engine, record: &Record) -> Result<Vec<ImageMount>, 
         }
         planned.push(ImageMount {
             source: source(engine, record, mount),
-            rootfs: immutable(engine, record, engine.snapshots.layer_rootfs(layer)?)?,
+            rootfs: engine.snapshots.layer_rootfs(layer)?,
             subpath: mount.subpath.clone(),
         });
     }
     Ok(planned)
-}
-
-/// One layer alone would be bound, as the kernel takes no overlay of one; with an empty directory below it is one of two.
-fn immutable(engine: &Engine, record: &Record, rootfs: Rootfs) -> Result<Rootfs, Error> {
-    match rootfs {
-        Rootfs::Overlay { mut lower, upper: None, work, options } if lower.len() == 1 => {
-            let empty = engine.config.data.container(&record.id).join("empty");
-            std::fs::create_dir_all(&empty).map_err(Error::file("make directory", &empty))?;
-            lower.push(empty);
-            Ok(Rootfs::Overlay { lower, upper: None, work, options })
-        }
-        rootfs => Ok(rootfs),
-    }
 }
 
 /// Whether the image has no layer, and so nothing to mount.
