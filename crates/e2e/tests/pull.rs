@@ -1,9 +1,10 @@
 //! Images from a registry.
 
-use e2e::{Engine, Host, Registry};
+use e2e::{Engine, Host, Registry, wait_until};
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    path::PathBuf,
     process::Command,
     sync::mpsc,
     time::Duration,
@@ -62,17 +63,54 @@ fn what_a_registry_lacks_is_said_in_dockers_words() {
     engine.docker(&["images", "-aq"]).ok().prints("");
 }
 
-#[test]
-fn an_image_store_is_shared_by_the_users_of_a_machine() {
-    let owner = Engine::start();
-    owner.load("busybox");
-    let host = Host::new();
-    // As an administrator fills it: what it has is root's, and read by everybody.
+/// Fills an image store below `host`'s home as an administrator does: what it has is root's, and read by everybody.
+fn share(owner: &Engine, host: &Host) -> PathBuf {
     let (shared, archive) = (host.path("shared"), owner.host().path("saved.tar"));
     owner.docker(&["save", "-o", archive.to_str().unwrap(), "busybox"]).ok();
     std::fs::create_dir(&shared).unwrap();
     let unpacked = Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&shared).status().unwrap();
     assert!(unpacked.success());
+    shared
+}
+
+#[test]
+fn an_image_store_is_added_to_a_running_engine_and_serves_layers_of_other_names() {
+    let registry = Registry::start();
+    let engine = Engine::start();
+    engine.load("busybox");
+    let shared = share(&engine, engine.host());
+    // The same layers by a name that the store does not know, and by blobs as the store has them.
+    let name = format!("{}/team/other:v1", registry.address());
+    let layout = format!("oci:{}", shared.display());
+    let copied = Command::new("skopeo")
+        .args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", "--preserve-digests"])
+        .args([layout, format!("docker://{name}")])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    engine.docker(&["rmi", "busybox"]).ok();
+    engine.docker(&["pull", &name]).ok();
+    engine.docker(&["rmi", &name]).ok();
+
+    let json = format!(r#"{{"lichen-additional-image-stores": ["{}"]}}"#, shared.display());
+    engine.host().write(".config/docker/daemon.json", json);
+    engine.signal(rustix::process::Signal::HUP);
+    wait_until("the configuration is reloaded", || {
+        let log = std::fs::read_to_string(engine.log()).unwrap();
+        log.contains("the configuration was reloaded").then_some(())
+    });
+    let pull = engine.docker(&["pull", &name]).ok();
+    assert!(pull.stdout.contains("Pull complete") && !pull.stdout.contains("Download complete"), "{pull}");
+    engine.docker(&["run", "--rm", &name, "echo", "other"]).ok().prints("other");
+    engine.docker(&["run", "--rm", "busybox", "echo", "named"]).ok().prints("named");
+}
+
+#[test]
+fn an_image_store_is_shared_by_the_users_of_a_machine() {
+    let owner = Engine::start();
+    owner.load("busybox");
+    let host = Host::new();
+    let shared = share(&owner, &host);
     let json = format!(r#"{{"lichen-additional-image-stores": ["{}"]}}"#, shared.display());
     host.write(".config/docker/daemon.json", json);
 

@@ -29,12 +29,14 @@ pub async fn reload(
 /// The new values under their names in `daemon.json`, lists as JSON (moby `daemon/reload.go`).
 fn attributes(settings: &Settings, registries: &RegistryConfig) -> BTreeMap<String, String> {
     let list = |list: &[String]| serde_json::Value::from(list).to_string();
+    let stores: Vec<String> = registries.stores.iter().map(|path| path.display().to_string()).collect();
     let runtimes: Vec<&str> = settings.runtimes.keys().map(String::as_str).collect();
     let pairs = [
         ("debug", tracing::enabled!(tracing::Level::DEBUG).to_string()),
         ("default-runtime", settings.default_runtime.clone()),
         ("insecure-registries", list(&registries.insecure)),
         ("labels", list(&settings.labels)),
+        ("lichen-additional-image-stores", list(&stores)),
         ("live-restore", settings.live_restore.to_string()),
         ("max-concurrent-downloads", registries.max_downloads.to_string()),
         ("max-concurrent-uploads", registries.max_uploads.to_string()),

@@ -50,8 +50,8 @@ unless --config-file names it. A key that is not known is an error that names it
 here and on the command line.
 
 SIGHUP, or systemctl --user reload docker, applies what can change in a running engine: debug, labels, live-restore, \
-log-level, max-concurrent-downloads, max-concurrent-uploads, registry-mirrors, insecure-registries, default-runtime, \
-runtimes and shutdown-timeout.";
+log-level, max-concurrent-downloads, max-concurrent-uploads, registry-mirrors, insecure-registries, \
+lichen-additional-image-stores, default-runtime, runtimes and shutdown-timeout.";
 
 pub(crate) fn parts() -> Vec<Part> {
     let flag = |name, short, about: &str| PartFlag { name, short, value: None, about: about.to_owned() };
