@@ -166,7 +166,7 @@ fn payload(work: &Path, bins: &Path, tests: &[String]) -> Result<PathBuf> {
         command("cp", &["--recursive", "--dereference", &from.to_string_lossy(), &to.to_string_lossy()])?;
     }
     if tests.iter().any(|test| test == "packages") {
-        package::of(bins, &["deb", "rpm"], &payload.join("packages"))?;
+        package::of(bins, &["deb", "rpm"], &payload.join("built"))?;
     }
     fs::write(payload.join("tests"), tests.join("\n") + "\n")?;
     fs::write(payload.join("packages"), PACKAGES.replace(',', "\n") + "\n")?;

@@ -1,6 +1,6 @@
 # The packages: root installs them, an ordinary user runs what they bring, and nothing is left of them.
-deb=$(ls /payload/packages/lichen_*.deb) docker_deb=$(ls /payload/packages/lichen-docker_*.deb)
-rpm=$(ls /payload/packages/lichen-[0-9]*.rpm) work=/root/packages
+deb=$(ls /payload/built/lichen_*.deb) docker_deb=$(ls /payload/built/lichen-docker_*.deb)
+rpm=$(ls /payload/built/lichen-[0-9]*.rpm) work=/root/packages
 # What the other tests run would be found first.
 mkdir -p /root/programs "$work"
 mv /usr/local/bin/lichen* /root/programs/
