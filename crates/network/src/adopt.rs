@@ -5,9 +5,9 @@ use crate::{
     error::{Error, Result},
     netns,
     networks::Networks,
+    plumbing,
     ports::Target,
     record::SandboxRecord,
-    router::OUTWARD_INTERFACE,
 };
 use model::Id;
 use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
@@ -79,9 +79,9 @@ impl Networks {
             sandboxes.flat_map(|s| s.record.endpoints.iter().map(|e| e.host_interface.as_str())).collect();
         let bridges: BTreeSet<&str> = books.networks.values().map(|n| n.network.bridge.as_str()).collect();
         let stray = |link: &crate::netlink::link::Link| {
-            // lxc-user-nic's is a veth too.
+            // lxc-user-nic's is a veth too, and has a name of that program's own at first.
             (link.is_veth
-                && link.name != OUTWARD_INTERFACE
+                && plumbing::is_host_interface(&link.name)
                 && !veths.contains(link.name.as_str())
                 && !self.stock.holds(&link.name))
                 || (link.is_bridge && !bridges.contains(link.name.as_str()))

@@ -276,6 +276,12 @@ pub(crate) fn host_interface(port: &Port) -> String {
     }
 }
 
+/// Whether the name is one that [`host_interface`] may have given.
+pub(crate) fn is_host_interface(name: &str) -> bool {
+    let lower = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix("veth").is_some_and(|digits| digits.len() == 7 && digits.bytes().all(lower))
+}
+
 /// The MAC that was asked for, or that of the address, or a random one.
 pub(crate) fn mac(wanted: Option<MacAddr>, ipv4: Option<Ipv4Net>) -> MacAddr {
     wanted.or_else(|| ipv4.map(|net| MacAddr::of(net.addr()))).unwrap_or_else(MacAddr::random)

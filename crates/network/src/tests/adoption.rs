@@ -82,3 +82,31 @@ fn a_forwarder_killed_between_engines_is_replaced() {
         assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
     });
 }
+
+#[test]
+fn strays_are_deleted_and_what_others_make_is_not() {
+    testing::in_userns("tests::adoption::strays_are_deleted_and_what_others_make_is_not", || {
+        let host = Host::new();
+        let crate::plumbing::Port::Bridge { index, mtu, .. } = host.networks.books().find("bridge").unwrap().port()
+        else {
+            panic!("the network `bridge` has no bridge")
+        };
+        // The second is called as lxc-user-nic calls an end before it gives it the name that was asked for.
+        let names = ["veth0123abc", "veth1011_Ab3dp"];
+        let pair = |name, peer| {
+            crate::netlink::link::add_veth(&crate::netlink::link::Veth {
+                name,
+                bridge: index,
+                mtu,
+                peer,
+                peer_mac: crate::MacAddr::random(),
+                peer_namespace: host.client.as_fd(),
+            })
+        };
+        let router = &host.networks.router;
+        router.netlink(|netlink| netlink.changes(&[pair(names[0], "far0"), pair(names[1], "far1")])).unwrap();
+        host.networks.settle().unwrap();
+        let links = router.netlink(Netlink::links).unwrap();
+        assert_eq!(names.map(|name| links.iter().any(|link| link.name == name)), [false, true]);
+    });
+}
