@@ -199,7 +199,7 @@ impl Outward {
     }
 
     /// Answers what became of a packet of this pair's on its way.
-    fn pass_on(&self, packet: &Packet<'_>, pair: Pair, told: Told) {
+    fn pass_on(&self, packet: &Packet<'_>, pair: Pair, told: &Told) {
         let answer = match (packet.content, told.reason) {
             (Content::Tcp(segment), Reason::Port) => answer::reset(packet, &segment),
             (_, reason) => answer::error_from(told.by(pair), packet, reason),

@@ -141,12 +141,15 @@ fn echo_message(from: IpAddr, to: IpAddr, kind: u8, echo: &Echo<'_>) -> Vec<u8> 
     wrap(from, to, protocol, bytes, Some(2))
 }
 
-/// The headers of a UDP datagram that is no longer there: what an error about it quotes.
-pub fn datagram_headers(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8);
+/// A UDP datagram that is no longer there, with what is known of its data: what an error about it quotes.
+pub fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
+    let data = &data[..data.len().min(MAX_ERROR_V6)];
+    let mut bytes = Vec::with_capacity(8 + data.len());
     bytes.extend(from.port().to_be_bytes());
     bytes.extend(to.port().to_be_bytes());
-    bytes.extend([0, 8, 0, 0]);
+    bytes.extend((8 + data.len() as u16).to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend(data);
     wrap(from.ip(), to.ip(), UDP, bytes, Some(6))
 }
 

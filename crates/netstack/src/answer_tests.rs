@@ -53,7 +53,7 @@ fn an_error_quotes_the_packet_it_is_about() {
         ("[fd00::2]:5000", "[2001:db8::9]:53", ICMPV6, 40, MAX_ERROR_V6),
     ] {
         let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
-        let about = datagram_headers(from, to);
+        let about = datagram(from, to, b"probe");
         let packet = parse(&about).unwrap();
         assert_eq!(packet.ends(), Some((from, to)));
         let error = unreachable(&packet, Reason::Port).unwrap();
@@ -93,7 +93,7 @@ fn an_error_of_a_routers_comes_from_it_and_means_the_same() {
         ("[fd00::2]:5000", "[2001:db8::9]:33434", "2001:db8:1::1"),
     ] {
         let router: IpAddr = router.parse().unwrap();
-        let about = datagram_headers(from.parse().unwrap(), to.parse().unwrap());
+        let about = datagram(from.parse().unwrap(), to.parse().unwrap(), b"probe");
         let packet = parse(&about).unwrap();
         assert_eq!(packet.hops, HOP_LIMIT);
         let reasons = [

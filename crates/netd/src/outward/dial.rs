@@ -72,7 +72,7 @@ impl Outward {
         let packet = netstack::packet::parse(&syn).ok().filter(|_| !delivered);
         // One that was delivered has been told that it is connected.
         match (packet, told, reason(errno)) {
-            (Some(packet), Some(told), _) => self.pass_on(&packet, pair, told),
+            (Some(packet), Some(told), _) => self.pass_on(&packet, pair, &told),
             (Some(packet), None, Some(reason)) => self.refuse(&packet, reason),
             _ => {}
         }

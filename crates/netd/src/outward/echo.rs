@@ -196,10 +196,11 @@ impl Outward {
         let Some(flow) = self.echoes.get_mut(key) else { return };
         let (pair, last, Asker { inside, outside, identifier }) = (flow.pair(), flow.sequence, flow.asker);
         for told in told::take(&flow.socket) {
-            let echo = Echo { identifier, sequence: told.sequence.unwrap_or(last), data: &[] };
+            let (sequence, data) = told.echo().unwrap_or((last, &[]));
+            let echo = Echo { identifier, sequence, data };
             let request = answer::echo_request(inside, outside, &echo);
             if let Ok(packet) = packet::parse(&request) {
-                self.pass_on(&packet, pair, told);
+                self.pass_on(&packet, pair, &told);
             }
         }
     }

@@ -114,11 +114,16 @@ impl Outward {
         let Some(relay) = self.relays.get_mut(key) else { return };
         let pair = relay.pair;
         let all = told::take(&relay.outside);
-        let headers = answer::datagram_headers(pair.inside, pair.outside);
-        let Ok(packet) = packet::parse(&headers) else { return };
-        match errno.and_then(reason) {
-            Some(reason) if all.is_empty() => self.refuse(&packet, reason),
-            _ => all.into_iter().for_each(|told| self.pass_on(&packet, pair, told)),
+        let quote = |data: &[u8]| answer::datagram(pair.inside, pair.outside, data);
+        if let Some(reason) = errno.and_then(reason).filter(|_| all.is_empty())
+            && let Ok(packet) = packet::parse(&quote(&[]))
+        {
+            self.refuse(&packet, reason);
+        }
+        for told in all {
+            if let Ok(packet) = packet::parse(&quote(&told.quoted)) {
+                self.pass_on(&packet, pair, &told);
+            }
         }
     }
 

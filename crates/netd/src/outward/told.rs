@@ -23,20 +23,30 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
+/// As much as an error quotes.
+const LONGEST: usize = 1280;
 /// How many errors are taken at once.
 const MOST: usize = 64;
 
 /// One error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Told {
     pub reason: Reason,
     /// The router, or the host, that told of it; none when it was this host's kernel.
     by: Option<IpAddr>,
-    /// Of the packet that it is about: the sequence number of an echo request.
-    pub sequence: Option<u16>,
+    /// Of the packet that it is about, as much as came back: of UDP the data, of an echo request the message. Routers return
+    /// all that they can (RFC 4443, 3.1 and 3.3), or the first 8 bytes after the IP header (RFC 792); and traceroute6(8)
+    /// knows its probes by their data.
+    pub quoted: Vec<u8>,
 }
 
 impl Told {
+    /// Of an echo request: its sequence number and its data.
+    pub(super) fn echo(&self) -> Option<(u16, &[u8])> {
+        let (header, data) = self.quoted.split_first_chunk::<8>()?;
+        Some((u16::from_be_bytes([header[6], header[7]]), data))
+    }
+
     /// Who it comes from for the container. What stands for something else of the host's speaks for itself.
     pub(super) fn by(&self, pair: Pair) -> IpAddr {
         let asked = pair.outside.ip();
@@ -95,16 +105,15 @@ pub(super) fn take(socket: impl AsFd) -> Vec<Told> {
 /// None when the queue is empty.
 fn take_one(socket: &impl AsFd) -> Option<Option<Told>> {
     let mut control = cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
-    // The beginning of the packet that it is about.
-    let mut quoted = [0; 8];
+    let mut quoted = vec![0; LONGEST];
     let mut slices = [IoSliceMut::new(&mut quoted)];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let fd = socket.as_fd().as_raw_fd();
     let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), flags).ok()?;
     let length = message.bytes;
     let found = message.cmsgs().ok().and_then(|mut list| list.find_map(read));
-    let sequence = (length == quoted.len()).then(|| u16::from_be_bytes([quoted[6], quoted[7]]));
-    Some(found.map(|told| Told { sequence, ..told }))
+    quoted.truncate(length);
+    Some(found.map(|told| Told { quoted, ..told }))
 }
 
 fn read(message: ControlMessageOwned) -> Option<Told> {
@@ -131,5 +140,5 @@ fn read(message: ControlMessageOwned) -> Option<Told> {
         }
         _ => return None,
     };
-    Some(Told { reason, by, sequence: None })
+    Some(Told { reason, by, quoted: Vec::new() })
 }
