@@ -1,7 +1,7 @@
 //! What the engine tells this crate at start.
 
 use crate::port_driver::PortDriver;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::RunLayout;
 use netd::proto::Listen;
 use std::{ffi::OsString, fmt, io, net::IpAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc};
@@ -35,6 +35,15 @@ pub trait Launcher: fmt::Debug + Send + Sync {
     fn attach(&self, pid: u32, interface: &str) -> io::Result<()>;
 }
 
+/// `ipv6`, `bip6`, `fixed-cidr-v6`: the network `bridge` has IPv6.
+#[derive(Debug, Clone, Default)]
+pub struct DefaultBridgeV6 {
+    /// Address and prefix of the bridge itself.
+    pub bip: Option<Ipv6Net>,
+    /// With `bip`, the part of its subnet that containers get addresses of; without, the subnet.
+    pub fixed_cidr: Option<Ipv6Net>,
+}
+
 /// `bip`, `fixed-cidr`, `default-gateway`, `mtu`, `icc`, `ip`: what dockerd's options say about the network `bridge`.
 #[derive(Debug, Clone)]
 pub struct DefaultBridge {
@@ -45,6 +54,8 @@ pub struct DefaultBridge {
     pub bip: Option<Ipv4Net>,
     pub fixed_cidr: Option<Ipv4Net>,
     pub default_gateway: Option<std::net::Ipv4Addr>,
+    /// None without IPv6, as is Docker's default.
+    pub ipv6: Option<DefaultBridgeV6>,
     /// MTU of the network `bridge`; Docker's default is 1500.
     pub mtu: u32,
     /// Whether containers on it may talk to each other.
@@ -60,6 +71,7 @@ impl Default for DefaultBridge {
             bip: None,
             fixed_cidr: None,
             default_gateway: None,
+            ipv6: None,
             mtu: 1500,
             icc: true,
             host_ip: None,

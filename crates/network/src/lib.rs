@@ -43,7 +43,8 @@ mod undo;
 mod validate;
 
 pub use config::{
-    AddressPool, Config, DefaultBridge, Launcher, OutwardChoice, OutwardConfig, Program, Toggle,
+    AddressPool, Config, DefaultBridge, DefaultBridgeV6, Launcher, OutwardChoice, OutwardConfig, Program,
+    Toggle,
 };
 pub use configuration::Refusal as ConfigurationRefusal;
 pub use error::{Error, OutwardError, PortError, Result};

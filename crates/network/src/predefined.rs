@@ -1,7 +1,7 @@
 //! The networks that exist always: `bridge`, `host`, `none`.
 
 use crate::{
-    config::{AddressPool, DefaultBridge},
+    config::{AddressPool, DefaultBridge, DefaultBridgeV6},
     error::{Error, Result},
     ipam, options, pools,
     record::{Driver, Network, Pool},
@@ -44,6 +44,10 @@ pub(crate) fn ensure(
     }
     wanted.bridge = DEFAULT_BRIDGE.into();
     wanted.pools = vec![default_pool(bridge, old, &taken, pools)?];
+    if let Some(v6) = &bridge.ipv6 {
+        wanted.ipv6 = true;
+        wanted.pools.push(default_pool_v6(v6, old, &taken, pools)?);
+    }
     wanted.options = default_options(bridge);
     records.put(wanted.id.as_str(), &wanted)?;
     Ok(())
@@ -118,6 +122,38 @@ fn default_pool(
             why: "the bridge itself is the only way out of the router namespace",
         });
     }
+    Ok(Pool { subnet, ip_range, gateway: Some(gateway), aux: BTreeMap::new() })
+}
+
+/// `--bip6`, or `--fixed-cidr-v6`, or the subnet it had before, or the first free one of the pools.
+fn default_pool_v6(
+    bridge: &DefaultBridgeV6,
+    old: Option<&Network>,
+    taken: &[(IpNet, String)],
+    pools: &[AddressPool],
+) -> Result<Pool> {
+    let overlapping = |net: &IpNet| taken.iter().find(|(other, _)| pools::overlap(other, net));
+    let before = old.into_iter().flat_map(|network| &network.pools).map(|pool| pool.subnet);
+    let mut kept = before.filter(|subnet| subnet.addr().is_ipv6() && overlapping(subnet).is_none());
+    let subnet = match bridge.bip.or(bridge.fixed_cidr) {
+        Some(asked) => IpNet::V6(asked).trunc(),
+        None => match kept.next() {
+            Some(kept) => kept,
+            None => pools::choose(pools, true, &taken.iter().map(|(net, _)| *net).collect::<Vec<_>>())?,
+        },
+    };
+    if let Some((_, with)) = overlapping(&subnet) {
+        return Err(Error::Overlap { subnet, with: with.clone() });
+    }
+    let ip_range = bridge.bip.and(bridge.fixed_cidr).map(|range| IpNet::V6(range).trunc());
+    if let Some(range) = ip_range.filter(|range| !subnet.contains(range)) {
+        let text = format!("fixed-cidr-v6 {range} is not within the bridge's subnet {subnet}");
+        return Err(Error::InvalidIpam(text));
+    }
+    let own = bridge.bip.map(|bip| IpAddr::V6(bip.addr())).filter(|ip| *ip != subnet.network());
+    let gateway = own
+        .or_else(|| ipam::default_gateway(subnet, None))
+        .ok_or_else(|| Error::InvalidIpam(format!("bip6 {subnet} has no room for containers")))?;
     Ok(Pool { subnet, ip_range, gateway: Some(gateway), aux: BTreeMap::new() })
 }
 

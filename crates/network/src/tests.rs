@@ -13,6 +13,7 @@ mod outward;
 mod path;
 mod port_drivers;
 mod ports;
+mod subnets;
 
 use crate::{
     Config, EndpointRequest, HostPorts, Networks, NewNetwork, OutwardChoice, OutwardConfig, PortRequest,

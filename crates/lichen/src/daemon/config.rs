@@ -56,6 +56,9 @@ pub(crate) struct Registry {
 pub(crate) struct Network {
     pub(crate) bip: Option<String>,
     pub(crate) fixed_cidr: Option<String>,
+    pub(crate) ipv6: bool,
+    pub(crate) bip6: Option<String>,
+    pub(crate) fixed_cidr_v6: Option<String>,
     pub(crate) mtu: Option<u32>,
     pub(crate) icc: bool,
     pub(crate) ip: Option<String>,
@@ -216,9 +219,18 @@ fn network(s: &Settings, rootless: &Rootless) -> Result<Network> {
     if let Some(bad) = gateways.iter().find(|d| d.parse::<std::net::IpAddr>().is_err()) {
         return Err(Error::invalid("host-gateway-ip", bad.clone(), "expected an IP address"));
     }
+    let ipv6 = s.bool("ipv6").unwrap_or(false);
+    for key in ["bip6", "fixed-cidr-v6"] {
+        if let Some(value) = text(key).filter(|_| !ipv6) {
+            return Err(Error::invalid(key, value, "it needs --ipv6"));
+        }
+    }
     Ok(Network {
         bip: text("bip"),
         fixed_cidr: text("fixed-cidr"),
+        ipv6,
+        bip6: text("bip6"),
+        fixed_cidr_v6: text("fixed-cidr-v6"),
         mtu: mtu.or(rootless.mtu),
         icc: s.bool("icc").unwrap_or(true),
         ip: text("ip"),

@@ -3,7 +3,7 @@
 use super::launcher::Service;
 use crate::daemon::config::Config;
 use anyhow::{Context, Result};
-use network::{AddressPool, DefaultBridge, OutwardConfig, Program};
+use network::{AddressPool, DefaultBridge, DefaultBridgeV6, OutwardConfig, Program};
 use std::{
     os::fd::{AsRawFd, OwnedFd},
     sync::Arc,
@@ -51,10 +51,18 @@ fn bridge(config: &Config) -> Result<DefaultBridge> {
     let net = |name: &str, text: &Option<String>| {
         text.as_deref().map(|t| t.parse().with_context(|| format!("invalid {name} {t:?}"))).transpose()
     };
+    let net6 = |name: &str, text: &Option<String>| {
+        text.as_deref().map(|t| t.parse().with_context(|| format!("invalid {name} {t:?}"))).transpose()
+    };
+    let v6 = DefaultBridgeV6 {
+        bip: net6("bip6", &network.bip6)?,
+        fixed_cidr: net6("fixed-cidr-v6", &network.fixed_cidr_v6)?,
+    };
     let default = DefaultBridge::default();
     Ok(DefaultBridge {
         bip: net("bip", &network.bip)?,
         fixed_cidr: net("fixed-cidr", &network.fixed_cidr)?,
+        ipv6: network.ipv6.then_some(v6),
         mtu: network.mtu.unwrap_or(default.mtu),
         icc: network.icc,
         host_ip: network.ip.as_deref().map(str::parse).transpose().context("invalid ip")?,
