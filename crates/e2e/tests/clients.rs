@@ -1,5 +1,5 @@
-//! Whom containers take their clients for: programs in another network namespace, which reach published ports over a
-//! network of the host's.
+//! Containers and a machine in another network namespace, on a network of the host's: whom containers take their clients for,
+//! and which routers they see on their way.
 //!
 //! Servers and clients are this program, which is static and runs anywhere: [`serve`] is an ignored test.
 
@@ -72,6 +72,43 @@ impl Client {
 }
 
 impl Drop for Client {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+/// A machine behind the client, which is a router then.
+struct Far(String);
+
+const FAR: [&str; 2] = ["203.0.113.9", "2001:db8:2::9"];
+
+impl Far {
+    fn new(client: &Client) -> Self {
+        let far = Self(format!("lichen-e2e-far-{}", std::process::id()));
+        let (name, router) = (&far.0, &client.0);
+        ip(&format!("netns add {name}"));
+        ip(&format!("-n {router} link add eth2 type veth peer name eth3 netns {name}"));
+        ip(&format!("-n {router} link set eth2 up"));
+        ip(&format!("-n {name} link set eth3 up"));
+        for (version, (near, prefix, dad)) in
+            [("203.0.113.1", 24, ""), ("2001:db8:2::1", 64, " nodad")].into_iter().enumerate()
+        {
+            ip(&format!("-n {router} addr add {near}/{prefix} dev eth2{dad}"));
+            ip(&format!("-n {name} addr add {}/{prefix} dev eth3{dad}", FAR[version]));
+            ip(&format!("-n {name} route add default via {near}"));
+        }
+        ip(&format!("route add 203.0.113.0/24 via {}", CLIENT[0]));
+        ip(&format!("route add 2001:db8:2::/64 via {}", CLIENT[1]));
+        client.make(|| {
+            for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+                std::fs::write(format!("/proc/sys/net/{key}"), "1").expect("forward");
+            }
+        });
+        far
+    }
+}
+
+impl Drop for Far {
     fn drop(&mut self) {
         ip(&format!("netns del {}", self.0));
     }
@@ -161,4 +198,37 @@ fn containers_see_the_addresses_of_clients_of_both_protocols_and_ip_versions() {
         ask("a datagram is answered by another forwarder", socket, version, 5);
     }
     engine.docker(&["rm", "-f", "served"]).ok();
+}
+
+/// By UDP, by echo requests, and by UDP over IPv6.
+#[test]
+fn traceroute_sees_the_routers_on_the_way() {
+    let client = Client::new();
+    let far = Far::new(&client);
+    std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").expect("let everybody ping");
+    let engine =
+        Engine::start_on(Host::new(), &["--ipv6"], &[("DOCKERD_ROOTLESS_ROOTLESSKIT_NET", "lichen")]);
+    engine.load("busybox");
+    engine.docker(&["run", "-d", "--name", "lost", "busybox", "sleep", "1000"]).ok();
+    let gateway = |field: &str| {
+        let template = format!("{{{{.NetworkSettings.Networks.bridge.{field}}}}}");
+        engine.docker(&["inspect", "-f", &template, "lost"]).ok().text().to_owned()
+    };
+    let gateways = [gateway("Gateway"), gateway("IPv6Gateway")];
+    for (version, command) in
+        [(0, "traceroute -n -q 1"), (0, "traceroute -n -q 1 -I"), (1, "traceroute6 -n -q 1")]
+    {
+        let hops = [&gateways[version], CLIENT[version], FAR[version]];
+        // Routers say so often and no more (icmp(7), `icmp_ratelimit`).
+        wait_until("each router answers", || {
+            let words = ["exec", "lost"].into_iter().chain(command.split(' '));
+            let all: Vec<&str> = words.chain(["-m", "3", "-w", "2", FAR[version]]).collect();
+            let run = engine.docker(&all);
+            let lines = run.stdout.lines().filter_map(|line| line.split_whitespace().nth(1));
+            let seen: Vec<&str> = lines.filter(|word| word.parse::<IpAddr>().is_ok()).collect();
+            (seen == hops).then_some(())
+        });
+    }
+    engine.docker(&["rm", "-f", "lost"]).ok();
+    drop((engine, far));
 }
