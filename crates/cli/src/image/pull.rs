@@ -1,5 +1,6 @@
 //! `pull`
 
+use super::reference::transferred;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, println};
 use crate::connect::{Query, Request};
@@ -22,16 +23,7 @@ pub static COMMAND: Command = Command {
 };
 
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    let reference = Reference::parse(&args.args[0])?;
-    let (all, quiet) = (args.bool("all-tags"), args.bool("quiet"));
-    let bare = reference.is_name_only();
-    if all && !bare {
-        return Err(Error::invalid("tag can't be used with --all-tags/-a"));
-    }
-    let reference = if all { reference } else { reference.or_latest() };
-    if bare && !all && !quiet {
-        println("Using default tag: latest")?;
-    }
+    let (reference, quiet) = (transferred(args)?, args.bool("quiet"));
     let sink = if quiet { Sink::Nowhere } else { Sink::Stdout };
     let platform = args.non_empty("platform").map_or_else(default_platform, str::to_owned);
     pull(cli, &reference, &platform, sink).await?;

@@ -1,12 +1,12 @@
 //! `push`
 
+use super::reference::transferred;
 use crate::args::{Action, Arity, Command, Flag, Parsed};
 use crate::cli::{Cli, println};
 use crate::connect::client::image_path;
 use crate::connect::{Query, Request};
 use crate::error::Error;
 use crate::progress::{self, Sink};
-use reference::Reference;
 
 pub static COMMAND: Command = Command {
     usage: "[OPTIONS] NAME[:TAG]",
@@ -23,16 +23,7 @@ pub static COMMAND: Command = Command {
 };
 
 async fn run(cli: &Cli, args: &Parsed) -> Result<i32, Error> {
-    let reference = Reference::parse(&args.args[0])?;
-    let (all, quiet) = (args.bool("all-tags"), args.bool("quiet"));
-    let bare = reference.is_name_only();
-    if all && !bare {
-        return Err(Error::invalid("tag can't be used with --all-tags/-a"));
-    }
-    let reference = if all { reference } else { reference.or_latest() };
-    if bare && !all && !quiet {
-        println("Using default tag: latest")?;
-    }
+    let (reference, quiet) = (transferred(args)?, args.bool("quiet"));
     let mut query = Query::new().opt("tag", reference.tag());
     if let Some(platform) = args.non_empty("platform") {
         query = query.with("platform", platform_json(platform)?);

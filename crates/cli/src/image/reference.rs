@@ -1,5 +1,7 @@
 //! Names of images as users write them, in requests.
 
+use crate::args::Parsed;
+use crate::cli::println;
 use crate::error::Error;
 use reference::{InvalidReference, Reference};
 
@@ -25,6 +27,22 @@ pub fn split(text: &str) -> Result<(String, String), Error> {
     }
     let reference = reference.or_latest();
     Ok((reference.familiar_name(), reference.tag().unwrap_or_default().to_owned()))
+}
+
+/// What `pull` and `push` are to bring: a tag or digest, `latest` unless said otherwise, or with `--all-tags` the repository.
+pub fn transferred(args: &Parsed) -> Result<Reference, Error> {
+    let reference = Reference::parse(&args.args[0])?;
+    if args.bool("all-tags") {
+        return if reference.is_name_only() {
+            Ok(reference)
+        } else {
+            Err(Error::invalid("tag can't be used with --all-tags/-a"))
+        };
+    }
+    if reference.is_name_only() && !args.bool("quiet") {
+        println("Using default tag: latest")?;
+    }
+    Ok(reference.or_latest())
 }
 
 #[cfg(test)]
