@@ -113,6 +113,11 @@ fn an_engine_runs_in_rootful_podman() {
     let debian = outer(&["images", "--noheading", "--format", "{{.Repository}}:{{.Tag}}"]).ok();
     // What podman would have these be takes a privilege that root may lack here.
     let options = ["--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"];
+    let alone = outer(&[&["run", "--rm"], &options[..], &[debian.text(), "true"]].concat());
+    if !alone.status.success() {
+        eprintln!("skipped: podman as root runs no container here: {}", alone.stderr.trim());
+        return;
+    }
     make_image(&outer, debian.text(), &options);
     let without = run(&outer, &[&options[..], &OPEN[..2]].concat(), "").exits(3);
     assert!(without.stdout.contains("--security-opt systempaths=unconfined"), "{without}");
