@@ -152,14 +152,25 @@ fn a_pull_goes_on_after_its_engine_was_killed() {
     engine.docker(&["images", "-aq"]).ok().prints("");
 
     stalls.store(false, Ordering::Relaxed);
-    engine.docker(&["pull", &name]).ok();
-    let sums = engine.docker(&["run", "--rm", &name, "md5sum", "/large"]).ok();
-    sums.prints(&sum);
+    let again = engine.docker(&["pull", &name]).ok();
+    assert!(again.stdout.contains("Already exists"), "a whole layer is kept: {again}");
+    engine.docker(&["run", "--rm", &name, "md5sum", "/large"]).ok().prints(&sum);
     // No part of a blob is kept, and none is asked for as if it were.
     let asked = between.asked(&large);
     assert!(asked.len() == 2 && asked.iter().all(|asked| asked.range.is_none()), "{asked:?}");
     let staged = std::fs::read_dir(data.join("overlay2/tmp")).unwrap().count();
     assert_eq!(staged, 0, "what the first engine had begun is gone");
+
+    // Given up for good, what is left of a pull can be had back.
+    engine.docker(&["rmi", &name]).ok();
+    stalls.store(true, Ordering::Relaxed);
+    let mut pulling = engine.spawn("docker", &["pull", &name]);
+    wait_until("the layer below is whole again", || (layers(&data) == 1).then_some(()));
+    pulling.kill().and_then(|()| pulling.wait()).unwrap();
+    wait_until("nothing of it is left", || {
+        engine.docker(&["image", "prune", "-f"]).ok();
+        (layers(&data) == 0).then_some(())
+    });
 }
 
 #[test]

@@ -28,10 +28,18 @@ use crate::{
 };
 use model::{Id, ProcessRef, Timestamp};
 use shim_proto::{ExitRecord, ShimStatus, Stage};
-use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    os::fd::OwnedFd,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 /// Exit code of a container whose end nobody saw; what moby reports for it too.
 const UNKNOWN: i32 = 255;
+
+/// So long after its start an engine keeps whole layers that no image has: a pull that another engine died in finds them.
+const LEFTOVERS_STAY: Duration = Duration::from_secs(600);
 
 /// Brings the registry up from the store. To be called once, before the first request.
 ///
@@ -50,24 +58,23 @@ pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
         if let Err(error) = settling.networks.settle() {
             tracing::error!(%error, "settle the networks of adopted containers");
         }
-        if all_readable {
-            collect_garbage(&settling);
-        }
     })
     .await;
+    if all_readable {
+        tokio::spawn(collect_garbage(Arc::downgrade(engine)));
+    }
     // It is called once.
     engine.adopted.set(()).unwrap_or(());
     settled
 }
 
-/// Layers of pulls that were cut short. Left for another time when it is not certain what a container stands on.
-fn collect_garbage(engine: &Engine) {
-    if images::uses(engine).iter().any(|container| container.top_layer.is_none()) {
-        return;
-    }
-    match engine.images.collect_garbage(&|| images::uses(engine)) {
-        Ok(pruned) => tracing::debug!(?pruned, "collected unused layers"),
-        Err(error) => tracing::error!(%error, "collect unused layers"),
+/// Removes layers of pulls that were cut short, once whoever asked for them has had the time to ask again.
+async fn collect_garbage(engine: Weak<Engine>) {
+    tokio::time::sleep(LEFTOVERS_STAY).await;
+    let Some(engine) = engine.upgrade() else { return };
+    match blocking("collect unused layers", move || images::collect_garbage(&engine)).await {
+        Ok(Ok(pruned)) => tracing::debug!(?pruned, "collected unused layers"),
+        Ok(Err(error)) | Err(error) => tracing::error!(%error, "collect unused layers"),
     }
 }
 

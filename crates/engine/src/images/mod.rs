@@ -30,7 +30,7 @@ pub use registry::{distribution, login, search};
 pub use remove::remove;
 pub use save::save;
 pub use tag::{repository, tag};
-pub(crate) use usage::{left_behind, made_of, release, uses};
+pub(crate) use usage::{collect_garbage, left_behind, made_of, release, uses};
 
 use crate::{Engine, Error, events::Kind, signal};
 use api_types::Map;

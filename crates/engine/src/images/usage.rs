@@ -1,7 +1,7 @@
 //! Which containers use which images.
 
-use crate::{Engine, container::Record};
-use image::ContainerUse;
+use crate::{Engine, Error, container::Record};
+use image::{ContainerUse, Pruned};
 use model::Digest;
 
 /// What every container stands on, or has mounted. Short: no lock is held beyond copying.
@@ -36,6 +36,15 @@ pub(crate) fn release(engine: &Engine, layers: &[Digest]) {
             tracing::error!(%layer, %error, "remove a layer that nothing needs any more");
         }
     }
+}
+
+/// Removes layers that no image, no container and nothing in progress needs. Left for another time when it is not certain
+/// what a container stands on. Blocks.
+pub(crate) fn collect_garbage(engine: &Engine) -> Result<Pruned, Error> {
+    if uses(engine).iter().any(|container| container.top_layer.is_none()) {
+        return Ok(Pruned::default());
+    }
+    Ok(engine.images.collect_garbage(&|| uses(engine))?)
 }
 
 /// The image may have been removed by force; the driver knows the layer all the same.
