@@ -147,6 +147,7 @@ fn a_mounted_image_stays_as_long_as_its_container() {
     engine.docker(&["start", "-a", "c1"]).ok().prints("world");
     kill_9(engine.pid());
     engine.wait_ready();
+    engine.docker(&["image", "prune", "-f"]).ok();
     engine.docker(&["start", "-a", "c1"]).ok().prints("world");
     assert_eq!(layers(&engine), all);
 
