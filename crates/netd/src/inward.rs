@@ -17,7 +17,7 @@ use crate::{
 };
 use rustix::{io::Errno, net::SocketFlags};
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     rc::Rc,
     time::{Duration, Instant},
@@ -39,6 +39,16 @@ pub(crate) fn source(client: SocketAddr, port: &Port) -> Option<SocketAddr> {
     (!unfit).then_some(client)
 }
 
+/// The same port, published on every address of the other IP version; none for others than those of TCP on every address.
+pub(crate) fn other_version(listen: Listen) -> Option<Listen> {
+    if listen.protocol != Protocol::Tcp || !listen.address.ip().is_unspecified() {
+        return None;
+    }
+    let ip: IpAddr =
+        if listen.address.is_ipv4() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    Some(Listen { address: SocketAddr::new(ip, listen.address.port()), ..listen })
+}
+
 /// Which of a port's listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -57,14 +67,28 @@ impl Published {
 
 impl Server {
     /// A listener for a port that is published on every address: the gateways' are among them, as on a host whose
-    /// bridges are its own. Where it cannot be had, the host's own address still leads there.
+    /// bridges are its own. Where the other IP version's is published too, one serves both. Where it cannot be had, the
+    /// host's own address still leads there.
     pub(crate) fn listen_inside(&mut self, at: Listen) -> Option<OwnedFd> {
-        if at.protocol != Protocol::Tcp || !at.address.ip().is_unspecified() {
-            return None;
-        }
-        let socket = self.router.take(at.protocol, Family::of(&at.address)).ok()?;
-        socket::listen_to_gateways(&socket, at.address).ok()?;
+        let other = other_version(at)?;
+        let theirs = self.by_address.get(&other).and_then(|key| self.ports.get_mut(*key));
+        let both = theirs.is_some();
+        // It would be in the way of the one for both.
+        theirs.into_iter().for_each(|published| published.inside = None);
+        let any = if both { (Ipv6Addr::UNSPECIFIED, at.address.port()).into() } else { at.address };
+        let socket = self.router.take(Protocol::Tcp, Family::of(&any)).ok()?;
+        socket::listen_to_gateways(&socket, any, both).ok()?;
         Some(socket)
+    }
+
+    /// Where connections to a listener lead: in the router namespace, to the port of the client's IP version.
+    fn led_to(&mut self, key: Key, side: Side, client: SocketAddr) -> Option<(Key, Rc<Port>)> {
+        let port = Rc::clone(&self.ports.get_mut(key)?.port);
+        if side == Side::Host || client.is_ipv4() == port.listen.address.is_ipv4() {
+            return Some((key, port));
+        }
+        let key = *self.by_address.get(&other_version(port.listen)?)?;
+        Some((key, Rc::clone(&self.ports.get_mut(key)?.port)))
     }
 
     pub(crate) fn accept(&mut self, key: Key, side: Side) {
@@ -75,8 +99,11 @@ impl Server {
             match rustix::net::acceptfrom_with(listener, flags) {
                 Ok((client, Some(address))) => {
                     let Some(address) = socket::internet(address) else { continue };
-                    let port = Rc::clone(&published.port);
                     // A client that cannot be served is reset by closing its connection with nothing said.
+                    let Some((key, port)) = self.led_to(key, side, address) else {
+                        socket::reset_on_close(&client).ok();
+                        continue;
+                    };
                     if let Err((client, errno)) = self.open_stream(key, &port, client, address) {
                         self.scarcity.met(errno);
                         socket::reset_on_close(&client).ok();

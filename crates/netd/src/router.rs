@@ -119,7 +119,8 @@ impl RouterSockets {
     /// Keeps no more ready than an idle forwarder needs.
     pub(crate) fn rest(&mut self) {
         self.collect();
-        for shelf in &mut self.tcp {
+        // What is still to be delivered is let go of the next time.
+        for shelf in self.tcp.iter_mut().filter(|shelf| !shelf.ordered) {
             shelf.batch = *SHELF.start();
             shelf.ready.truncate(shelf.batch);
             shelf.ready.shrink_to_fit();

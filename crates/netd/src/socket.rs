@@ -133,12 +133,12 @@ pub(crate) fn listen(at: Listen) -> Result<OwnedFd, Failure> {
     Ok(socket)
 }
 
-/// Has a socket of the router namespace listen to containers. Not as a transparent one: a listener at every address that
+/// Has a socket of the router namespace listen to containers, one of IPv6 by IPv4 too with `both`. Not as a transparent one: a listener at every address that
 /// is transparent is the owner of every packet to its port, whatever host that is for (`nft_socket`).
-pub(crate) fn listen_to_gateways(socket: &OwnedFd, at: SocketAddr) -> Result<(), Errno> {
+pub(crate) fn listen_to_gateways(socket: &OwnedFd, at: SocketAddr, both: bool) -> Result<(), Errno> {
     setsockopt(socket, sockopt::IpTransparent, &false).map_err(errno)?;
     if at.is_ipv6() {
-        options::set_ipv6_v6only(socket, true)?;
+        options::set_ipv6_v6only(socket, !both)?;
     }
     rustix::net::bind(socket, &at)?;
     rustix::net::listen(socket, BACKLOG)

@@ -286,8 +286,12 @@ fn kill_forwarder(host: &Host) -> model::ProcessRef {
 }
 
 /// Tries until it works or patience ends.
-fn eventually<T>(mut work: impl FnMut() -> Result<T, String>) -> T {
-    let end = std::time::Instant::now() + PATIENCE * 2;
+fn eventually<T>(work: impl FnMut() -> Result<T, String>) -> T {
+    eventually_within(PATIENCE * 2, work)
+}
+
+fn eventually_within<T>(patience: Duration, mut work: impl FnMut() -> Result<T, String>) -> T {
+    let end = std::time::Instant::now() + patience;
     loop {
         match work() {
             Ok(done) => return done,

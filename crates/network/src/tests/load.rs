@@ -164,7 +164,7 @@ fn ten_thousand_connections_at_once() {
         // What a flow is and what the tables for it take; a chunk for each would be 1.2 GB.
         assert!(memory < 4096 + 2 * streams.len(), "{memory} KiB");
         drop(streams);
-        eventually(|| {
+        eventually_within(PATIENCE * 6, || {
             let now = sum(&processes(&host), open);
             (now < before_open + 600)
                 .then_some(())

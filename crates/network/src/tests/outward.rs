@@ -144,7 +144,11 @@ fn a_stop_leaves_no_program_whenever_it_comes() {
         for pause in [0, 5, 10, 15, 20, 40, 55, 70] {
             for outward in [OutwardChoice::Lichen, OutwardChoice::Slirp4netns] {
                 // Each on a host of its own.
-                netns::create(|| Ok(stop_after(outward, pause))).unwrap();
+                netns::create(|| {
+                    stop_after(outward, pause);
+                    Ok(())
+                })
+                .unwrap();
             }
         }
     });

@@ -277,3 +277,33 @@ fn a_passed_socket_is_published() {
         networks.shutdown().unwrap();
     });
 }
+
+#[test]
+fn both_gateways_lead_to_a_port_until_it_is_gone() {
+    testing::in_userns("tests::ports::both_gateways_lead_to_a_port_until_it_is_gone", || {
+        let host = Host::new();
+        host.networks.create(user_network("dual", |n| n.enable_ipv6 = Some(true))).unwrap();
+        let on = |address: &str| PortRequest { host_ip: Some(ip(address)), ..port(Protocol::Tcp, 8080, 80) };
+        let served = |address: &str| {
+            let (id, sandbox) = host.container(&["dual"], &[on(address)]);
+            tcp_server(&sandbox.netns, "[::]:80", tell_peer);
+            (id, sandbox)
+        };
+        let ((four, _first), (six, _second)) = (served("0.0.0.0"), served("::"));
+        let (_, asker) = host.container(&["dual"], &[]);
+        let own = &asker.endpoints[0];
+        let gateways = [IpAddr::from(own.gateway_v4.unwrap()), IpAddr::from(own.gateway_v6.unwrap())];
+        let ask = |gateway: IpAddr| hear(&asker.netns, &SocketAddr::new(gateway, 8080).to_string());
+        for gateway in gateways {
+            assert_eq!(ask(gateway).unwrap(), gateway.to_string(), "of the same subnet");
+        }
+        // The listener of both goes with the first of them.
+        host.networks.stop(&four).unwrap();
+        assert_eq!(ask(gateways[1]).unwrap(), gateways[1].to_string());
+        let refused =
+            |gateway| assert_eq!(ask(gateway).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        refused(gateways[0]);
+        host.networks.stop(&six).unwrap();
+        refused(gateways[1]);
+    });
+}
