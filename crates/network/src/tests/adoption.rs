@@ -87,7 +87,8 @@ fn a_forwarder_killed_between_engines_is_replaced() {
 fn strays_are_deleted_and_what_others_make_is_not() {
     testing::in_userns("tests::adoption::strays_are_deleted_and_what_others_make_is_not", || {
         let host = Host::new();
-        let crate::plumbing::Port::Bridge { index, mtu, .. } = host.networks.books().find("bridge").unwrap().port()
+        let crate::plumbing::Port::Bridge { index, mtu, .. } =
+            host.networks.books().find("bridge").unwrap().port()
         else {
             panic!("the network `bridge` has no bridge")
         };
