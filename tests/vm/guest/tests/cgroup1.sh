@@ -28,6 +28,6 @@ start
 check "the container has run on" served
 check "it stops" docker stop -t 1 box
 check "it is removed" docker rm box
+check "the engine stops" stop
 says "asking for a driver that does not work here is refused" 'is not cgroup v2' \
   login lichen daemon --exec-opt native.cgroupdriver=systemd
-check "the engine stops" stop
