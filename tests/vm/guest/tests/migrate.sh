@@ -1,10 +1,10 @@
 # From a real rootful Docker: what it has is copied, over its socket, TCP and ssh, and by a run that was killed. (Podman's
 # is an end-to-end test.)
 mkdir -p /etc/docker
-# This machine has no way out, and needs no rules for one.
+# This machine has no way out, and needs no rules for one. Docker wants AppArmor's programs where the kernel has it.
 echo '{"storage-driver": "vfs", "iptables": false, "ip6tables": false, "ip-masq": false}' > /etc/docker/daemon.json
 echo 'DOCKER_OPTS="-H tcp://127.0.0.1:2375"' > /etc/default/docker
-DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Options::=--force-confold install --no-install-recommends docker.io > "$state/docker" 2>&1
+DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Options::=--force-confold install --no-install-recommends apparmor docker.io > "$state/docker" 2>&1
 rootful() { /usr/local/bin/docker -H unix:///run/docker.sock "$@"; }
 check "a rootful Docker runs" within 180 rootful version || { tail -20 "$state/docker"; journalctl -u docker | tail; return; }
 check "an image is loaded into it" rootful load -i /payload/busybox.tar
