@@ -36,6 +36,8 @@ pub(crate) struct Live {
     pub lan: Option<lan::Options>,
     /// One for each of the network's pools.
     addresses: Vec<Addresses>,
+    /// What endpoints have and did not take here: their containers ran on while the network was given other subnets.
+    foreign: BTreeSet<(Id, IpAddr)>,
     /// Index of the bridge in the router namespace; 0 for `host` and `none`.
     pub bridge_index: u32,
     /// Containers that are on the network, or are being connected to it.
@@ -53,7 +55,8 @@ impl Live {
         let options = BridgeOptions::parse(&network.options)?;
         let lan = lan::Options::parse(network.driver, &network.options)?;
         let addresses = network.pools.iter().map(Addresses::new).collect();
-        Ok(Self { network, options, lan, addresses, bridge_index, users: BTreeSet::new() })
+        let (foreign, users) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { network, options, lan, addresses, foreign, bridge_index, users })
     }
 
     /// The bridge that the network is to have; none for `host`, `none`, and networks on a parent that is there anyway.
@@ -161,14 +164,18 @@ impl Live {
         refusal.map_or(Ok(None), Err)
     }
 
-    /// Takes the addresses that an endpoint has had all along.
-    pub(crate) fn reclaim(&mut self, endpoint: &Endpoint) -> Result<()> {
-        let request = EndpointRequest {
-            ipv4: endpoint.ipv4.map(|net| net.addr()),
-            ipv6: endpoint.ipv6.map(|net| net.addr()),
-            ..Default::default()
-        };
-        self.allocate(&request).map(drop)
+    /// Takes the addresses that an endpoint has had all along, each by itself: it uses the one although the other is not
+    /// the network's any longer. Returns why those that could not be taken could not.
+    pub(crate) fn reclaim(&mut self, endpoint: &Endpoint) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for address in addresses(endpoint) {
+            let taken = self.take_of(address.is_ipv6(), Some(address));
+            if !matches!(taken, Ok(Some(_))) {
+                self.foreign.insert((endpoint.id.clone(), address));
+            }
+            errors.extend(taken.err());
+        }
+        errors
     }
 
     fn release_address(&mut self, address: IpAddr) {
@@ -179,11 +186,19 @@ impl Live {
         }
     }
 
-    /// Gives an endpoint's addresses back.
+    /// Gives an endpoint's addresses back. One that it did not take is another's, or the gateway's.
     pub(crate) fn release(&mut self, endpoint: &Endpoint) {
-        endpoint.ipv4.into_iter().for_each(|net| self.release_address(net.addr().into()));
-        endpoint.ipv6.into_iter().for_each(|net| self.release_address(net.addr().into()));
+        for address in addresses(endpoint) {
+            if !self.foreign.remove(&(endpoint.id.clone(), address)) {
+                self.release_address(address);
+            }
+        }
     }
+}
+
+fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> + use<> {
+    let v4 = endpoint.ipv4.map(|net| net.addr().into());
+    v4.into_iter().chain(endpoint.ipv6.map(|net| net.addr().into()))
 }
 
 impl Books {

@@ -242,7 +242,7 @@ fn load(
     for (_, record) in sandboxes.list()? {
         for endpoint in &record.endpoints {
             if let Some(live) = books.networks.get_mut(&endpoint.network) {
-                if let Err(error) = live.reclaim(endpoint) {
+                for error in live.reclaim(endpoint) {
                     // The bridge was given another subnet since: the container keeps what it has until it is started again.
                     tracing::warn!(%error, container = record.container_name, "a container's address is not its network's");
                 }

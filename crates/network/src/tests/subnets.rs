@@ -47,7 +47,7 @@ fn subnets_come_from_the_pools_of_their_family_or_are_unique_local_ones() {
     );
 }
 
-/// The subnets and gateways of the network `bridge`, with this of IPv6. The engine before was killed, and left a container
+/// The subnets and gateways of the network `bridge`, with this of IPv6. The engine before left the record of a container
 /// whose addresses are of another subnet.
 fn default_bridge(
     store: &Store,
@@ -86,5 +86,40 @@ fn the_default_bridge_has_ipv6_where_it_was_asked_for() {
         let outside = open(Some("2001:db8:2::9/64"), Some("2001:db8:3::/80")).unwrap_err().to_string();
         assert!(outside.contains("fixed-cidr-v6 2001:db8:3::/80 is not within"), "{outside}");
         assert_eq!(default_bridge(&store, &router, None).unwrap().len(), 1, "and goes again");
+    });
+}
+
+/// The engine is killed and told of another `bip6`, and its container runs on.
+#[test]
+fn addresses_of_containers_that_ran_on_are_nobody_elses() {
+    testing::in_userns("tests::subnets::addresses_of_containers_that_ran_on_are_nobody_elses", || {
+        let mut host = Host::new();
+        let open = |host: &mut Host, bip: &str| {
+            let mut config = config(&host.run, &host.router, OutwardChoice::None);
+            let bip = Some(bip.parse().unwrap());
+            config.bridge.ipv6 = Some(crate::DefaultBridgeV6 { bip, fixed_cidr: None });
+            host.networks = Networks::open(config, &host.store).unwrap();
+        };
+        let of = |sandbox: &Sandbox| {
+            let endpoint = &sandbox.endpoints[0];
+            [endpoint.ipv4.unwrap().addr().to_string(), endpoint.ipv6.unwrap().addr().to_string()]
+        };
+        open(&mut host, "2001:db8:1::1/64");
+        let (kept, sandbox) = host.container(&["bridge"], &[]);
+        assert_eq!(of(&sandbox), ["172.17.0.2", "2001:db8:1::2"]);
+        // Its address is the gateway's now.
+        open(&mut host, "2001:db8:1::2/64");
+        host.networks.adopt(&kept, sandbox.netns.try_clone().unwrap()).unwrap().unwrap();
+        host.networks.settle().unwrap();
+        let (_, second) = host.container(&["bridge"], &[]);
+        assert_eq!(of(&second), ["172.17.0.3", "2001:db8:1::1"]);
+        host.networks.stop(&kept).unwrap();
+        host.networks.reaper.finish();
+        let (_, third) = host.container(&["bridge"], &[]);
+        assert_eq!(
+            of(&third),
+            ["172.17.0.2", "2001:db8:1::3"],
+            "what was taken is free, the gateway's is not"
+        );
     });
 }
