@@ -68,17 +68,52 @@ impl Published {
 impl Server {
     /// A listener for a port that is published on every address: the gateways' are among them, as on a host whose
     /// bridges are its own. Where the other IP version's is published too, one serves both. Where it cannot be had, the
-    /// host's own address still leads there.
+    /// host's own address still leads there, and the other IP version keeps its own.
     pub(crate) fn listen_inside(&mut self, at: Listen) -> Option<OwnedFd> {
         let other = other_version(at)?;
-        let theirs = self.by_address.get(&other).and_then(|key| self.ports.get_mut(*key));
-        let both = theirs.is_some();
-        // It would be in the way of the one for both.
-        theirs.into_iter().for_each(|published| published.inside = None);
-        let any = if both { (Ipv6Addr::UNSPECIFIED, at.address.port()).into() } else { at.address };
-        let socket = self.router.take(Protocol::Tcp, Family::of(&any)).ok()?;
-        socket::listen_to_gateways(&socket, any, both).ok()?;
-        Some(socket)
+        let theirs = self.by_address.get(&other).copied();
+        match self.listen_beside(at, theirs) {
+            Ok(socket) => Some(socket),
+            Err(errno) => {
+                self.unreachable_inside(at, errno);
+                self.listen_for_other_version(at);
+                None
+            }
+        }
+    }
+
+    fn listen_beside(&mut self, at: Listen, theirs: Option<Key>) -> Result<OwnedFd, Errno> {
+        let any =
+            if theirs.is_some() { (Ipv6Addr::UNSPECIFIED, at.address.port()).into() } else { at.address };
+        let socket = self.router.take(Protocol::Tcp, Family::of(&any))?;
+        if let Some(published) = theirs.and_then(|key| self.ports.get_mut(key)) {
+            // It would be in the way of the one for both.
+            published.inside = None;
+        }
+        socket::listen_to_gateways(&socket, any, theirs.is_some())?;
+        Ok(socket)
+    }
+
+    /// The same port of both IP versions had one listener in the router namespace, or was to have one; the one that is left
+    /// is to have its own.
+    pub(crate) fn listen_for_other_version(&mut self, gone: Listen) {
+        let Some(other) = other_version(gone) else { return };
+        let Some(key) = self.by_address.get(&other).copied() else { return };
+        let Some(published) = self.ports.get_mut(key) else { return };
+        published.inside = None;
+        // Why there is none has been said.
+        let Some(inside) = self.listen_inside(other) else { return };
+        let polled = self.poll.add_input(&inside, Token::PortInside(key));
+        match (polled, self.ports.get_mut(key)) {
+            (Ok(()), Some(published)) => published.inside = Some(inside),
+            (Err(errno), _) => self.unreachable_inside(other, errno),
+            (Ok(()), None) => {}
+        }
+    }
+
+    fn unreachable_inside(&mut self, at: Listen, errno: Errno) {
+        self.scarcity.met(errno);
+        eprintln!("netd: containers do not find {} at their gateways: listen: {errno}", at.address);
     }
 
     /// Where connections to a listener lead: in the router namespace, to the port of the client's IP version.

@@ -7,7 +7,7 @@ use crate::{
         upstream::Pending,
         zone::Zones,
     },
-    inward::{self, Side},
+    inward::Side,
     outward::Outward,
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
@@ -293,6 +293,7 @@ impl Server {
             published.inside.as_ref().map_or(Ok(()), |l| self.poll.add_input(l, Token::PortInside(key)));
         if let Err(errno) = inside.and_then(|()| self.poll.add_input(&published.listener, Token::Port(key))) {
             self.ports.remove(key);
+            self.listen_for_other_version(listen);
             return Err(("epoll_ctl", errno));
         }
         self.by_address.insert(listen, key);
@@ -309,19 +310,6 @@ impl Server {
             self.datagrams.iter_mut().filter(|(_, f)| f.port == key).map(|(k, _)| k).collect();
         for flow in flows {
             self.drop_datagram_flow(flow);
-        }
-    }
-
-    /// The same port of both IP versions had one listener in the router namespace, which is now to be of one only.
-    fn listen_for_other_version(&mut self, gone: Listen) {
-        let Some(other) = inward::other_version(gone) else { return };
-        let Some(key) = self.by_address.get(&other).copied() else { return };
-        self.ports.get_mut(key).into_iter().for_each(|published| published.inside = None);
-        let inside = self.listen_inside(other);
-        if let (Some(published), Some(inside)) = (self.ports.get_mut(key), inside)
-            && self.poll.add_input(&inside, Token::PortInside(key)).is_ok()
-        {
-            published.inside = Some(inside);
         }
     }
 

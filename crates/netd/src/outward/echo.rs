@@ -103,6 +103,7 @@ impl Server {
             // Of what does not fit the queue of errors tells, with the MTU that does.
             Ok(()) | Err(Errno::MSGSIZE) => {}
             Err(errno) => {
+                self.scarcity.met(errno);
                 if let (Some(outward), Some(reason)) = (&mut self.outward, reason(errno)) {
                     outward.refuse(packet, reason);
                 }

@@ -307,3 +307,23 @@ fn both_gateways_lead_to_a_port_until_it_is_gone() {
         refused(gateways[1]);
     });
 }
+
+#[test]
+fn a_port_keeps_its_gateway_where_the_other_ip_versions_cannot_have_its_own() {
+    const NAME: &str =
+        "tests::ports::a_port_keeps_its_gateway_where_the_other_ip_versions_cannot_have_its_own";
+    testing::in_userns(NAME, || {
+        let host = Host::new();
+        let on = |address: &str| PortRequest { host_ip: Some(ip(address)), ..port(Protocol::Tcp, 8080, 80) };
+        let (_, served) = host.container(&["bridge"], &[on("0.0.0.0")]);
+        tcp_server(&served.netns, "0.0.0.0:80", tell_peer);
+        let (_, asker) = host.container(&["bridge"], &[]);
+        assert_eq!(hear(&asker.netns, "172.17.0.1:8080").unwrap(), "172.17.0.1");
+        // In the way of a listener of both.
+        let _other = at(&host.router, || TcpListener::bind("[::1]:8080").unwrap());
+        let (_, second) = host.container(&["bridge"], &[on("::")]);
+        tcp_server(&second.netns, "0.0.0.0:80", tell_peer);
+        assert_eq!(hear(&host.client, "[2001:db8::1]:8080").unwrap(), "172.17.0.1");
+        assert_eq!(hear(&asker.netns, "172.17.0.1:8080").unwrap(), "172.17.0.1");
+    });
+}
