@@ -25,11 +25,15 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Takes charge of a child: it is waited for through its pidfd from here on.
-    pub(crate) fn of_child(child: &Child) -> Result<Self> {
+    /// Takes charge of a child, or ends it: it is waited for through its pidfd from here on.
+    pub(crate) fn of_child(child: &mut Child) -> Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child's PID is positive");
-        let process = sys::process::reference(pid).map_err(|e| process_error("read the start time", e))?;
-        Self::find(process)
+        let reference = sys::process::reference(pid).map_err(|e| process_error("read the start time", e));
+        reference.and_then(Self::find).inspect_err(|_| {
+            if let Err(error) = child.kill().and_then(|()| child.wait()) {
+                tracing::warn!(%error, pid = child.id(), "cannot end a program that was just started");
+            }
+        })
     }
 
     /// The process that a record names, when it still runs.
@@ -41,6 +45,16 @@ impl Daemon {
     /// A second handle to the same process.
     pub(crate) fn handle(&self) -> Result<OwnedFd> {
         self.pidfd.try_clone().map_err(|source| Error::Namespace { operation: "duplicate a pidfd", source })
+    }
+
+    /// Ends the program where `result` is an error: nobody else knows of one that was just started, and it would keep
+    /// ports and interfaces from the next.
+    pub(crate) fn unless_failed<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
+        result.inspect_err(|_| {
+            if let Err(error) = self.end() {
+                tracing::warn!(%error, pid = self.process.pid, "cannot end a program that was just started");
+            }
+        })
     }
 
     /// Asks the program to end, insists after a while, and returns when it has ended.

@@ -26,7 +26,7 @@ use std::{
     io::{BufRead, BufReader},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -250,18 +250,10 @@ impl Shared {
             .stdout(Stdio::piped())
             .stderr(log);
         let mut child = daemon::spawn(&mut command).map_err(failed)?;
-        let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-        BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
-        let daemon = Daemon::of_child(&child)?;
-        if line.trim_end() != netd::READY {
-            let words = daemon::last_words(&self.log);
-            daemon.end()?;
-            return Err(failed(std::io::Error::other(format!("it did not get ready: {words}"))));
-        }
-        self.raise()?;
-        *lock(&self.client) = Some(Client::connect(&self.socket)?);
-        let handle = daemon.handle()?;
+        let daemon = Daemon::of_child(&mut child)?;
+        let (client, handle) = daemon.unless_failed(self.join(&daemon, stdout))?;
+        *lock(&self.client) = Some(client);
         *lock(&self.daemon) = Some(daemon);
         // Whoever stops found nothing to end a moment ago.
         if self.halt.is_asked()
@@ -270,6 +262,19 @@ impl Shared {
             daemon.end()?;
         }
         Ok(handle)
+    }
+
+    /// Waits until a new forwarder is ready, and connects to it.
+    fn join(&self, daemon: &Daemon, stdout: ChildStdout) -> Result<(Client, OwnedFd)> {
+        let failed = |source| Error::StartNetd { program: self.program.path.clone(), source };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
+        if line.trim_end() != netd::READY {
+            let words = daemon::last_words(&self.log);
+            return Err(failed(std::io::Error::other(format!("it did not get ready: {words}"))));
+        }
+        self.raise()?;
+        Ok((Client::connect(&self.socket)?, daemon.handle()?))
     }
 
     /// Leads what leaves the router namespace into the forwarder's tun, which is as old as the forwarder.

@@ -341,10 +341,10 @@ impl Shared {
             port_driver: self.config.port_driver.as_str().to_owned(),
             resolver: started.resolver,
         };
-        daemon::write_record(&self.state, &record)?;
+        let recorded = daemon::write_record(&self.state, &record).and_then(|()| started.daemon.handle());
+        let handle = started.daemon.unless_failed(recorded)?;
         self.restore_ports(false);
         *lock(&self.resolver) = started.resolver;
-        let handle = started.daemon.handle()?;
         *lock(&self.daemon) = Some(started.daemon);
         *lock(&self.starting) = None;
         // Whoever stops found nothing to end a moment ago.

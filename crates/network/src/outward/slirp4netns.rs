@@ -111,10 +111,10 @@ impl Slirp4netns {
         command.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag));
         command.arg(&ground.router.path).arg(OUTWARD_INTERFACE);
         command.stdin(Stdio::from(announce)).stdout(log.try_clone().map_err(failed)?).stderr(log);
-        let child = daemon::spawn(&mut command).map_err(failed)?;
+        let mut child = daemon::spawn(&mut command).map_err(failed)?;
         // The command still holds the pipe's other end, whose closing is to mean that the program died.
         drop(command);
-        let started = Daemon::of_child(&child).map_err(|e| failed(std::io::Error::other(e)))?;
+        let started = Daemon::of_child(&mut child).map_err(|e| failed(std::io::Error::other(e)))?;
         (ground.begun)(started.process);
         match wait_ready(&ready) {
             Ok(true) => Ok(started),

@@ -62,7 +62,7 @@ pub(super) fn start(ground: &Ground<'_>, far: &Far<'_>) -> Result<Started, Outwa
     let mut child = daemon::spawn(&mut command).map_err(failed)?;
     let said = BufReader::new(child.stdout.take().expect("stdout was asked to be a pipe"));
     let talk = Talk { said, tell: child.stdin.take().expect("stdin was asked to be a pipe") };
-    let daemon = Daemon::of_child(&child).map_err(|e| failed(io::Error::other(e)))?;
+    let daemon = Daemon::of_child(&mut child).map_err(|e| failed(io::Error::other(e)))?;
     (ground.begun)(daemon.process);
     match converse(ground, far, talk, daemon.process.pid) {
         Ok(lease) => Ok(Started { daemon, resolver: lease.resolver.map(Into::into) }),

@@ -111,3 +111,20 @@ fn strays_are_deleted_and_what_others_make_is_not() {
         assert_eq!(names.map(|name| links.iter().any(|link| link.name == name)), [false, true]);
     });
 }
+
+/// One that says that it is ready and takes no connections.
+#[test]
+fn a_forwarder_that_is_of_no_use_is_ended() {
+    testing::in_userns("tests::adoption::a_forwarder_that_is_of_no_use_is_ended", || {
+        let (router, ()) = netns::create(|| Ok(())).unwrap();
+        let (directory, store) = (short_directory(), Store::in_memory().unwrap());
+        let mut config = config(&RunLayout::new(directory.path()), &router, OutwardChoice::None);
+        let pid = directory.path().join("pid");
+        let script = format!("echo $$ > {}; echo {}; exec sleep 1000", pid.display(), netd::READY);
+        config.netd = Program { path: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
+        let error = Networks::open(config, &store).err().expect("nobody listens").to_string();
+        assert!(error.contains("connect"), "{error}");
+        let pid = std::fs::read_to_string(pid).unwrap();
+        assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "it was waited for");
+    });
+}
