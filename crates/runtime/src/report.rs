@@ -83,13 +83,15 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Sends a message. A parent that is gone is none of the child's business: it shows at the next wait.
     pub(crate) fn send(&self, message: &Message) {
-        self.send_with(message, &[]);
+        drop(self.send_with(message, &[]));
     }
 
-    pub(crate) fn send_with(&self, message: &Message, fds: &[&OwnedFd]) {
-        let Ok(bytes) = serde_json::to_vec(message) else { return };
+    /// The same with descriptors, for messages that the child cannot do without.
+    pub(crate) fn send_with(&self, message: &Message, fds: &[&OwnedFd]) -> std::io::Result<()> {
+        let bytes = serde_json::to_vec(message)?;
         let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
-        drop(sys::fds::send_with_fds(&self.socket, &bytes, &fds));
+        sys::fds::send_with_fds(&self.socket, &bytes, &fds)?;
+        Ok(())
     }
 
     pub(crate) fn warn(&self, warning: Warning) {

@@ -122,7 +122,8 @@ fn notifies(rules: &LinuxSeccomp) -> bool {
 }
 
 /// With the filter in place the new process sends the listener and waits for word that the agent has it. A call of these
-/// that waits for the agent would wait for ever. (runc refuses `write` for the same reason.)
+/// that waits for the agent would wait for ever, and one that is denied would leave the agent without it. (runc refuses
+/// `write` for the same reason.)
 const OURS: [&str; 2] = ["sendmsg", "recvfrom"];
 
 fn refuse_notifying_of_ours(rules: &LinuxSeccomp) -> Result<()> {
@@ -130,12 +131,33 @@ fn refuse_notifying_of_ours(rules: &LinuxSeccomp) -> Result<()> {
     if rules.default_action() == LinuxSeccompAction::ScmpActNotify {
         return refused("it cannot be the default action".into());
     }
-    let notifying =
-        rules.syscalls().iter().flatten().filter(|s| s.action() == LinuxSeccompAction::ScmpActNotify);
-    let named = notifying.flat_map(|rule| rule.names()).find(|name| OURS.contains(&name.as_str()));
-    named.map_or(Ok(()), |name| {
-        refused(format!("it cannot be for {name}, by which the agent gets the listener"))
-    })
+    if !notifies(rules) {
+        return Ok(());
+    }
+    for name in OURS {
+        let harmful = actions(rules, name).into_iter().find(|action| {
+            !matches!(action, LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog)
+        });
+        match harmful {
+            None => {}
+            Some(LinuxSeccompAction::ScmpActNotify) => {
+                return refused(format!("it cannot be for {name}, by which the agent gets the listener"));
+            }
+            Some(action) => {
+                return refused(format!(
+                    "it needs {name} allowed, by which the agent gets the listener, and the rules have {action} for it"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What may become of a call, as its arguments are.
+fn actions(rules: &LinuxSeccomp, name: &str) -> Vec<LinuxSeccompAction> {
+    let of_it = || rules.syscalls().iter().flatten().filter(|rule| rule.names().iter().any(|n| n == name));
+    let always = of_it().any(|rule| rule.args().as_ref().is_none_or(Vec::is_empty));
+    of_it().map(|rule| rule.action()).chain((!always).then_some(rules.default_action())).collect()
 }
 
 fn failed(step: &'static str) -> impl FnOnce(libseccomp::error::SeccompError) -> Error {

@@ -39,7 +39,7 @@ impl IoPlan<'_> {
         if let Some(WindowSize { rows, columns }) = size {
             sys::pty::resize(&pty.master, rows, columns).map_err(failed("resize terminal"))?;
         }
-        reporter.send_with(&Message::Console, &[&pty.master]);
+        reporter.send_with(&Message::Console, &[&pty.master]).map_err(failed("send terminal"))?;
         Ok(Some(Terminal { slave: pty.slave }))
     }
 

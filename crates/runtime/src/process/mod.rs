@@ -241,16 +241,18 @@ impl Ready<'_> {
             // First: the other one may forbid seccomp(2), or sending the listener.
             let filter = Filter::of_connections();
             if let Some(listener) = install(&filter)? {
-                reporter.send_with(&Message::Connections, &[&listener]);
+                let sent = reporter.send_with(&Message::Connections, &[&listener]);
+                sent.map_err(failed("hand over connections"))?;
             }
         }
         let Some(filter) = &self.plan.seccomp else { return Ok(()) };
         if let Some(listener) = install(filter)? {
             // Not to be taken out of us: who executed this program was not in the engine's user namespace, and only
             // someone with CAP_SYS_PTRACE there may (`__ptrace_may_access()`, `mm->user_ns`).
-            reporter.send_with(&Message::Notify, &[&listener]);
+            let step = "hand over seccomp listener";
+            reporter.send_with(&Message::Notify, &[&listener]).map_err(failed(step))?;
             if !reporter.wait() {
-                return Err(failed("hand over seccomp listener")("the creator is gone"));
+                return Err(failed(step)("the creator is gone"));
             }
         }
         Ok(())

@@ -151,4 +151,22 @@ fn an_agent_cannot_be_asked_about_the_calls_that_lead_to_it() {
     assert!(refused.contains("cannot be for sendmsg"), "{refused}");
     let refused = load(rules("SCMP_ACT_NOTIFY", &["mkdir"])).unwrap_err().to_string();
     assert!(refused.contains("cannot be the default action"), "{refused}");
+    // Denied ones lead nowhere either.
+    let allowing = |names: &[&str]| {
+        let allowed = json!({"names": names, "action": "SCMP_ACT_ALLOW"});
+        let asked = json!({"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"});
+        load(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [allowed, asked]}))
+    };
+    allowing(&["sendmsg", "recvfrom"]).unwrap();
+    for (names, denied) in [(["read", "recvfrom"], "sendmsg"), (["read", "sendmsg"], "recvfrom")] {
+        let refused = allowing(&names).unwrap_err().to_string();
+        assert!(refused.contains(&format!("it needs {denied} allowed")), "{refused}");
+    }
+    // Whether a rule with arguments is about ours nobody knows beforehand.
+    for args in [json!([{"index": 2, "value": 64, "op": "SCMP_CMP_GT"}]), json!([])] {
+        let denied = json!({"names": ["sendmsg"], "action": "SCMP_ACT_ERRNO", "args": args});
+        let asked = json!({"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"});
+        let refused = load(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denied, asked]}));
+        assert!(refused.unwrap_err().to_string().contains("it needs sendmsg allowed"));
+    }
 }
