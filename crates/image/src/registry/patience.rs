@@ -23,12 +23,14 @@ impl Default for Patience {
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Patience {
-    /// Before the attempt that follows the `attempt`th (counted from one), or as long as the registry asks.
+    /// Before the attempt that follows the `attempt`th (counted from one), or as long as the registry asks if that is
+    /// longer: one that is busy may say "now" every time.
     pub(crate) fn pause(&self, attempt: u32, after: &Error) -> Duration {
+        let own = self.retry * (1 << attempt.saturating_sub(1).min(6));
         match after {
             Error::TooManyRequests { retry_after: Some(asked), .. }
-            | Error::Status { retry_after: Some(asked), .. } => *asked,
-            _ => self.retry * (1 << attempt.saturating_sub(1).min(6)),
+            | Error::Status { retry_after: Some(asked), .. } => own.max(*asked),
+            _ => own,
         }
     }
 
@@ -91,17 +93,22 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_unless_the_registry_says_how_long() {
+    fn pauses_double_unless_the_registry_wants_longer_ones() {
         let patience = Patience::default();
         let broken =
             Error::Transport { method: "Get", url: String::new(), reason: "connection reset".to_owned() };
         let pauses: Vec<_> = (1..5).map(|attempt| patience.pause(attempt, &broken).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8]);
         assert_eq!(patience.pause(u32::MAX, &broken).as_secs(), 64);
-        let busy = Error::TooManyRequests {
+        let busy = |asked| Error::TooManyRequests {
             message: "slow down".to_owned(),
-            retry_after: Some(Duration::from_secs(7)),
+            retry_after: Some(Duration::from_secs(asked)),
         };
+        // "Now", and a date that has passed.
+        let pauses: Vec<_> = (1..5).map(|attempt| patience.pause(attempt, &busy(0)).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8]);
+        let busy = busy(7);
+        assert_eq!(patience.pause(4, &busy).as_secs(), 8);
         assert_eq!(patience.pause(1, &busy).as_secs(), 7);
         assert_eq!(retrying(patience.pause(1, &busy)), "Retrying in 7 seconds");
         assert_eq!(retrying(Duration::from_millis(10)), "Retrying in 1 second");
