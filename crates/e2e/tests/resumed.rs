@@ -150,14 +150,16 @@ fn a_pull_goes_on_after_its_engine_was_killed() {
     assert!(!pulling.wait().unwrap().success(), "the pull ended with its engine");
     engine.wait_ready();
     engine.docker(&["images", "-aq"]).ok().prints("");
+    // The first engine may have lost patience with the silence, and asked for the rest, before it was killed.
+    let before = between.asked(&large).len();
 
     stalls.store(false, Ordering::Relaxed);
     let again = engine.docker(&["pull", &name]).ok();
     assert!(again.stdout.contains("Already exists"), "a whole layer is kept: {again}");
     engine.docker(&["run", "--rm", &name, "md5sum", "/large"]).ok().prints(&sum);
     // No part of a blob is kept, and none is asked for as if it were.
-    let asked = between.asked(&large);
-    assert!(asked.len() == 2 && asked.iter().all(|asked| asked.range.is_none()), "{asked:?}");
+    let asked = &between.asked(&large)[before..];
+    assert!(asked.len() == 1 && asked[0].range.is_none(), "{asked:?}");
     let staged = std::fs::read_dir(data.join("overlay2/tmp")).unwrap().count();
     assert_eq!(staged, 0, "what the first engine had begun is gone");
 

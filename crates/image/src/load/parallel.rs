@@ -37,6 +37,8 @@ fn a_layer_is_unpacked_while_the_one_below_still_is() {
             seen.lock().unwrap().push(id);
         });
         let lab = Lab::with("overlay2", crate::RegistryConfig::default());
+        // Where there is one processor there is one turn.
+        lab.store.inner.unpacking.add_permits(1);
         let archive = docker_archive(&[(&layers, &["app"])]);
         lab::load(&lab.store, &archive[..], &LoadOptions::default(), &progress).unwrap();
         assert_eq!(done.lock().unwrap()[0], ids[1]);
