@@ -23,6 +23,7 @@ pub mod pidfd;
 pub mod pidfd_info;
 pub mod process;
 pub mod pty;
+pub mod resolve;
 pub mod seccomp;
 pub mod signals;
 pub mod socket;

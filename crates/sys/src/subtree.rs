@@ -4,41 +4,35 @@ use crate::{
     Error, Result, clone,
     mount::{self, Propagation},
     namespaces::{self, Kind, Set},
+    resolve,
 };
-use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, openat2},
-    io::Errno,
-};
+use rustix::io::Errno;
 use std::{
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
-/// How often openat2(2) is asked again after `EAGAIN`.
-const TRIES: usize = 128;
-
 /// What is at `subpath` of a detached mount, as a detached mount; all of it for an empty path.
 ///
 /// # Errors
-/// `EXDEV` or `ELOOP` when a symbolic link leads out of the mount, an absolute one always (`RESOLVE_BENEATH`).
+/// Those of [`resolve::beneath`]; those of [`part`].
 pub fn of(tree: OwnedFd, subpath: &str) -> Result<OwnedFd> {
     if subpath.is_empty() {
         return Ok(tree);
     }
-    let found = open_below(&tree, subpath)?;
-    match mount::clone_fd(&found, true) {
-        // A detached mount may be cloned in part since Linux 6.15; before, only what the caller's namespace has.
-        Err(e) if e.errno == Errno::INVAL => attached(&tree, &found),
-        cloned => cloned,
-    }
+    part(&tree, &resolve::beneath(&tree, subpath)?)
 }
 
-fn open_below(tree: &OwnedFd, subpath: &str) -> Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let open = || openat2(tree, subpath, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
-    // A rename elsewhere raced with a `..` in the path (openat2(2)).
-    let opened = (0..TRIES).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
-    opened.unwrap_or(Err(Errno::AGAIN)).map_err(Error::of("openat2", subpath))
+/// What was found in a detached mount, as a detached mount.
+///
+/// # Errors
+/// What open_tree(2) fails with, and on older kernels what making a mount namespace does.
+pub fn part(tree: &OwnedFd, found: &OwnedFd) -> Result<OwnedFd> {
+    match mount::clone_fd(found, true) {
+        // A detached mount may be cloned in part since Linux 6.15; before, only what the caller's namespace has.
+        Err(e) if e.errno == Errno::INVAL => attached(tree, found),
+        cloned => cloned,
+    }
 }
 
 /// The same where the whole tree is attached for the moment, unseen by anybody.
@@ -77,6 +71,7 @@ pub(crate) fn in_private_mounts<T: Send>(name: &str, work: impl FnOnce() -> Resu
 mod tests {
     use super::*;
     use model::Rootfs;
+    use rustix::fs::{Mode, OFlags};
     use std::{
         fs,
         os::unix::fs::symlink,
@@ -118,7 +113,7 @@ mod tests {
             }
             // As on older kernels.
             let whole = tree();
-            let found = open_below(&whole, "sub").unwrap();
+            let found = resolve::beneath(&whole, "sub").unwrap();
             let part = attached(&whole, &found).unwrap();
             drop((whole, found));
             assert_eq!(read(&part, "file"), "lower");
