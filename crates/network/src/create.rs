@@ -95,8 +95,7 @@ impl Networks {
             .networks
             .values()
             .map(|live| (&live.network, live.users.is_empty()))
-            // Configurations are nobody's to be on.
-            .filter(|(network, unused)| *unused && !network.is_predefined() && !network.config_only)
+            .filter(|(network, unused)| *unused && network.is_for_containers())
             .filter(|(network, _)| select(network))
             .map(|(network, _)| network.clone())
             .collect();

@@ -47,6 +47,11 @@ impl Network {
         matches!(self.name.as_str(), "bridge" | "host" | "none")
     }
 
+    /// Whether it has no purpose while no container is on it. Configurations are nobody's to be on.
+    pub fn is_for_containers(&self) -> bool {
+        !self.is_predefined() && !self.config_only
+    }
+
     /// Containers of a user-defined network find each other by name; those of the network `bridge` do not.
     pub fn is_user_defined(&self) -> bool {
         self.driver.has_endpoints() && !self.is_predefined()
