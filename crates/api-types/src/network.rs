@@ -93,35 +93,6 @@ pub struct Network {
     pub containers: Map<EndpointResource>,
     pub options: Map<String>,
     pub labels: Map<String>,
-    /// Of an inspected network, since API 1.52.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<NetworkStatus>,
-}
-
-/// What a network is like at the moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NetworkStatus {
-    #[serde(rename = "IPAM")]
-    pub ipam: IpamStatus,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct IpamStatus {
-    /// By subnet, in CIDR notation.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub subnets: Map<SubnetStatus>,
-}
-
-/// Counts of addresses, as far as 64 bits go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SubnetStatus {
-    #[serde(rename = "IPsInUse")]
-    pub ips_in_use: u64,
-    #[serde(rename = "DynamicIPsAvailable")]
-    pub dynamic_ips_available: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

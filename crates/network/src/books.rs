@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Error, Result},
-    ipam::{Addresses, Refusal, Usage},
+    ipam::{Addresses, Refusal},
     lan,
     options::BridgeOptions,
     plumbing::Port,
@@ -102,12 +102,6 @@ impl Live {
     pub(crate) fn gateway(&self, address: IpAddr) -> Option<IpAddr> {
         let pool = self.network.pools.iter().find(|pool| pool.subnet.contains(&address))?;
         pool.gateway.filter(|_| self.leads_out())
-    }
-
-    /// How full each of its subnets is.
-    pub(crate) fn usage(&self) -> Vec<(IpNet, Usage)> {
-        let subnets = self.network.pools.iter().map(|pool| pool.subnet);
-        subnets.zip(self.addresses.iter().map(Addresses::usage)).collect()
     }
 
     fn take(&mut self, pool: usize, wanted: Option<IpAddr>) -> Result<IpAddr> {

@@ -19,15 +19,6 @@ pub(crate) struct Addresses {
     used: BTreeSet<u128>,
 }
 
-/// How full a subnet is, as far as 64 bits count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Given out, and those that nobody gets: the network's own, the broadcast address, gateway and auxiliary addresses.
-    pub in_use: u64,
-    /// Of those that are given out unasked.
-    pub available: u64,
-}
-
 /// Why an address cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -66,20 +57,6 @@ impl Addresses {
     /// Gives an address back; one that is not in use stays so.
     pub(crate) fn release(&mut self, address: IpAddr) {
         self.used.remove(&number(address));
-    }
-
-    pub(crate) fn usage(&self) -> Usage {
-        let (low, high) = usable(self.subnet);
-        let span = |first: u128, last: u128| (last - first).saturating_add(1);
-        let (start, end) = (number(self.subnet.network()), number(self.subnet.broadcast()));
-        let used = |first: u128, last: u128| self.used.range(first..=last).count() as u128;
-        let in_use = (low - start) + (end - high) + used(low, high);
-        let available = match self.first <= self.last {
-            true => span(self.first, self.last) - used(self.first, self.last),
-            false => 0,
-        };
-        let count = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-        Usage { in_use: count(in_use), available: count(available) }
     }
 
     fn wanted(&self, address: IpAddr) -> Result<u128, Refusal> {
@@ -194,25 +171,6 @@ mod tests {
         assert_eq!(default_gateway("10.0.0.0/24".parse().unwrap(), None), Some(ip("10.0.0.1")));
         let range = Some("10.0.0.128/25".parse().unwrap());
         assert_eq!(default_gateway("10.0.0.0/24".parse().unwrap(), range), Some(ip("10.0.0.128")));
-    }
-
-    #[test]
-    fn what_nobody_gets_is_in_use() {
-        let usage = |addresses: &Addresses| {
-            let Usage { in_use, available } = addresses.usage();
-            (in_use, available)
-        };
-        let mut four =
-            Addresses::new(&pool("10.1.0.0/24", Some("10.1.0.128/25"), "10.1.0.1", &["10.1.0.130"]));
-        // The range ends with the broadcast address.
-        assert_eq!(usage(&four), (4, 126));
-        four.take(None).unwrap();
-        four.take(Some(ip("10.1.0.7"))).unwrap();
-        assert_eq!(usage(&four), (6, 125));
-        let six = Addresses::new(&pool("fd00:1::/64", None, "fd00:1::1", &[]));
-        assert_eq!(usage(&six), (2, u64::MAX - 1));
-        let all = Addresses::new(&pool("::/0", None, "fd00:1::1", &[]));
-        assert_eq!(usage(&all), (2, u64::MAX));
     }
 
     proptest! {

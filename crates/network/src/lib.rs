@@ -48,7 +48,6 @@ pub use config::{
 };
 pub use configuration::Refusal as ConfigurationRefusal;
 pub use error::{Error, OutwardError, PortError, Result};
-pub use ipam::Usage;
 pub use mac::MacAddr;
 pub use netd::proto::{self, Protocol};
 pub use networks::{Attached, Created, Networks, OutwardStatus};

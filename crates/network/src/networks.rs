@@ -8,7 +8,6 @@ use crate::{
     config::{AddressPool, Config},
     error::Result,
     forwarder::Forwarder,
-    ipam::Usage,
     names::{self, DnsRequest, HostsRequest},
     netlink::nft::catch::TPROXY,
     outward::Outward,
@@ -21,7 +20,6 @@ use crate::{
     router::Router,
     stock::Stock,
 };
-use ipnet::IpNet;
 use model::{Id, RunLayout};
 use std::{
     net::IpAddr,
@@ -135,11 +133,6 @@ impl Networks {
     /// By name, ID, or unambiguous ID prefix, in this order of preference.
     pub fn get(&self, name: &str) -> Result<Network> {
         Ok(self.books().find(name)?.network.clone())
-    }
-
-    /// How full each of a network's subnets is.
-    pub fn usage(&self, network: &Id) -> Vec<(IpNet, Usage)> {
-        self.books().networks.get(network).map(Live::usage).unwrap_or_default()
     }
 
     /// The running containers on a network.

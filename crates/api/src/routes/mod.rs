@@ -122,7 +122,7 @@ async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Outcome {
         ("POST", ["networks", "prune"]) => networks::prune(e, &request).await,
         ("POST", ["networks", n @ .., "connect"]) => networks::connect(e, request, &name(n)).await,
         ("POST", ["networks", n @ .., "disconnect"]) => networks::disconnect(e, request, &name(n)).await,
-        ("GET", ["networks", n @ ..]) => networks::inspect(e, &request, &name(n)),
+        ("GET", ["networks", n @ ..]) => networks::inspect(e, &name(n)),
         ("DELETE", ["networks", n @ ..]) => networks::remove(e, &name(n)).await,
 
         ("POST", ["build"]) => Err(Error::Unsupported { what: "building images" }),

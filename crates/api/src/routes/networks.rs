@@ -11,12 +11,8 @@ pub(super) fn list(engine: &Arc<Engine>, request: &Request) -> Outcome {
     response::ok(&networks::list(engine, &request.query.filters()?)?)
 }
 
-pub(super) fn inspect(engine: &Arc<Engine>, request: &Request, name: &str) -> Outcome {
-    let mut network = networks::inspect(engine, name)?;
-    if request.version < since(52) {
-        network.status = None;
-    }
-    response::ok(&network)
+pub(super) fn inspect(engine: &Arc<Engine>, name: &str) -> Outcome {
+    response::ok(&networks::inspect(engine, name)?)
 }
 
 pub(super) async fn create(engine: &Arc<Engine>, mut request: Request) -> Outcome {

@@ -1,10 +1,7 @@
 //! `docker network ls`, `docker network inspect`
 
 use crate::{Engine, Error, filters::Filters};
-use api_types::{
-    ConfigReference, EndpointResource, Ipam, IpamConfig, IpamStatus, Network as Wire, NetworkStatus,
-    SubnetStatus,
-};
+use api_types::{ConfigReference, EndpointResource, Ipam, IpamConfig, Network as Wire};
 use network::{Attached, Network, NewPool, Pool};
 
 const FILTERS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
@@ -32,20 +29,14 @@ fn check_types(filters: &Filters) -> Result<(), Error> {
 }
 
 fn is_dangling(engine: &Engine, network: &Network) -> bool {
-    !network.is_predefined() && engine.networks.attached(&network.id).is_empty()
+    network.is_for_containers() && engine.networks.attached(&network.id).is_empty()
 }
 
 /// By name, ID, or a prefix of an ID; with the containers that are on it.
 pub fn inspect(engine: &Engine, reference: &str) -> Result<Wire, Error> {
     let network = engine.networks.get(reference)?;
     let attached = engine.networks.attached(&network.id);
-    let usage = engine.networks.usage(&network.id);
-    let subnet = |(subnet, usage): (ipnet::IpNet, network::Usage)| {
-        let status = SubnetStatus { ips_in_use: usage.in_use, dynamic_ips_available: usage.available };
-        (subnet.to_string(), status)
-    };
-    let ipam = IpamStatus { subnets: usage.into_iter().map(subnet).collect() };
-    Ok(Wire { status: Some(NetworkStatus { ipam }), ..wire(network, &attached) })
+    Ok(wire(network, &attached))
 }
 
 fn wire(network: Network, attached: &[Attached]) -> Wire {
