@@ -5,7 +5,9 @@ use crate::daemon::config::Config;
 use anyhow::{Context, Result};
 use network::{AddressPool, DefaultBridge, DefaultBridgeV6, OutwardConfig, Program};
 use std::{
+    error::Error,
     os::fd::{AsRawFd, OwnedFd},
+    str::FromStr,
     sync::Arc,
 };
 
@@ -46,22 +48,29 @@ pub(super) fn config(
     })
 }
 
+/// An address with the length of its prefix, of the IP version that `N` is of.
+fn subnet<N>(name: &str, text: &Option<String>, example: &str) -> Result<Option<N>>
+where
+    N: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let parse = |text: &str| {
+        text.parse().with_context(|| format!("invalid {name} {text:?}: expected one such as {example}"))
+    };
+    text.as_deref().map(parse).transpose()
+}
+
 fn bridge(config: &Config) -> Result<DefaultBridge> {
+    const V4: &str = "192.168.5.1/24";
+    const V6: &str = "2001:db8::1/64";
     let network = &config.network;
-    let net = |name: &str, text: &Option<String>| {
-        text.as_deref().map(|t| t.parse().with_context(|| format!("invalid {name} {t:?}"))).transpose()
-    };
-    let net6 = |name: &str, text: &Option<String>| {
-        text.as_deref().map(|t| t.parse().with_context(|| format!("invalid {name} {t:?}"))).transpose()
-    };
     let v6 = DefaultBridgeV6 {
-        bip: net6("bip6", &network.bip6)?,
-        fixed_cidr: net6("fixed-cidr-v6", &network.fixed_cidr_v6)?,
+        bip: subnet("bip6", &network.bip6, V6)?,
+        fixed_cidr: subnet("fixed-cidr-v6", &network.fixed_cidr_v6, V6)?,
     };
     let default = DefaultBridge::default();
     Ok(DefaultBridge {
-        bip: net("bip", &network.bip)?,
-        fixed_cidr: net("fixed-cidr", &network.fixed_cidr)?,
+        bip: subnet("bip", &network.bip, V4)?,
+        fixed_cidr: subnet("fixed-cidr", &network.fixed_cidr, V4)?,
         ipv6: network.ipv6.then_some(v6),
         mtu: network.mtu.unwrap_or(default.mtu),
         icc: network.icc,
