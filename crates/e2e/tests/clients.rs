@@ -11,6 +11,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{fd::AsFd, unix::fs::PermissionsExt},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -25,6 +26,12 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}: {status}");
 }
 
+/// A name for a network namespace that no other test has, in this process or another.
+fn namespace(what: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("lichen-e2e-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// The client's network namespace.
 struct Client(String);
 
@@ -34,7 +41,7 @@ impl Client {
     fn new() -> Self {
         use nix::sched::{CloneFlags, unshare};
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-        let client = Self(format!("lichen-e2e-clients-{}", std::process::id()));
+        let client = Self(namespace("clients"));
         let name = &client.0;
         ip("link set lo up");
         ip(&format!("netns add {name}"));
@@ -84,7 +91,7 @@ const FAR: [&str; 2] = ["203.0.113.9", "2001:db8:2::9"];
 
 impl Far {
     fn new(client: &Client) -> Self {
-        let far = Self(format!("lichen-e2e-far-{}", std::process::id()));
+        let far = Self(namespace("far"));
         let (name, router) = (&far.0, &client.0);
         ip(&format!("netns add {name}"));
         ip(&format!("-n {router} link add eth2 type veth peer name eth3 netns {name}"));
@@ -174,8 +181,7 @@ fn containers_see_the_addresses_of_clients_of_both_protocols_and_ip_versions() {
     engine.docker(&["network", "create", "--ipv6", "dual"]).ok();
     let (udp, tcp) = (format!("{UDP}:53/udp"), format!("{TCP}:53"));
     run_server(&engine, &["--network", "dual", "-p", &udp, "-p", &tcp]).ok();
-    for version in 0..2 {
-        let seen = CLIENT[version];
+    for (version, seen) in CLIENT.into_iter().enumerate() {
         let socket = client.datagrams(version);
         ask("a datagram is answered", &socket, version, 1);
         // Cut on the way.
@@ -218,16 +224,27 @@ fn traceroute_sees_the_routers_on_the_way() {
     for (version, command) in
         [(0, "traceroute -n -q 1"), (0, "traceroute -n -q 1 -I"), (1, "traceroute6 -n -q 1")]
     {
-        let hops = [&gateways[version], CLIENT[version], FAR[version]];
-        // Routers say so often and no more (icmp(7), `icmp_ratelimit`).
-        wait_until("each router answers", || {
+        let hops =
+            [&gateways[version], CLIENT[version], FAR[version]].map(|hop| hop.parse::<IpAddr>().unwrap());
+        let mut seen = [false; 3];
+        // Routers say so often and no more (icmp(7), `icmp_ratelimit`): what one run is not told, another is.
+        for _ in 0..20 {
             let words = ["exec", "lost"].into_iter().chain(command.split(' '));
             let all: Vec<&str> = words.chain(["-m", "3", "-w", "2", FAR[version]]).collect();
             let run = engine.docker(&all);
-            let lines = run.stdout.lines().filter_map(|line| line.split_whitespace().nth(1));
-            let seen: Vec<&str> = lines.filter(|word| word.parse::<IpAddr>().is_ok()).collect();
-            (seen == hops).then_some(())
-        });
+            for line in run.stdout.lines() {
+                let mut words = line.split_whitespace();
+                let hop = words.next().and_then(|word| word.parse::<usize>().ok());
+                let router = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+                if let (Some(hop @ 1..=3), Some(router)) = (hop, router) {
+                    seen[hop - 1] |= router == hops[hop - 1];
+                }
+            }
+            if seen == [true; 3] {
+                break;
+            }
+        }
+        assert_eq!(seen, [true; 3], "{command}: which of {hops:?} answered");
     }
     engine.docker(&["rm", "-f", "lost"]).ok();
     drop((engine, far));

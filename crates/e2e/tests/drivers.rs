@@ -126,9 +126,9 @@ fn gvproxys_services_and_the_hosts_loopback_are_out_of_reach() {
     let (host, path) = host_with_peer("gvproxy");
     let engine = Engine::start_on(host, &["--net", "gvisor-tap-vsock"], &[("PATH", &path)]);
     engine.load("busybox");
-    // The peer refuses every connection that gets to it. What is prohibited has no route, but the kernel says so to one
-    // address seldom: once a second at most, and of several reasons together (`ip_error()`; icmp(7), `icmp_ratelimit`).
-    // Of twelve runs of this script two were told; whoever is not told waits.
+    // The peer refuses every connection that gets to it. What is prohibited has no route, which the kernel tells an address
+    // only while that has not been told too often (`ip_error()` of net/ipv4/route.c, and `icmpv4_xrlim_allow()` of
+    // net/ipv4/icmp.c for all reasons together; icmp(7), `icmp_ratelimit`); whoever is not told waits until nc gives up.
     let script =
         "for to in '1 80' '254 80' '1 53'; do nc -w 2 192.168.127.$to; done; ping -c1 -W2 192.168.127.254";
     let tried = engine.docker(&["run", "--rm", "busybox", "sh", "-c", script]).exits(1);
