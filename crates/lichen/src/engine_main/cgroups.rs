@@ -1,5 +1,6 @@
 //! Which cgroup driver there is: by what this host lets its user do, unless `native.cgroupdriver` says.
 
+use super::causes;
 use crate::daemon::config::{CgroupDriver, Config};
 use anyhow::{Context, Result, bail, ensure};
 use engine::cgroups::{Bus, Cgroups, MOUNT, Systemd};
@@ -25,14 +26,18 @@ pub(super) fn detect(config: &Config, uid: u32) -> Result<Cgroups> {
         Some(CgroupDriver::None) => Ok(Cgroups::None),
         Some(CgroupDriver::Systemd) => systemd(config, uid).context("--exec-opt native.cgroupdriver=systemd"),
         Some(CgroupDriver::Cgroupfs) => cgroupfs(parent).context("--exec-opt native.cgroupdriver=cgroupfs"),
-        None => Ok(systemd(config, uid).or_else(|no_systemd| {
-            // A parent that is a slice was meant for the other driver, and is none to complain of here.
-            let parent = parent.filter(|p| !engine::cgroups::is_slice(p));
-            cgroupfs(parent).inspect_err(|no_cgroupfs| {
-                tracing::info!("limits cannot be enforced: {no_systemd:#}; nor is a cgroup delegated: {no_cgroupfs:#}");
+        None => Ok(systemd(config, uid)
+            .or_else(|no_systemd| {
+                // A parent that is a slice was meant for the other driver, and is none to complain of here.
+                let parent = parent.filter(|p| !engine::cgroups::is_slice(p));
+                cgroupfs(parent).inspect_err(|no_cgroupfs| {
+                    let [no_systemd, no_cgroupfs] = [&no_systemd, no_cgroupfs].map(causes::line);
+                    tracing::info!(
+                        "limits cannot be enforced: {no_systemd}; nor is a cgroup delegated: {no_cgroupfs}"
+                    );
+                })
             })
-        })
-        .unwrap_or(Cgroups::None)),
+            .unwrap_or(Cgroups::None)),
     }
 }
 

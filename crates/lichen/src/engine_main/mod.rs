@@ -3,6 +3,7 @@
 //! It reads its configuration from the same arguments, file and environment as the launcher did, opens what is stored,
 //! adopts what runs, and serves the API until it is told to end, or until the launcher is gone.
 
+mod causes;
 mod cgroups;
 mod config;
 mod launcher;
@@ -34,7 +35,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     match prepare(arguments).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lichen engine: {error:#}");
+            eprintln!("lichen engine: {}", causes::line(&error));
             ExitCode::FAILURE
         }
     }

@@ -35,7 +35,8 @@ pub(super) async fn reload(
             Arc::new(config)
         }
         Err(error) => {
-            tracing::error!("the configuration is not reloaded, and stays as it was: {error:#}");
+            let why = super::causes::line(&error);
+            tracing::error!("the configuration is not reloaded, and stays as it was: {why}");
             before.clone()
         }
     };
