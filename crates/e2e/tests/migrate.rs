@@ -86,15 +86,80 @@ fn another_engine_is_copied_once_and_stays_as_it_is() {
     assert_eq!(running, ["side", "web"]);
 }
 
+/// What a killed run leaves: a volume that is not whole, and the container that says so.
+fn interrupt(engine: &Engine, volume: &str) {
+    let mark = mark(engine, volume);
+    engine.docker(&["volume", "create", "--label", &format!("lichen.migrate.mark={mark}"), volume]).ok();
+    let mount = format!("{volume}:/d");
+    engine.docker(&["run", "--rm", "-v", &mount, "busybox", "touch", "/d/half"]).ok();
+}
+
+/// A container that says that a volume is not whole; its ID.
+fn mark(engine: &Engine, volume: &str) -> String {
+    let label = format!("lichen.migrate.volume={volume}");
+    let create = ["create", "--label", &label, "--label", "lichen.migrate.incomplete=", "busybox", "true"];
+    engine.docker(&create).ok().text().to_owned()
+}
+
+#[test]
+fn a_volume_that_is_not_whole_in_the_other_engine_is_refused_and_stays_there() {
+    let (source, target) = (Engine::start(), Engine::start());
+    for engine in [&source, &target] {
+        engine.load("busybox");
+    }
+    interrupt(&source, "data");
+    // The containers say that these are not whole, which the volumes themselves do not: somebody else made them.
+    mark(&source, "theirs");
+    source.docker(&["run", "--rm", "-v", "theirs:/d", "busybox", "touch", "/d/other"]).ok();
+    mark(&target, "theirs");
+    target.docker(&["run", "--rm", "-v", "theirs:/d", "busybox", "touch", "/d/own"]).ok();
+    source.docker(&["run", "--rm", "-v", "unmade:/d", "busybox", "touch", "/d/file"]).ok();
+    mark(&target, "unmade");
+
+    let applied = from(&source, &target, &["--apply", "--only", "volumes"]).exits(1);
+    assert!(
+        applied.stdout.contains("volume     data  not possible: it is not complete in the other"),
+        "{applied}"
+    );
+    assert!(applied.stderr.contains("another volume theirs is here already"), "{applied}");
+    target.docker(&["volume", "inspect", "data"]).exits(1);
+    assert!(listing(&source, "data").contains("half"));
+    assert!(listing(&source, "theirs").contains("other"));
+    assert!(listing(&target, "theirs").contains("own"));
+    assert_eq!(listing(&target, "unmade"), listing(&source, "unmade"));
+    let marks = ["ps", "-aq", "--filter", "label=lichen.migrate.volume"];
+    assert_eq!(source.docker(&marks).ok().stdout.lines().count(), 2);
+    target.docker(&marks).ok().prints("");
+}
+
+#[test]
+fn a_volume_that_cannot_be_made_leaves_nothing_that_claims_it() {
+    let (source, target) = (Engine::start(), Engine::start());
+    for engine in [&source, &target] {
+        engine.load("busybox");
+    }
+    source.docker(&["run", "--rm", "-v", "data:/d", "busybox", "touch", "/d/file"]).ok();
+    // In the way of its directory.
+    let place = target.host().data().join("volumes/data");
+    std::fs::write(&place, "").expect("write a file");
+    let failed = from(&source, &target, &["--apply", "--only", "volumes"]).exits(1);
+    assert!(failed.stderr.contains("volume data: create volume data: "), "{failed}");
+    target.docker(&["ps", "-aq", "--filter", "label=lichen.migrate.volume"]).ok().prints("");
+    std::fs::remove_file(&place).expect("remove the file");
+
+    target.docker(&["run", "--rm", "-v", "data:/d", "busybox", "touch", "/d/own"]).ok();
+    from(&source, &target, &["--apply", "--only", "volumes"])
+        .exits(1)
+        .complains("another volume data is here already");
+    assert!(listing(&target, "data").contains("own"));
+}
+
 #[test]
 fn what_differs_is_left_alone_and_what_was_interrupted_begins_anew() {
     let (source, target) = (Engine::start(), Engine::start());
     furnish(&source);
     target.load("busybox");
-    // As a killed run leaves them: a volume that is not whole, and the container that says so.
-    let labels = ["--label", "lichen.migrate.volume=data", "--label", "lichen.migrate.incomplete="];
-    target.docker(&[&["create"], &labels[..], &["busybox", "true"]].concat()).ok();
-    target.docker(&["run", "--rm", "-v", "data:/d", "busybox", "touch", "/d/half"]).ok();
+    interrupt(&target, "data");
     // Somebody's own.
     target.docker(&["run", "--rm", "-v", "unused:/d", "busybox", "touch", "/d/own"]).ok();
     target.docker(&["create", "--name", "web", "busybox", "true"]).ok();

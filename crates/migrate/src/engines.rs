@@ -30,14 +30,24 @@ struct Listed {
 
 /// Marks containers that this program makes, with the volume's name.
 pub(crate) const LABEL: &str = "lichen.migrate.volume";
-/// Marks the one of them that says that the volume was made by this program and is not complete.
+/// Marks the one of them that says, as long as it is there, that the volume which names it is not complete.
 pub(crate) const INCOMPLETE: &str = "lichen.migrate.incomplete";
+/// On a volume: the ID of the container that was made to say that. A volume's labels cannot be changed, so that it stays
+/// when the container has gone and the volume is complete.
+pub(crate) const MARK: &str = "lichen.migrate.mark";
 
 /// A container that this program made.
 pub(crate) struct Helper {
     pub(crate) id: String,
     pub(crate) volume: String,
     pub(crate) incomplete: bool,
+}
+
+impl Helper {
+    /// Whether this says that the volume is not complete. One of its name that somebody else made does not name it.
+    pub(crate) fn marks(&self, volume: &Volume) -> bool {
+        self.incomplete && self.volume == volume.name && volume.labels.get(MARK) == Some(&self.id)
+    }
 }
 
 impl Engines {

@@ -20,6 +20,12 @@ pub(crate) enum Error {
     Archive { volume: String, source: io::Error },
     #[error("another volume {0} is here already, with something else in it: it is left alone")]
     Occupied(String),
+    #[error(
+        "volume {0} was made here by somebody else in the meantime: it is left alone; repeat, and it is compared"
+    )]
+    Appeared(String),
+    #[error("{0}; and: {1}")]
+    Both(Box<Error>, Box<Error>),
     /// Somebody writes to it there.
     #[error("volume {0} changed while it was copied: stop what uses it in the other engine, and repeat")]
     Unlike(String),

@@ -11,7 +11,9 @@
 //!   made for that, never started, and removed again.
 //! * Nothing here is replaced. An object of the same name that is not the same is reported.
 //! * A volume that is being filled has a container beside it that says so, from before it is made until it is complete,
-//!   so that an interrupted run is known by the next one, which begins that volume anew, and no other.
+//!   and names that container in a label. An interrupted run is known by that to the next one, which begins that volume
+//!   anew, and no other: not one of the same name that somebody else made, and never one of the source, which is refused
+//!   while it is not complete there.
 #![forbid(unsafe_code)]
 
 mod apply;

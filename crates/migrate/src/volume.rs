@@ -1,7 +1,7 @@
 //! Volumes and what is in them.
 
 use crate::container::name_of;
-use crate::engines::{Engine, Engines, Helper, INCOMPLETE, LABEL};
+use crate::engines::{Engine, Engines, Helper, INCOMPLETE, LABEL, MARK};
 use crate::error::{Error, step};
 use crate::plan::{Fate, Item};
 use api_types::{
@@ -23,19 +23,24 @@ const PARENT: &str = "/lichen-migrate";
 
 pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> {
     let here = engines.to.volumes().await?;
-    let unfinished = engines.to.helpers().await?;
+    let helpers = engines.to.helpers().await?;
+    let helpers_there = engines.from.helpers().await?;
     let mut items = Vec::new();
     for volume in engines.from.volumes().await? {
         let mut remarks = Vec::new();
         let fate = if volume.driver != "local" {
             Fate::Refused(format!("there is no volume driver {} here", volume.driver))
-        } else if unfinished.iter().any(|h| h.incomplete && h.volume == volume.name) {
-            remarks.push("an earlier run was interrupted: it begins anew".to_owned());
-            Fate::Make
-        } else if here.iter().any(|v| v.name == volume.name) {
-            Fate::Unseen
+        } else if let Some(mark) = helpers_there.iter().find(|h| h.marks(&volume)) {
+            Fate::Refused(incomplete_there(&mark.id))
         } else {
-            Fate::Make
+            match here.iter().find(|v| v.name == volume.name) {
+                Some(begun) if helpers.iter().any(|h| h.marks(begun)) => {
+                    remarks.push("an earlier run was interrupted: it begins anew".to_owned());
+                    Fate::Make
+                }
+                Some(_) => Fate::Unseen,
+                None => Fate::Make,
+            }
         };
         if !volume.options.is_empty() && fate == Fate::Make {
             let options: Vec<_> = volume.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -53,6 +58,14 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> 
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(items)
+}
+
+fn incomplete_there(mark: &str) -> String {
+    let mark = mark.get(..12).unwrap_or(mark);
+    format!(
+        "it is not complete in the other engine, where a migration was interrupted: repeat that one first, or remove \
+         container {mark} there when the volume is good as it is"
+    )
 }
 
 /// A container through which a volume is reached.
@@ -78,29 +91,62 @@ pub(crate) async fn copy(
     outcome.and_then(|word| tidied.map(|()| word))
 }
 
-/// What an interrupted run left. A volume is removed only where a container says that this program made it and it is not
-/// complete, and that container goes last: another interruption finds it again. One that was being compared is the
-/// user's own.
+/// What an interrupted run left. Of the source only containers through which it was read are removed. Here a volume is
+/// removed too where it names a container that says that it is not complete, and that container goes last: another
+/// interruption finds it again. One that was being compared is the user's own, as is one that a container only has the
+/// name of.
 async fn begin_anew(engines: &Engines, volume: &str) -> Result<(), Error> {
-    for engine in [&engines.from, &engines.to] {
+    let helpers_of = async |engine: &Engine| -> Result<(Vec<Helper>, Vec<Helper>), Error> {
         let helpers = engine.helpers().await?.into_iter().filter(|h| h.volume == volume);
-        let (marks, others): (Vec<Helper>, Vec<Helper>) = helpers.partition(|h| h.incomplete);
-        for helper in others {
-            engine.remove_container(&helper.id).await?;
-        }
-        if marks.is_empty() {
-            continue;
-        }
-        let removed = engine.client.run(Request::delete(format!("/volumes/{}", segment(volume)))).await;
-        match removed {
-            Err(cli::error::Error::Api { status: 404, .. }) => {}
-            other => other.map_err(step(format!("remove the incomplete volume {volume}")))?,
-        }
-        for mark in marks {
-            engine.remove_container(&mark.id).await?;
-        }
+        Ok(helpers.partition(|h| h.incomplete))
+    };
+    let (_, readers) = helpers_of(&engines.from).await?;
+    for reader in readers {
+        engines.from.remove_container(&reader.id).await?;
+    }
+    let to = &engines.to;
+    let (marks, others) = helpers_of(to).await?;
+    for helper in others {
+        to.remove_container(&helper.id).await?;
+    }
+    let here = to.volumes().await?;
+    if here.iter().any(|v| v.name == volume && marks.iter().any(|mark| mark.marks(v))) {
+        let remove = Request::delete(format!("/volumes/{}", segment(volume)));
+        to.client.run(remove).await.map_err(step(format!("remove the incomplete volume {volume}")))?;
+    }
+    for mark in marks {
+        to.remove_container(&mark.id).await?;
     }
     Ok(())
+}
+
+/// Makes the volume and the container that says that it is not complete; that one's ID.
+async fn begin(to: &Engine, volume: &Volume) -> Result<String, Error> {
+    let mark = container(to, volume, None).await?;
+    let mut labels = volume.labels.clone();
+    labels.insert(MARK.to_owned(), mark.clone());
+    let request = VolumeCreateRequest {
+        name: volume.name.clone(),
+        driver: volume.driver.clone(),
+        driver_opts: volume.options.clone(),
+        labels,
+        ..VolumeCreateRequest::default()
+    };
+    let create = Request::post("/volumes/create").json(&request).map_err(step("describe a volume"))?;
+    let error = match to.client.json::<Volume>(create).await {
+        Ok(made) if made.labels.get(MARK) == Some(&mark) => return Ok(mark),
+        // The API returns the one that is there.
+        Ok(_) => Error::Appeared(volume.name.clone()),
+        // No answer leaves open whether it was made: the next run finds out.
+        Err(source) if source.status().is_none() => {
+            return Err(step(format!("create volume {}", volume.name))(source));
+        }
+        Err(source) => step(format!("create volume {}", volume.name))(source),
+    };
+    match to.remove_container(&mark).await {
+        Ok(()) => Err(error),
+        Err(left) => Err(Error::Both(Box::new(error), Box::new(left))),
+    }
 }
 
 async fn fill(
@@ -119,16 +165,7 @@ async fn fill(
             Err(Error::Occupied(volume.name.clone()))
         };
     }
-    let request = VolumeCreateRequest {
-        name: volume.name.clone(),
-        driver: volume.driver.clone(),
-        driver_opts: volume.options.clone(),
-        labels: volume.labels.clone(),
-        ..VolumeCreateRequest::default()
-    };
-    let create = Request::post("/volumes/create").json(&request).map_err(step("describe a volume"))?;
-    let mark = container(&engines.to, volume, None).await?;
-    engines.to.client.run(create).await.map_err(step(format!("create volume {}", volume.name)))?;
+    let mark = begin(&engines.to, volume).await?;
     let target = helper(&engines.to, volume, base(&source.path)).await?;
     transfer(engines, volume, source, &target).await?;
     if !same_contents(engines, volume, source, &target).await? {
