@@ -20,13 +20,25 @@ pub enum AppArmor {
     Confines(String),
 }
 
+/// The profile that Ubuntu's restriction changes to when a user namespace is made (24.04's apparmor package): who has it
+/// met the restriction, not a profile of his own.
+const RESTRICTED: &str = "unprivileged_userns";
+
 impl AppArmor {
     pub fn read() -> Self {
-        let confined = || CURRENT.iter().find_map(|file| enforced(&fs::read_to_string(file).ok()?));
-        if fs::read_to_string(RESTRICTION).is_ok_and(|text| text.trim() == "1") {
-            return Self::Restricts;
+        let current = CURRENT.iter().find_map(|file| fs::read_to_string(file).ok());
+        let restricted = fs::read_to_string(RESTRICTION).is_ok_and(|text| text.trim() == "1");
+        Self::judge(current.as_deref().unwrap_or_default(), restricted)
+    }
+
+    /// The setting concerns those alone who are unconfined: others are judged by their profile (`aa_profile_ns_perm` in
+    /// security/apparmor/task.c, Linux 6.7).
+    fn judge(current: &str, restricted: bool) -> Self {
+        match enforced(current) {
+            Some(profile) if profile != RESTRICTED || !restricted => Self::Confines(profile),
+            _ if restricted && !current.trim_end().ends_with(" (complain)") => Self::Restricts,
+            _ => Self::Indifferent,
         }
-        confined().map_or(Self::Indifferent, Self::Confines)
     }
 }
 
@@ -40,6 +52,24 @@ fn enforced(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_setting_concerns_the_unconfined_alone() {
+        let confined = |profile: &str| AppArmor::Confines(profile.to_owned());
+        for (current, restricted, expected) in [
+            ("docker-default (enforce)\n", true, confined("docker-default")),
+            ("docker-default (enforce)\n", false, confined("docker-default")),
+            ("unconfined\n", true, AppArmor::Restricts),
+            ("unconfined\n", false, AppArmor::Indifferent),
+            ("lichen (unconfined)\n", true, AppArmor::Restricts),
+            ("lichen (complain)\n", true, AppArmor::Indifferent),
+            ("", true, AppArmor::Restricts),
+            ("unprivileged_userns (enforce)\n", true, AppArmor::Restricts),
+            ("unprivileged_userns (enforce)\n", false, confined("unprivileged_userns")),
+        ] {
+            assert_eq!(AppArmor::judge(current, restricted), expected, "{current:?} {restricted}");
+        }
+    }
 
     #[test]
     fn only_an_enforced_profile_confines() {
