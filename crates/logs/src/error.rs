@@ -35,8 +35,13 @@ pub enum Error {
     Journal { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {operation} syslog server {server}: {source}")]
     Syslog { operation: &'static str, server: String, source: io::Error },
-    #[error("syslog over TLS: {0}")]
-    Tls(#[from] tls::Error),
+    #[error("syslog over TLS: {what}: {reason}")]
+    Tls { what: String, reason: String },
+    #[error(
+        "syslog over TLS: this host has no trusted certificates (package ca-certificates): give log opt \
+         'syslog-tls-ca-cert' a file with the server's authority"
+    )]
+    NoAuthorities,
 }
 
 impl Error {
@@ -59,7 +64,8 @@ impl Error {
             | Self::NoJournal { .. }
             | Self::Journal { .. }
             | Self::Syslog { .. }
-            | Self::Tls(_) => ErrorKind::System,
+            | Self::Tls { .. }
+            | Self::NoAuthorities => ErrorKind::System,
         }
     }
 }

@@ -75,7 +75,11 @@ impl Sink {
     pub fn is_worth_retrying(error: &Error) -> bool {
         matches!(
             error,
-            Error::NoJournal { .. } | Error::Journal { .. } | Error::Syslog { .. } | Error::Tls(_)
+            Error::NoJournal { .. }
+                | Error::Journal { .. }
+                | Error::Syslog { .. }
+                | Error::Tls { .. }
+                | Error::NoAuthorities
         )
     }
 }

@@ -41,11 +41,13 @@ pub struct Own<'a> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {reason}")]
-pub struct Error {
-    /// A file, or what else was looked at.
-    pub what: String,
-    pub reason: String,
+pub enum Error {
+    /// `what` is a file, or what else was looked at.
+    #[error("{what}: {reason}")]
+    Unusable { what: String, reason: String },
+    /// For [`Trust::System`]. The option that names a file instead is the caller's to say.
+    #[error("this host has no trusted certificates (package ca-certificates)")]
+    NoAuthorities,
 }
 
 /// # Errors
@@ -74,19 +76,14 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
 }
 
 fn system() -> Result<&'static Path, Error> {
-    let found = SYSTEM.iter().map(Path::new).find(|path| path.exists());
-    found.ok_or_else(|| Error {
-        what: "trusted certificates".to_owned(),
-        reason: "this host has none (package ca-certificates): name a file with the server's authority"
-            .to_owned(),
-    })
+    SYSTEM.iter().map(Path::new).find(|path| path.exists()).ok_or(Error::NoAuthorities)
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     let (added, _) = store.add_parsable_certificates(certificates(file)?);
     if added == 0 {
-        return Err(Error { what: file.display().to_string(), reason: "no certificate in it".to_owned() });
+        return Err(failed(file.display())("no certificate in it"));
     }
     Ok(store)
 }
@@ -96,5 +93,5 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn failed<E: ToString>(what: impl ToString) -> impl FnOnce(E) -> Error {
-    move |error| Error { what: what.to_string(), reason: error.to_string() }
+    move |error| Error::Unusable { what: what.to_string(), reason: error.to_string() }
 }

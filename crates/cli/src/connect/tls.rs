@@ -34,10 +34,14 @@ pub(super) async fn handshake(files: &TlsFiles, address: &str, stream: TcpStream
 }
 
 fn failed(error: tls::Error) -> Error {
-    Error::Connect {
-        operation: format!("TLS set-up for {}", error.what),
-        source: std::io::Error::other(error.reason),
-    }
+    let (operation, reason) = match error {
+        tls::Error::Unusable { what, reason } => (format!("TLS set-up for {what}"), reason),
+        missing @ tls::Error::NoAuthorities => (
+            "TLS set-up".to_owned(),
+            format!("{missing}: give --tlscacert a file with the authority of the engine's certificate"),
+        ),
+    };
+    Error::Connect { operation, source: std::io::Error::other(reason) }
 }
 
 /// Refuses what no handshake could use, before it is kept for a context; in docker's words.
@@ -59,5 +63,16 @@ pub fn check(files: &[TlsFile]) -> Result<(), Error> {
         (_, Some(cert), _) if !readable(cert) => refuse("cert.pem seems invalid"),
         (_, _, Some(key)) if PrivateKeyDer::from_pem_slice(key).is_err() => refuse("key.pem seems invalid"),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_authorities_the_option_is_told() {
+        let told = failed(tls::Error::NoAuthorities).to_string();
+        assert!(told.contains("give --tlscacert a file"), "{told}");
     }
 }

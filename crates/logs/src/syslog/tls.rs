@@ -13,7 +13,26 @@ pub(super) fn client(files: &TlsFiles, remote: &Remote) -> Result<ClientConnecti
         None => Trust::System,
     };
     let own = files.own.as_ref().map(|(certificate, key)| Own { certificate, key });
-    let config = tls::client(trust, own)?;
-    ClientConnection::new(Arc::new(config), tls::server_name(&remote.host)?)
-        .map_err(|error| Error::Tls(tls::Error { what: remote.to_string(), reason: error.to_string() }))
+    let config = tls::client(trust, own).map_err(failed)?;
+    let name = tls::server_name(&remote.host).map_err(failed)?;
+    ClientConnection::new(Arc::new(config), name)
+        .map_err(|error| Error::Tls { what: remote.to_string(), reason: error.to_string() })
+}
+
+fn failed(error: tls::Error) -> Error {
+    match error {
+        tls::Error::Unusable { what, reason } => Error::Tls { what, reason },
+        tls::Error::NoAuthorities => Error::NoAuthorities,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_authorities_the_option_is_told() {
+        let told = failed(tls::Error::NoAuthorities).to_string();
+        assert!(told.contains("log opt 'syslog-tls-ca-cert'"), "{told}");
+    }
 }
