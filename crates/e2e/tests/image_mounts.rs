@@ -124,6 +124,15 @@ fn a_privileged_container_cannot_change_an_image_that_it_has_mounted() {
     refused
         .exits(125)
         .complains("a mount of type image in a container that may mount (--privileged or SYS_ADMIN)");
+    // Nor can a process that comes into the container with privileges of its own.
+    let mount = "type=image,source=data:v1,target=/i";
+    engine.docker(&["run", "-d", "--name", "plain", "--mount", mount, "busybox", "sleep", "600"]).ok();
+    engine.docker(&["exec", "--privileged", "plain", "sh", "-c", change]).exits(1).complains(
+        "exec --privileged in a container with a mount of type image, with the storage driver vfs,",
+    );
+    engine.docker(&["exec", "plain", "cat", "/i/sub/hello"]).ok().prints("world");
+    engine.docker(&["run", "-d", "--name", "other", "busybox", "sleep", "600"]).ok();
+    engine.docker(&["exec", "--privileged", "other", "echo", "in"]).ok().prints("in");
 }
 
 fn layers(engine: &Engine) -> usize {

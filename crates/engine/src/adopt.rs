@@ -31,7 +31,7 @@ use shim_proto::{ExitRecord, ShimStatus, Stage};
 use std::{
     collections::BTreeSet,
     os::fd::OwnedFd,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -46,7 +46,7 @@ const LEFTOVERS_STAY: Duration = Duration::from_secs(600);
 /// # Errors
 /// When the store cannot be read. Whatever is wrong with single containers goes to the log and leaves the others be.
 pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
-    let (records, all_readable) = load(engine).await?;
+    let records = load(engine).await?;
     let mut tasks = tokio::task::JoinSet::new();
     for container in records {
         let engine = engine.clone();
@@ -60,9 +60,7 @@ pub async fn adopt(engine: &Arc<Engine>) -> Result<(), Error> {
         }
     })
     .await;
-    if all_readable {
-        tokio::spawn(collect_garbage(Arc::downgrade(engine)));
-    }
+    tokio::spawn(collect_garbage(Arc::downgrade(engine)));
     // It is called once.
     engine.adopted.set(()).unwrap_or(());
     settled
@@ -80,13 +78,12 @@ async fn collect_garbage(engine: Weak<Engine>) {
 
 /// Every record becomes a container in the registry; half-made ones are undone, leftovers removed.
 ///
-/// Also tells whether every record could be read.
-async fn load(engine: &Arc<Engine>) -> Result<(Vec<Arc<Container>>, bool), Error> {
+/// The engine remembers when one could not be read.
+async fn load(engine: &Arc<Engine>) -> Result<Vec<Arc<Container>>, Error> {
     let engine = engine.clone();
     blocking("adopt", move || {
         let mut known = BTreeSet::new();
         let mut containers = Vec::new();
-        let mut all_readable = true;
         for (key, record) in engine.store.collection::<Record>(COLLECTION).list_lossy()? {
             match record {
                 Ok(record) if record.pending == Some(Pending::Creating) => {
@@ -101,13 +98,13 @@ async fn load(engine: &Arc<Engine>) -> Result<(Vec<Arc<Container>>, bool), Error
                 Err(error) => {
                     // Its files stay, for a release that can read the record.
                     known.extend(key.parse::<Id>().ok());
-                    all_readable = false;
+                    engine.unread_records.store(true, Ordering::Release);
                     tracing::error!(container = key, %error, "its record cannot be read: left out");
                 }
             }
         }
         remove_leftovers(&engine, &known);
-        Ok((containers, all_readable))
+        Ok(containers)
     })
     .await?
 }

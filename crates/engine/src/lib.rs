@@ -91,6 +91,9 @@ pub struct Engine {
     /// Set when [`adopt::adopt`] is done: until then nothing is started, because what an earlier engine left in the
     /// network is told from what is new by not being in the books, and a start enters it there last.
     pub adopted: tokio::sync::SetOnce<()>,
+    /// Set by [`adopt::adopt`] when a container's record could not be read: the container is left out, and what it needs
+    /// is not known, so nothing is removed for being unused.
+    pub unread_records: std::sync::atomic::AtomicBool,
 }
 
 /// Runs blocking work (file system, network set-up) beside the event loop.

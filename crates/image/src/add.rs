@@ -3,7 +3,7 @@
 use crate::{
     Error, Image, ImageConfig, ImageStore, Reference, Result,
     catalog::Catalog,
-    chain::chain_ids,
+    chain::{chain_ids, digest_of},
     manifest::Descriptor,
     records::{ImageRecord, LayerRecord, NameRecord, SeenBlob, merge_seen},
 };
@@ -43,13 +43,16 @@ impl ImageStore {
         }
     }
 
-    /// Records an image and its names, durably. The caller holds pins on its parts.
+    /// Records an image and its names, durably. The caller holds pins on its layers.
     pub(crate) fn add_image(&self, new: &NewImage<'_>) -> Result<Arc<Image>> {
+        // Until the record names them, a collection would take the documents for what a crash has left.
+        let documents = [Some(new.config), new.manifest.as_ref().map(|(_, bytes)| *bytes)];
+        let _pin = self.pin(documents.into_iter().flatten().map(digest_of).collect());
         let id = self.inner.content.put(new.config)?;
         let config =
             ImageConfig::parse(new.config).map_err(|source| Error::Config { digest: id.clone(), source })?;
         if let Some((descriptor, bytes)) = &new.manifest {
-            debug_assert_eq!(descriptor.digest, crate::chain::digest_of(bytes));
+            debug_assert_eq!(descriptor.digest, digest_of(bytes));
             self.inner.content.put(bytes)?;
         }
         let layers = chain_ids(&config.rootfs.diff_ids);

@@ -4,7 +4,7 @@ use crate::{
     ContainerUse, Error, Image, ImageStore, LoadOptions, Loaded, Message, Progress, RegistryConfig, Removed,
     chain::digest_of, manifest::Descriptor,
 };
-use model::{DataLayout, Digest};
+use model::DataLayout;
 use std::{
     future::Future,
     io::{Cursor, Read, Write},
@@ -233,6 +233,6 @@ pub(crate) fn untar(archive: &[u8]) -> std::collections::BTreeMap<String, Vec<u8
 
 /// A container on an image.
 pub(crate) fn container(image: &Image, running: bool) -> ContainerUse {
-    let top_layer: Option<Digest> = image.top_layer().cloned();
+    let top_layer = image.top_layer().cloned().into();
     ContainerUse { id: model::Id::random(), image: image.id.clone(), top_layer, running }
 }

@@ -87,4 +87,4 @@ pub use pull::{PullRequest, Pulled};
 pub use push::{PushRequest, Pushed};
 pub use reference::{self, Reference};
 pub use registry::{Patience, RegistryAuth, RegistryConfig};
-pub use remove::{ContainerUse, RemoveOptions, Removed};
+pub use remove::{ContainerUse, RemoveOptions, Removed, TopLayer};

@@ -1,8 +1,10 @@
 //! Removing what nobody uses: layers, content, images.
 
-use crate::{ContainerUse, ImageStore, ListFilter, Pin, Removed, Result, list, remove::Containers};
+use crate::{
+    ContainerUse, ImageStore, ListFilter, Pin, Removed, Result, catalog::Catalog, list, remove::Containers,
+};
 use model::Digest;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::MutexGuard};
 
 /// What went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,11 +39,10 @@ impl ImageStore {
     /// Removes layers and content that neither an image, nor a container, nor an operation in progress needs. To be
     /// called once the engine knows its containers; removal calls its parts by itself.
     pub fn collect_garbage(&self, containers: Containers<'_>) -> Result<Pruned> {
-        let uses = containers();
         let mut pruned = Pruned::default();
         // Each round frees the layers below those of the round before.
         loop {
-            let gone = self.remove_layers(self.inner.driver.layers().iter(), &uses)?;
+            let gone = self.remove_layers(self.inner.driver.layers().iter(), containers)?;
             if gone.is_empty() {
                 break;
             }
@@ -62,15 +63,18 @@ impl ImageStore {
     pub(crate) fn remove_layers<'a>(
         &self,
         candidates: impl Iterator<Item = &'a Digest>,
-        uses: &[ContainerUse],
+        containers: Containers<'_>,
     ) -> Result<Vec<(Digest, u64)>> {
         let mut gone = Vec::new();
         for chain in candidates {
             let Some(_claim) = self.inner.claims.try_take(chain) else { continue };
-            if self.is_needed(chain, uses) || !self.inner.driver.layer_exists(chain) {
+            if !self.inner.driver.layer_exists(chain) {
                 continue;
             }
-            let record = self.catalog().layers.remove(chain);
+            let Some(mut catalog) = self.unneeded(chain, containers) else { continue };
+            // In the same moment: from now on nobody can pin it as a layer that there is.
+            let record = catalog.layers.remove(chain);
+            drop(catalog);
             let records = &self.inner.records;
             records.layers.delete(&records.key(chain))?;
             if let Err(error) = self.inner.driver.remove_layer(chain) {
@@ -88,14 +92,21 @@ impl ImageStore {
         Ok(gone)
     }
 
-    /// Keeps a layer, with those below it, from being removed: what a container had mounted, for another one.
-    pub fn pin_layers(&self, top: Option<&Digest>) -> Pin {
-        self.pin(top.map(|top| self.stack(top)).unwrap_or_default())
+    /// Keeps a layer, with those below it, from being removed: what a container had mounted, for another one. None when
+    /// one of them is gone, as when that container was removed this moment and was the last to need them.
+    pub fn pin_layers(&self, top: Option<&Digest>) -> Option<Pin> {
+        let keys = top.map(|top| self.stack(top)).unwrap_or_default();
+        let mut catalog = self.catalog();
+        if !keys.iter().all(|chain| catalog.layers.contains_key(chain)) {
+            return None;
+        }
+        catalog.pin(&keys);
+        Some(self.pinned(keys))
     }
 
     /// Removes a layer, and those below it, that a container was the last to need.
     pub fn release_layers(&self, top: &Digest, containers: Containers<'_>) -> Result<()> {
-        self.remove_layers(self.stack(top).iter(), &containers()).map(drop)
+        self.remove_layers(self.stack(top).iter(), containers).map(drop)
     }
 
     /// A layer with all those below it, topmost first.
@@ -104,12 +115,29 @@ impl ImageStore {
         std::iter::successors(Some(top.clone()), parent).collect()
     }
 
-    fn is_needed(&self, chain: &Digest, uses: &[ContainerUse]) -> bool {
-        let catalog = self.catalog();
-        let in_image = catalog.images.values().any(|image| image.layers.contains(chain));
-        let in_use =
-            |c: &ContainerUse| c.top_layer.as_ref().is_some_and(|top| self.stack(top).contains(chain));
-        in_image || catalog.is_pinned(chain) || uses.iter().any(in_use)
+    /// The catalog, locked, when nothing needs the layer: as it is now, not as it was when somebody began to look. A layer
+    /// that is only mounted in a container has no other protection than this.
+    fn unneeded(&self, chain: &Digest, containers: Containers<'_>) -> Option<MutexGuard<'_, Catalog>> {
+        loop {
+            let before = {
+                let catalog = self.catalog();
+                if is_held(&catalog, chain) {
+                    return None;
+                }
+                catalog.pin_changes
+            };
+            let in_use = |used: &ContainerUse| {
+                used.top_layer.layer().is_some_and(|top| self.stack(top).contains(chain))
+            };
+            if containers().iter().any(in_use) {
+                return None;
+            }
+            let catalog = self.catalog();
+            // A pin that came or went meanwhile may have become, or been, a container that was not asked.
+            if catalog.pin_changes == before {
+                return (!is_held(&catalog, chain)).then_some(catalog);
+            }
+        }
     }
 
     /// Removes those configurations and manifests that no image names.
@@ -130,4 +158,9 @@ impl ImageStore {
         }
         self.inner.framing.remove(diff_id)
     }
+}
+
+/// By an image, or by something in progress.
+fn is_held(catalog: &Catalog, chain: &Digest) -> bool {
+    catalog.is_pinned(chain) || catalog.images.values().any(|image| image.layers.contains(chain))
 }

@@ -4,7 +4,8 @@
 //! Which steps are taken is decided by seeds; how they interleave, by the machine.
 
 use crate::{
-    ContainerUse, Error, ImageStore, ListFilter, LoadOptions, Progress, PullRequest, RemoveOptions,
+    ContainerUse, Error, Image, ImageStore, ImportRequest, ListFilter, LoadOptions, Progress, PullRequest,
+    RemoveOptions,
     commit::CommitRequest,
     lab::{Lab, block_on, docker_archive, layer},
     pull::lab::{Form, Registry},
@@ -12,7 +13,10 @@ use crate::{
 use model::{Digest, Id};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Images `app0`…, each of some of the layers; `app0` and `app1` share their lowest, `app1` is `app2`'s base.
@@ -132,7 +136,7 @@ impl Worker {
         let container = ContainerUse {
             id: Id::random(),
             image: image.id.clone(),
-            top_layer: top_layer.clone(),
+            top_layer: top_layer.clone().into(),
             running: self.random.below(2) == 0,
         };
         let driver = &self.store.inner.driver;
@@ -154,7 +158,7 @@ impl Worker {
         let driver = &self.store.inner.driver;
         let missing: Vec<_> = self
             .store
-            .stack(container.top_layer.as_ref().unwrap())
+            .stack(container.top_layer.layer().unwrap())
             .into_iter()
             .filter(|chain| !driver.layer_exists(chain))
             .collect();
@@ -168,7 +172,7 @@ impl Worker {
         let request = CommitRequest {
             container: container.id,
             image: Some(container.image),
-            top_layer: container.top_layer,
+            top_layer: container.top_layer.layer().cloned(),
             config: Default::default(),
             changes: vec![],
             author: String::new(),
@@ -257,7 +261,7 @@ fn everything_at_once(driver: &'static str, seed: u64) {
     // Pulls that were given up have threads that end soon.
     drop(runtime);
     for (_, (container, which)) in containers.0.lock().unwrap().drain() {
-        let worker_check = lab.store.stack(container.top_layer.as_ref().unwrap());
+        let worker_check = lab.store.stack(container.top_layer.layer().unwrap());
         assert_eq!(worker_check.len(), STACKS[which].len(), "app{which}: layers of a container are gone");
         lab.store.inner.driver.remove_container(&container.id).unwrap();
     }
@@ -269,6 +273,57 @@ fn everything_at_once(driver: &'static str, seed: u64) {
     lab.store.prune(&ListFilter { dangling: Some(false), ..ListFilter::default() }, &Vec::new).unwrap();
     lab.store.collect_garbage(&Vec::new).unwrap();
     assert_empty(&lab);
+}
+
+/// What import and commit make is whole, however often somebody collects meanwhile: it has no record until the end.
+#[test]
+fn what_is_being_made_is_not_collected() {
+    testing::in_userns("stress::what_is_being_made_is_not_collected", || {
+        let lab = Lab::new();
+        let base = lab.sample("base", "old");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        lab.store.collect_garbage(&Vec::new).unwrap();
+                    }
+                });
+            }
+            // A failure must end the collecting too, or it would never be told.
+            let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(&lab, &base, &runtime)));
+            done.store(true, Ordering::Relaxed);
+            made.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    });
+}
+
+fn make(lab: &Lab, base: &Image, runtime: &tokio::runtime::Runtime) {
+    let container = Id::random();
+    lab.store.inner.driver.create_container(&container, base.top_layer()).unwrap();
+    for round in 0..40 {
+        let text = round.to_string();
+        let archive = std::io::Cursor::new(layer(&[("file", &text)]));
+        let imported = lab.store.import(archive, ImportRequest::default(), Progress::none());
+        let request = CommitRequest {
+            container: container.clone(),
+            image: Some(base.id.clone()),
+            top_layer: base.top_layer().cloned(),
+            config: Default::default(),
+            changes: vec![],
+            author: text,
+            comment: String::new(),
+            created_by: String::new(),
+            name: None,
+        };
+        let committed = runtime.block_on(lab.store.commit(request)).unwrap();
+        for id in [runtime.block_on(imported).unwrap().image, committed] {
+            let bytes = lab.store.config_bytes(&id).unwrap_or_else(|e| panic!("round {round}: {e}"));
+            assert_eq!(crate::chain::digest_of(&bytes), id);
+        }
+    }
 }
 
 #[test]

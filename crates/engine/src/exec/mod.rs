@@ -14,7 +14,7 @@ use crate::{
     create::Invalid,
     detached,
     events::Kind,
-    fault, plan,
+    fault, mounts, plan,
 };
 use api_types::{ExecCreateRequest, ExecInspect, ExecProcessConfig, ExecStartRequest};
 use model::Id;
@@ -25,7 +25,8 @@ use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 /// Makes a session in a running container.
 ///
 /// # Errors
-/// [`Error::NotRunning`], [`Error::PausedBefore`], [`Error::Restarting`]; [`Error::Invalid`].
+/// [`Error::NotRunning`], [`Error::PausedBefore`], [`Error::Restarting`]; [`Error::Invalid`]; [`Error::Unsupported`]
+/// when the process could write to an image that the container has mounted.
 pub fn create(engine: &Engine, reference: &str, request: ExecCreateRequest) -> Result<Id, Error> {
     let container = engine.containers.find(reference)?;
     let record = check_running(&container)?;
@@ -36,6 +37,9 @@ pub fn create(engine: &Engine, reference: &str, request: ExecCreateRequest) -> R
         return Err(Invalid::Env(entry.clone()).into());
     }
     detach_keys::parse(&request.detach_keys)?;
+    if request.privileged {
+        mounts::images::check_exec(engine, &record)?;
+    }
     let session = Session::new(record.id.clone(), request);
     let id = session.id.clone();
     tell(engine, &record, &session, &format!("exec_create: {}", session.request.cmd.join(" ")));

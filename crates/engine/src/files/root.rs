@@ -10,17 +10,18 @@ use crate::{
 };
 use model::{Id, ProcessRef, Rootfs};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags},
+    fs::{AtFlags, FileType, Mode, OFlags, StatxFlags},
     io::Errno,
 };
 use std::{
-    fs,
+    fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 use sys::{
     mount::{Attributes, Propagation},
     namespaces,
+    resolve::in_root,
 };
 
 /// Calls `work` with the container's root directory, with everything mounted in it that the container has or would
@@ -177,7 +178,8 @@ fn images<'a>(engine: &Engine, record: &'a Record) -> Result<Vec<(&'a str, Owned
                 opened.push((mount.destination.as_str(), image));
             }
             // A start says what is wrong with the subpath.
-            Ok(None) | Err(crate::Error::NotAccessible { .. } | crate::Error::EscapesVolume { .. }) => {}
+            Ok(None) | Err(crate::Error::EscapesVolume { .. }) => {}
+            Err(crate::Error::NotAccessible { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
@@ -187,24 +189,12 @@ fn images<'a>(engine: &Engine, record: &'a Record) -> Result<Vec<(&'a str, Owned
 /// `subpath` is resolved below the source, which containers write to.
 fn source_below(source: &Path, subpath: &str) -> Result<OwnedFd, sys::Error> {
     let source = sys::mount::open_path(source)?;
-    if subpath.is_empty() { Ok(source) } else { open_in(source.as_fd(), Path::new(subpath)) }
-}
-
-fn open_in(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, sys::Error> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: a rename elsewhere raced with a `..` in the path (openat2(2)).
-    loop {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) => {}
-            opened => return opened.map_err(sys::Error::of("openat2", path.to_string_lossy())),
-        }
-    }
+    if subpath.is_empty() { Ok(source) } else { in_root(source, subpath) }
 }
 
 /// The mount point, made where it is missing as a start would make it.
 fn make_target(root: BorrowedFd<'_>, destination: &Path, directory: bool) -> Result<OwnedFd, sys::Error> {
-    let mut here = open_in(root, Path::new("/"))?;
+    let mut here = in_root(root, "/")?;
     let mut path = PathBuf::from("/");
     let names: Vec<_> = destination
         .components()
@@ -215,7 +205,7 @@ fn make_target(root: BorrowedFd<'_>, destination: &Path, directory: bool) -> Res
         .collect();
     for (index, name) in names.iter().enumerate() {
         path.push(name);
-        here = match open_in(root, &path) {
+        here = match in_root(root, &path) {
             Err(error) if error.errno == Errno::NOENT => {
                 let describe = path.to_string_lossy();
                 if directory || index + 1 < names.len() {
@@ -226,7 +216,7 @@ fn make_target(root: BorrowedFd<'_>, destination: &Path, directory: bool) -> Res
                     rustix::fs::openat(&here, *name, flags, Mode::from_raw_mode(0o644))
                         .map_err(sys::Error::of("openat", describe))?;
                 }
-                open_in(root, &path)?
+                in_root(root, &path)?
             }
             opened => opened?,
         };

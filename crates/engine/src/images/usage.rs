@@ -1,8 +1,9 @@
 //! Which containers use which images.
 
 use crate::{Engine, Error, container::Record};
-use image::{ContainerUse, Pruned};
+use image::{ContainerUse, Pruned, TopLayer};
 use model::Digest;
+use std::sync::atomic::Ordering;
 
 /// What every container stands on, or has mounted. Short: no lock is held beyond copying.
 pub(crate) fn uses(engine: &Engine) -> Vec<ContainerUse> {
@@ -12,7 +13,7 @@ pub(crate) fn uses(engine: &Engine) -> Vec<ContainerUse> {
 
 fn of_record<'a>(engine: &Engine, record: &'a Record) -> impl Iterator<Item = ContainerUse> + use<'a> {
     let mounted = record.mounts.iter().filter_map(|mount| mount.image.as_ref());
-    let mounted = mounted.map(|image| of_image(record, &image.id, image.layer.clone()));
+    let mounted = mounted.map(|image| of_image(record, &image.id, image.layer.clone().into()));
     own(engine, record).into_iter().chain(mounted)
 }
 
@@ -24,7 +25,9 @@ pub(crate) fn made_of(engine: &Engine) -> Vec<ContainerUse> {
 /// The topmost layers of a container's images that were removed by force, and that nothing else may need when the
 /// container goes.
 pub(crate) fn left_behind(engine: &Engine, record: &Record) -> Vec<Digest> {
-    let of_gone = |used: ContainerUse| used.top_layer.filter(|_| engine.images.get(&used.image).is_none());
+    let of_gone = |used: ContainerUse| {
+        used.top_layer.layer().filter(|_| engine.images.get(&used.image).is_none()).cloned()
+    };
     of_record(engine, record).filter_map(of_gone).collect()
 }
 
@@ -32,7 +35,7 @@ pub(crate) fn left_behind(engine: &Engine, record: &Record) -> Vec<Digest> {
 pub(crate) fn release(engine: &Engine, layers: &[Digest]) {
     for layer in layers {
         if let Err(error) = engine.images.release_layers(layer, &|| uses(engine)) {
-            // The collection at the next start tries again.
+            // The next collection, after a start or by `image prune`, tries again.
             tracing::error!(%layer, %error, "remove a layer that nothing needs any more");
         }
     }
@@ -41,7 +44,14 @@ pub(crate) fn release(engine: &Engine, layers: &[Digest]) {
 /// Removes layers that no image, no container and nothing in progress needs. Left for another time when it is not certain
 /// what a container stands on. Blocks.
 pub(crate) fn collect_garbage(engine: &Engine) -> Result<Pruned, Error> {
-    if uses(engine).iter().any(|container| container.top_layer.is_none()) {
+    if engine.unread_records.load(Ordering::Acquire) {
+        tracing::warn!(
+            "unused layers stay: a container's record could not be read, and what it needs is not known"
+        );
+        return Ok(Pruned::default());
+    }
+    if let Some(unknown) = uses(engine).iter().find(|used| used.top_layer == TopLayer::Unknown) {
+        tracing::warn!(container = %unknown.id, "unused layers stay: it is not known what it stands on");
         return Ok(Pruned::default());
     }
     Ok(engine.images.collect_garbage(&|| uses(engine))?)
@@ -51,13 +61,13 @@ pub(crate) fn collect_garbage(engine: &Engine) -> Result<Pruned, Error> {
 fn own(engine: &Engine, record: &Record) -> Option<ContainerUse> {
     let id = record.image.as_ref()?;
     let layer = match engine.images.get(id) {
-        Some(image) => image.top_layer().cloned(),
-        None => engine.snapshots.container_layer(&record.id).ok().flatten(),
+        Some(image) => image.top_layer().cloned().into(),
+        None => engine.snapshots.container_layer(&record.id).map_or(TopLayer::Unknown, TopLayer::from),
     };
     Some(of_image(record, id, layer))
 }
 
-fn of_image(record: &Record, image: &Digest, top_layer: Option<Digest>) -> ContainerUse {
+fn of_image(record: &Record, image: &Digest, top_layer: TopLayer) -> ContainerUse {
     let running = record.state.counts_as_running();
     ContainerUse { id: record.id.clone(), image: image.clone(), top_layer, running }
 }

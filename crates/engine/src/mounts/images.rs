@@ -4,7 +4,7 @@
 //! has moved on or the image was removed by force; [`crate::images::uses`] keeps the layers. The shim mounts it, as it does
 //! the root file system, and nothing is left of the mount when the container ends.
 
-use super::Wanted;
+use super::{Wanted, plan::subpath_in};
 use crate::{
     Engine, Error,
     container::{
@@ -15,48 +15,61 @@ use crate::{
 use api_types::HostConfig;
 use image::Pin;
 use model::Rootfs;
-use rustix::io::Errno;
 use shim_proto::ImageMount;
 use std::{os::fd::OwnedFd, path::PathBuf};
 
 /// Finds the images to mount. The pins keep them until the container's record does.
 ///
 /// # Errors
-/// When there is no such image, and when the container could write to it ([`check_writers`]).
+/// When there is no such image, and when the container could write to it ([`check_writer`]).
 pub(crate) fn resolve(engine: &Engine, host: &HostConfig, wanted: &mut [Wanted]) -> Result<Vec<Pin>, Error> {
     let mut pins = Vec::new();
     for Wanted { mount, .. } in wanted.iter_mut().filter(|w| w.mount.kind == MountKind::Image) {
         // Of another container's, by `--volumes-from`, everything is known.
         if let Some(image) = &mount.image {
-            pins.push(engine.images.pin_layers(image.layer.as_ref()));
-            check_writers(engine, host, mount)?;
+            let gone = || image::Error::NoSuchImage { familiar: image.id.to_string() };
+            pins.push(engine.images.pin_layers(image.layer.as_ref()).ok_or_else(gone)?);
+            check_creation(engine, host, mount)?;
             continue;
         }
         let (image, pin) = engine.images.resolve_pinned(&mount.name)?;
         let layer = image.top_layer().cloned();
         mount.image = Some(MountedImage { id: image.id.clone(), layer });
         mount.source = shown_source(engine, mount)?;
-        check_writers(engine, host, mount)?;
+        check_creation(engine, host, mount)?;
         pins.push(pin);
     }
     Ok(pins)
 }
 
-/// An overlay without an upper directory cannot be made writable. A directory (btrfs, vfs) is bound read-only, and whoever
-/// has CAP_SYS_ADMIN could change that (mount(2), `MS_REMOUNT`), and with it the image of all.
-fn check_writers(engine: &Engine, host: &HostConfig, mount: &Mount) -> Result<(), Error> {
+fn check_creation(engine: &Engine, host: &HostConfig, mount: &Mount) -> Result<(), Error> {
     let may_mount =
         |cap: &String| ["ALL", "SYS_ADMIN"].contains(&cap.to_uppercase().trim_start_matches("CAP_"));
     if !host.privileged && !host.cap_add.iter().any(may_mount) {
         return Ok(());
     }
+    let writer = "a mount of type image in a container that may mount (--privileged or SYS_ADMIN)";
+    check_writer(engine, mount, writer)
+}
+
+/// Before a privileged process comes into a container that was created without privileges.
+///
+/// # Errors
+/// When the process could write to an image ([`check_writer`]).
+pub(crate) fn check_exec(engine: &Engine, record: &Record) -> Result<(), Error> {
+    let writer = "exec --privileged in a container with a mount of type image";
+    record.mounts.iter().try_for_each(|mount| check_writer(engine, mount, writer))
+}
+
+/// Refuses a `writer`, which may mount, where that would let it write to the image.
+///
+/// An overlay without an upper directory cannot be made writable. A directory (btrfs, vfs) is bound read-only, and whoever
+/// has CAP_SYS_ADMIN could change that (mount(2), `MS_REMOUNT`), and with it the image of all.
+fn check_writer(engine: &Engine, mount: &Mount, writer: &str) -> Result<(), Error> {
     match layer(mount).map(|layer| engine.snapshots.layer_rootfs(layer)).transpose()? {
         Some(Rootfs::Dir { .. }) => {
             let driver = engine.snapshots.name();
-            let what = format!(
-                "a mount of type image in a container that may mount (--privileged or SYS_ADMIN), with the storage driver {driver},"
-            );
-            Err(Error::Unsupported { what })
+            Err(Error::Unsupported { what: format!("{writer}, with the storage driver {driver},") })
         }
         _ => Ok(()),
     }
@@ -110,9 +123,9 @@ pub(crate) fn open(engine: &Engine, mount: &Mount) -> Result<Option<OwnedFd>, Er
     let rootfs = engine.snapshots.layer_rootfs(layer)?;
     let base = rootfs.topmost().cloned().unwrap_or_default();
     let tree = sys::overlay::mount_detached(&rootfs)?;
-    let part = sys::subtree::of(tree, &mount.subpath).map_err(|e| match e.errno {
-        Errno::XDEV | Errno::LOOP => Error::EscapesVolume { base, subpath: mount.subpath.clone() },
-        errno => Error::NotAccessible { path: base.join(&mount.subpath), source: errno.into() },
-    });
-    part.map(Some)
+    if mount.subpath.is_empty() {
+        return Ok(Some(tree));
+    }
+    let found = subpath_in(&tree, &base, &mount.subpath)?;
+    Ok(Some(sys::subtree::part(&tree, &found)?))
 }

@@ -6,15 +6,12 @@ use crate::{
     etc_files, init,
     mounts::images,
 };
-use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, openat2},
-    io::Errno,
-};
+use rustix::io::Errno;
 use spec::{BindPropagation, PlannedMount};
 use std::{
     fs::DirBuilder,
     io,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -89,30 +86,33 @@ fn tmpfs_options(asked: &[String]) -> Vec<String> {
     kept.map(|(default, _)| (*default).to_owned()).chain(asked.iter().cloned()).collect()
 }
 
-/// How often openat2(2) is asked again after `EAGAIN`, as often as `archive::at` does.
-const TRIES: usize = 128;
-
 /// The real place of `subpath`, whose symbolic links containers have made: none may lead out of the volume (moby
 /// `safepath.Join`).
 pub(crate) fn below(source: PathBuf, subpath: &str) -> Result<PathBuf, Error> {
     if subpath.is_empty() {
         return Ok(source);
     }
-    let failed = |errno: Errno| match errno {
-        Errno::XDEV | Errno::LOOP => {
-            Error::EscapesVolume { base: source.clone(), subpath: subpath.to_owned() }
-        }
-        errno => Error::NotAccessible { path: source.join(subpath), source: errno.into() },
-    };
-    let directory = sys::mount::open_path(&source)?;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let open = || openat2(&directory, subpath, flags, Mode::empty(), resolve);
-    // A rename elsewhere raced with a `..` in the path (openat2(2)). Whoever renames without end gets the error.
-    let opened = (0..TRIES).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
-    let found = opened.unwrap_or(Err(Errno::AGAIN)).map_err(failed)?;
+    let found = subpath_in(sys::mount::open_path(&source)?, &source, subpath)?;
     let here = format!("/proc/self/fd/{}", found.as_raw_fd());
     std::fs::read_link(&here).map_err(Error::file("read link", here))
+}
+
+/// What is at the subpath of a mount's tree, which is shown as `base`.
+pub(super) fn subpath_in(tree: impl AsFd, base: &Path, subpath: &str) -> Result<OwnedFd, Error> {
+    sys::resolve::beneath(tree, subpath).map_err(|failed| unreachable(failed, base, subpath))
+}
+
+/// Only what is true of the path itself is told of the path; that descriptors or memory ran out is not.
+fn unreachable(failed: sys::Error, base: &Path, subpath: &str) -> Error {
+    match failed.errno {
+        Errno::XDEV | Errno::LOOP => {
+            Error::EscapesVolume { base: base.to_owned(), subpath: subpath.to_owned() }
+        }
+        Errno::NOENT | Errno::NOTDIR | Errno::ACCESS => {
+            Error::NotAccessible { path: base.join(subpath), source: failed.errno.into() }
+        }
+        _ => failed.into(),
+    }
 }
 
 /// `-v` makes a directory where there is nothing, as Docker does.
@@ -137,8 +137,10 @@ fn propagation(text: &str) -> BindPropagation {
 
 #[cfg(test)]
 mod tests {
-    use super::{below, tmpfs_options};
-    use std::{fs, os::unix::fs::symlink};
+    use super::{below, tmpfs_options, unreachable};
+    use crate::Error;
+    use rustix::io::Errno;
+    use std::{fs, os::unix::fs::symlink, path::Path};
 
     #[test]
     fn links_below_a_volume_stay_in_it() {
@@ -162,6 +164,25 @@ mod tests {
         }
         let missing = format!("cannot access path {}", root.join("none").display());
         assert!(below("none").unwrap_err().starts_with(&missing));
+    }
+
+    /// Whoever looks at a stopped container's files leaves out what is not there, and nothing else.
+    #[test]
+    fn what_is_not_about_the_path_is_not_told_of_the_path() {
+        let of = |errno| {
+            unreachable(sys::Error { call: "openat2", args: "sub".into(), errno }, Path::new("/v"), "sub")
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::PERM, Errno::AGAIN] {
+            let error = of(errno);
+            assert_eq!(error.to_string(), format!("openat2(sub): {errno}"));
+            assert!(!matches!(error, Error::NotAccessible { .. } | Error::EscapesVolume { .. }), "{error}");
+        }
+        for errno in [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS] {
+            assert_eq!(
+                of(errno).to_string(),
+                format!("cannot access path /v/sub: {}", std::io::Error::from(errno))
+            );
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub tmp: PathBuf,
     registries: RwLock<Arc<Registries>>,
     pub claims: Claims,
-    /// One permit a layer that a pull unpacks: as many as there are cores.
+    /// One permit a layer that a pull or load unpacks: as many as there are cores.
     pub unpacking: Arc<Semaphore>,
     catalog: Mutex<Catalog>,
 }

@@ -123,7 +123,7 @@ impl Load<'_> {
             Err(e) => {
                 drop(pin);
                 // Nothing but an image or a pin can have come to need them meanwhile: no container need be asked for.
-                self.store.remove_layers(job.made().iter().rev(), &[])?;
+                self.store.remove_layers(job.made().iter().rev(), &Vec::new)?;
                 Err(e)
             }
         }

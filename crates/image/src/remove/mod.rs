@@ -16,9 +16,35 @@ use std::{collections::BTreeSet, sync::Arc};
 pub struct ContainerUse {
     pub id: model::Id,
     pub image: Digest,
-    /// The layer its tree stands on; it is kept even when the image goes.
-    pub top_layer: Option<Digest>,
+    /// The layer its tree stands on, or that it has mounted; it is kept even when the image goes.
+    pub top_layer: TopLayer,
     pub running: bool,
+}
+
+/// The topmost layer of what a container uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopLayer {
+    /// There is none: the image has no layers.
+    Nothing,
+    Layer(Digest),
+    /// There may be one, and nobody knows which.
+    Unknown,
+}
+
+impl TopLayer {
+    pub fn layer(&self) -> Option<&Digest> {
+        match self {
+            Self::Layer(top) => Some(top),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+impl From<Option<Digest>> for TopLayer {
+    /// Of what is known.
+    fn from(layer: Option<Digest>) -> Self {
+        layer.map_or(Self::Nothing, Self::Layer)
+    }
 }
 
 /// Asks the engine which containers there are.
@@ -109,7 +135,7 @@ impl ImageStore {
             let Plan { names, images, steps, .. } = plan;
             self.forget(&mut catalog, &names, &images)?;
             drop(catalog);
-            return self.sweep(steps, &images, &uses);
+            return self.sweep(steps, &images, containers);
         }
     }
 
@@ -139,7 +165,7 @@ impl ImageStore {
         &self,
         steps: Vec<Removed>,
         images: &[Arc<Image>],
-        uses: &[ContainerUse],
+        containers: Containers<'_>,
     ) -> Result<Vec<Removed>> {
         let mut done = Vec::new();
         for step in steps {
@@ -149,7 +175,7 @@ impl ImageStore {
             };
             done.push(step);
             if let Some(image) = gone {
-                let layers = self.remove_layers(image.layers.iter().rev(), uses)?;
+                let layers = self.remove_layers(image.layers.iter().rev(), containers)?;
                 done.extend(layers.into_iter().map(|(chain, _)| Removed::Layer(chain)));
                 self.remove_content(&image.parts())?;
             }

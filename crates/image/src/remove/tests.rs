@@ -111,6 +111,38 @@ fn a_forced_removal_leaves_a_stopped_container_its_layers() {
     });
 }
 
+/// Nothing but the container's record keeps an image that is only mounted.
+#[test]
+fn a_layer_that_is_mounted_while_it_is_judged_stays() {
+    testing::in_userns("remove::tests::a_layer_that_is_mounted_while_it_is_judged_stays", || {
+        let lab = Lab::new();
+        let image = lab.sample("app", "x");
+        let top = image.top_layer().unwrap();
+        let first = [container(&image, false)];
+        lab.remove("app", true, &first).unwrap();
+        for release in [true, false] {
+            let asked = std::cell::Cell::new(0);
+            let containers = || {
+                asked.set(asked.get() + 1);
+                if asked.get() > 1 {
+                    return vec![container(&image, false)];
+                }
+                // Another container is created right after the answer, with the mounts of the one that goes.
+                drop(lab.store.pin_layers(Some(top)).unwrap());
+                Vec::new()
+            };
+            match release {
+                true => lab.store.release_layers(top, &containers).unwrap(),
+                false => assert_eq!(lab.store.collect_garbage(&containers).unwrap().removed, []),
+            }
+            assert_eq!(asked.get(), 2, "release: {release}");
+            assert_eq!(lab.read_file(&image, "file").as_deref(), Some("x"));
+        }
+        lab.store.release_layers(top, &Vec::new).unwrap();
+        assert!(lab.store.pin_layers(Some(top)).is_none(), "what is gone cannot be mounted again");
+    });
+}
+
 #[test]
 fn a_pinned_image_cannot_go() {
     testing::in_userns("remove::tests::a_pinned_image_cannot_go", || {

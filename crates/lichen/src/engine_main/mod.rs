@@ -155,6 +155,7 @@ fn open(
         events: Default::default(),
         stopping: AtomicBool::new(false),
         adopted: Default::default(),
+        unread_records: Default::default(),
         store,
     }))
 }
