@@ -72,7 +72,7 @@ pub fn unreachable(packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
     error_from(packet.destination, packet, reason)
 }
 
-/// As [`unreachable`], by a router on the way. Its address is of the packet's family.
+/// As [`unreachable()`], by a router on the way. Its address is of the packet's family.
 pub fn error_from(router: IpAddr, packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
     let answerable = !matches!(packet.content, Content::Fragment)
         && !packet.source.is_multicast()
