@@ -192,16 +192,31 @@ fn pair_of(inner: &OwnedFd, peer: rustix::net::SocketAddrAny) -> Option<Pair> {
 }
 
 fn connect(ports: &mut SourcePorts, target: SocketAddr, hops: u8) -> Result<OwnedFd, Errno> {
-    for port in ports.choose(target, Instant::now()) {
-        let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
-        match bind_reusing(&socket, port, &target).and_then(|()| start(&socket, target, hops)) {
-            // Somebody else has it, or it leads there already.
-            Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL | Errno::ACCESS) => {}
-            other => return other.map(|()| socket),
-        }
+    if let Some(connected) = connect_from(&ports.choose(target, Instant::now()), target, hops) {
+        return connected;
     }
     let socket = socket::outside(Protocol::Tcp, Family::of(&target))?;
-    start(&socket, target, hops).map(|()| socket)
+    match start(&socket, target, hops) {
+        Err(Errno::ADDRNOTAVAIL) => {
+            connect_from(&ports.last_resort(), target, hops).unwrap_or(Err(Errno::ADDRNOTAVAIL))
+        }
+        other => other.map(|()| socket),
+    }
+}
+
+/// Connects from the first of these ports that is to be had.
+fn connect_from(ports: &[u16], target: SocketAddr, hops: u8) -> Option<Result<OwnedFd, Errno>> {
+    ports.iter().find_map(|port| {
+        let socket = match socket::outside(Protocol::Tcp, Family::of(&target)) {
+            Ok(socket) => socket,
+            Err(errno) => return Some(Err(errno)),
+        };
+        match bind_reusing(&socket, *port, &target).and_then(|()| start(&socket, target, hops)) {
+            // Somebody else has it, or it leads there already.
+            Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL | Errno::ACCESS) => None,
+            other => Some(other.map(|()| socket)),
+        }
+    })
 }
 
 fn bind_reusing(socket: &OwnedFd, port: u16, target: &SocketAddr) -> Result<(), Errno> {

@@ -25,6 +25,8 @@ const SHARE: usize = 8;
 const KEPT: usize = 16;
 /// Ports that are tried before the kernel is asked after all.
 const TRIES: usize = 4;
+/// Ports that are tried when the kernel has none.
+const LAST_TRIES: usize = 64;
 /// Destinations that are counted; a container that scans a network exceeds nobody's share.
 const MAX_DESTINATIONS: usize = 4096;
 
@@ -76,6 +78,12 @@ impl SourcePorts {
         self.next = (first + 1) % self.kept.len();
         self.kept.iter().cycle().skip(first).take(TRIES).copied().collect()
     }
+
+    /// Ports to try when the kernel has none.
+    pub(crate) fn last_resort(&self) -> Vec<u16> {
+        let tries = self.kept.len().min(LAST_TRIES);
+        self.kept.iter().cycle().skip(self.next).take(tries).copied().collect()
+    }
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
@@ -115,6 +123,9 @@ mod tests {
         chosen.sort_unstable();
         chosen.dedup();
         assert_eq!(chosen, (40_148..=40_157).collect::<Vec<u16>>(), "all of the kept, none of the reserved");
+        let mut last = ports.last_resort();
+        last.sort_unstable();
+        assert_eq!(last, chosen);
         assert!(ports.choose(address(2), now).is_empty(), "each destination has its own share");
         assert!(!ports.choose(address(1), now + PERIOD).is_empty(), "the busy stay where they are");
         assert!(ports.choose(address(2), now + PERIOD).is_empty());
