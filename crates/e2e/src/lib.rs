@@ -9,6 +9,7 @@
 mod engine;
 mod host;
 mod images;
+mod netns;
 mod output;
 mod processes;
 mod registry;
@@ -17,6 +18,7 @@ mod sshd;
 pub use engine::{Engine, program};
 pub use host::Host;
 pub use images::archive;
+pub use netns::make_in_netns;
 pub use output::Output;
 pub use processes::{Process, kill_9, wait_until};
 pub use registry::{Guards, Registry};

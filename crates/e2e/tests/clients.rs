@@ -3,13 +3,11 @@
 //!
 //! Servers and clients are this program, which is static and runs anywhere: [`serve`] is an ignored test.
 
-use e2e::{Engine, Host, Output, kill_9, wait_until};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use e2e::{Engine, Host, Output, kill_9, make_in_netns, wait_until};
 use std::{
-    fs::File,
     io::{Read, Write},
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::{fd::AsFd, unix::fs::PermissionsExt},
+    os::unix::fs::PermissionsExt,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -57,15 +55,7 @@ impl Client {
     }
 
     fn make<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.0)).expect("open the namespace");
-        thread::scope(|scope| {
-            let there = scope.spawn(|| {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("join the namespace");
-                make()
-            });
-            there.join().expect("make it")
-        })
+        make_in_netns(&self.0, make)
     }
 
     /// A socket that takes answers from the published address only.

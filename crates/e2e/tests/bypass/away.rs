@@ -1,11 +1,9 @@
 //! A machine away: a network namespace that a device of the host's leads to. (The host's own addresses are reached the
 //! ordinary way.)
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use e2e::make_in_netns;
 use std::{
-    fs::File,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::AsFd,
     process::Command,
     thread,
 };
@@ -44,15 +42,7 @@ impl Away {
 
     /// Makes something there, such as a listener: a socket stays where it was made.
     pub fn make<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("open the namespace");
-        thread::scope(|scope| {
-            let there = scope.spawn(|| {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("join the namespace");
-                make()
-            });
-            there.join().expect("make it")
-        })
+        make_in_netns(&self.name, make)
     }
 }
 
