@@ -133,8 +133,9 @@ pub(crate) fn listen(at: Listen) -> Result<OwnedFd, Failure> {
     Ok(socket)
 }
 
-/// Has a socket of the router namespace listen to containers, one of IPv6 by IPv4 too with `both`. Not as a transparent one: a listener at every address that
-/// is transparent is the owner of every packet to its port, whatever host that is for (`nft_socket`).
+/// Has a socket of the router namespace listen to containers, one of IPv6 by IPv4 too with `both`. Not as a transparent
+/// one: a listener at every address that is transparent is the owner of every packet to its port, whatever host that is
+/// for (`nft_socket`).
 pub(crate) fn listen_to_gateways(socket: &OwnedFd, at: SocketAddr, both: bool) -> Result<(), Errno> {
     setsockopt(socket, sockopt::IpTransparent, &false).map_err(errno)?;
     if at.is_ipv6() {

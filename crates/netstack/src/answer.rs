@@ -67,7 +67,8 @@ impl Reason {
     }
 }
 
-/// The ICMP error about a packet, by whom it was sent to; none about what must not be answered with one (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
+/// The ICMP error about a packet, by whom it was sent to; none about what must not be answered with one (RFC 1122, 3.2.2;
+/// RFC 4443, 2.4 e).
 pub fn unreachable(packet: &Packet<'_>, reason: Reason) -> Option<Vec<u8>> {
     error_from(packet.destination, packet, reason)
 }
