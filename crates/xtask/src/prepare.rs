@@ -29,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "/usr/bin/openssl"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("iproute2", "/usr/sbin/ip"),
+    ("rootlesskit", "/usr/bin/rootlesskit"),
     ("iperf3", "/usr/bin/iperf3"),
     ("wrk", "/usr/bin/wrk"),
     ("apache2-utils", "/usr/bin/ab"),
