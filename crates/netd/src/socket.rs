@@ -182,6 +182,21 @@ pub(crate) fn internet(address: SocketAddrAny) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
+/// Congestion controls that go by losses, without a timer between segments.
+const BY_LOSS: [&str; 2] = ["cubic", "reno"];
+
+/// Has a stream whose peer is an address of the host itself send without pacing. It never leaves the machine, and with BBR,
+/// the host's choice for the world, the timer of each pause costs more time than the data (`tcp_pacing_check`).
+pub(crate) fn unpace_within_host(stream: impl AsFd) -> Result<(), Errno> {
+    let own = internet(rustix::net::getsockname(&stream)?).map(|a| a.ip());
+    let peers = rustix::net::getpeername(&stream)?.and_then(internet).map(|a| a.ip());
+    // What a host sends to itself has one address at both ends (RFC 6724, section 5, rule 1).
+    if own.is_none() || own != peers || BY_LOSS.contains(&options::tcp_congestion(&stream)?.as_str()) {
+        return Ok(());
+    }
+    options::set_tcp_congestion(stream, "reno")
+}
+
 /// Closing the socket then resets the connection instead of ending it (socket(7), `SO_LINGER`).
 pub(crate) fn reset_on_close(socket: impl AsFd) -> Result<(), Errno> {
     options::set_socket_linger(socket, Some(Duration::ZERO))
@@ -189,4 +204,45 @@ pub(crate) fn reset_on_close(socket: impl AsFd) -> Result<(), Errno> {
 
 pub(crate) fn errno(error: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(error as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{SocketAddrAny, accept, bind, connect, getsockname};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// A connection between two addresses of loopback, and what its sender goes by after [`unpace_within_host`].
+    fn congestion_between(from: Ipv4Addr, to: Ipv4Addr, at_first: &str) -> String {
+        let at = |ip| SocketAddrAny::from(SocketAddr::new(IpAddr::V4(ip), 0));
+        let [listener, sender] =
+            [(); 2].map(|()| rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap());
+        bind(&listener, &at(to)).unwrap();
+        rustix::net::listen(&listener, 1).unwrap();
+        bind(&sender, &at(from)).unwrap();
+        connect(&sender, &getsockname(&listener).unwrap()).unwrap();
+        let _accepted = accept(&listener).unwrap();
+        options::set_tcp_congestion(&sender, at_first).unwrap();
+        unpace_within_host(&sender).unwrap();
+        options::tcp_congestion(&sender).unwrap()
+    }
+
+    #[test]
+    fn only_what_stays_within_the_host_is_not_paced() {
+        const PACED: &str = "bbr";
+        let offered = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap();
+        if !offered.split_whitespace().any(|name| name == PACED) {
+            eprintln!("skipped: the kernel offers no {PACED} (tcp_bbr) to this user, only {offered}");
+            return;
+        }
+        let [one, other] = [1, 2].map(|last| Ipv4Addr::new(127, 0, 0, last));
+        assert_eq!(congestion_between(one, one, PACED), "reno");
+        // As two hosts would have it.
+        assert_eq!(congestion_between(one, other, PACED), PACED);
+    }
+
+    #[test]
+    fn what_goes_by_losses_stays_as_it_is() {
+        assert_eq!(congestion_between(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, "reno"), "reno");
+    }
 }

@@ -230,6 +230,10 @@ impl Flow {
             }
             if direction.pipe.is_none() && direction.moved >= BULK && direction.pending.is_empty() {
                 direction.pipe = pipes.lend();
+                if direction.pipe.is_some() {
+                    // One that cannot be told goes on as it is: slower, that is all.
+                    socket::unpace_within_host(sink).ok();
+                }
             }
         }
         Stop::Budget
