@@ -16,10 +16,15 @@ use std::{
         mpsc::{Receiver, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 /// How many of a kind are kept: each is some hundred kilobytes of kernel memory.
 const SHELF: usize = 2;
+
+/// How long the processor is left to the start that took one before another is made: about what a start takes. A burst
+/// makes its own meanwhile, with all processors.
+const PAUSE: Duration = Duration::from_millis(6);
 
 /// The interface that is made in advance.
 pub(crate) const INTERFACE: &str = "eth0";
@@ -105,7 +110,13 @@ impl<T: Send + 'static> Shelf<T> {
     fn open(make: impl Fn() -> Result<T> + Send + 'static) -> Result<Self> {
         // The thread itself holds one more, waiting for a place.
         let (shelve, ready) = sync_channel(SHELF - 1);
-        let fill = move || while shelve.send(make()).is_ok() {};
+        let fill = move || {
+            let next = || {
+                thread::sleep(PAUSE);
+                make()
+            };
+            while shelve.send(next()).is_ok() {}
+        };
         thread::Builder::new()
             .name("netns-stock".into())
             .spawn(fill)

@@ -86,6 +86,9 @@ pub(crate) fn add_bridge(bridge: &Bridge<'_>) -> Change {
 
 /// The pair, with the near end up and on its bridge. The far end still has to be brought up in its namespace.
 pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
+    // What a pair has anyway unless asked: made with a queue for each processor, it is cut down to one, which waits for a
+    // grace period of RCU at both ends (drivers/net/veth.c, `veth_init_queues`).
+    let one_queue = [Attribute::NumTxQueues(1), Attribute::NumRxQueues(1)];
     let mut peer = LinkMessage::default();
     peer.attributes = vec![
         Attribute::IfName(veth.peer.to_owned()),
@@ -93,6 +96,7 @@ pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
         Attribute::Mtu(veth.mtu),
         Attribute::NetNsFd(veth.peer_namespace.as_raw_fd()),
     ];
+    peer.attributes.extend(one_queue.clone());
     let mut message = LinkMessage::default();
     up(&mut message);
     message.attributes = vec![
@@ -104,6 +108,7 @@ pub(crate) fn add_veth(veth: &Veth<'_>) -> Change {
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]),
     ];
+    message.attributes.extend(one_queue);
     let operation = format!("make veth pair {} ↔ {}", veth.name, veth.peer);
     Change::route(operation, &Message::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
 }
