@@ -63,12 +63,16 @@ const COPIED: &[Name] = &[
     tcp(libc::TCP_LINGER2),
     tcp(libc::TCP_WINDOW_CLAMP),
     tcp(libc::TCP_QUICKACK),
-    tcp(libc::TCP_CONGESTION),
     tcp(libc::TCP_USER_TIMEOUT),
     tcp(libc::TCP_NOTSENT_LOWAT),
     tcp(libc::TCP_THIN_LINEAR_TIMEOUTS),
     tcp(libc::TCP_INQ),
 ];
+
+const CONGESTION: Name = tcp(libc::TCP_CONGESTION);
+/// What namespaces of containers begin with where the host goes by something else (`by_loss` in crate `network`): right for
+/// the way to the forwarder, no program's choice, and not the host's choice for the world.
+const UNCHOSEN: &[u8] = b"reno\0";
 
 /// A buffer's size, and the bit of `SO_BUF_LOCK` (Linux 5.14) that says that a program chose it. The kernel shows twice
 /// what was set (socket(7)).
@@ -80,6 +84,9 @@ pub(crate) fn copy(from: BorrowedFd<'_>, to: impl AsFd) {
     let to = to.as_fd();
     for name in COPIED {
         copy_one(from, to, *name);
+    }
+    if sockopt::get(from, CONGESTION).is_ok_and(|value| !value.bytes().starts_with(UNCHOSEN)) {
+        copy_one(from, to, CONGESTION);
     }
     let chosen = sockopt::get(from, BUF_LOCK).ok().and_then(|v| v.number()).unwrap_or(0);
     for (name, bit) in BUFFERS {
@@ -132,6 +139,22 @@ mod tests {
             for name in COPIED {
                 let value = |fd| sockopt::get(fd, *name).ok().map(|v| v.bytes().to_vec());
                 assert_eq!(value(&to), value(&from), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_host_chooses_the_congestion_control_where_no_program_did() {
+        let make = || rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let (from, to, untouched) = (make(), make(), make());
+        options::set_tcp_congestion(&from, "reno").unwrap();
+        copy(from.as_fd(), &to);
+        assert_eq!(options::tcp_congestion(&to).unwrap(), options::tcp_congestion(&untouched).unwrap());
+        // A module of the kernel's, which may be absent; and one that is the host's choice would show nothing.
+        for other in ["cubic", "bbr"] {
+            if options::set_tcp_congestion(&from, other).is_ok() {
+                copy(from.as_fd(), &to);
+                assert_eq!(options::tcp_congestion(&to).unwrap(), other);
             }
         }
     }
