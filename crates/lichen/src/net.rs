@@ -2,7 +2,7 @@
 
 use crate::daemon::{config, error::Error, refuse_root, settings};
 use cli::template::{Missing, Template, Value};
-use network::flows::{self, Flow};
+use network::flows::{self, Flow, Listed};
 use std::{io::Write, process::ExitCode};
 
 const USAGE: &str = "usage: lichen net flows [--json | --format TEMPLATE]";
@@ -52,7 +52,7 @@ fn parse(words: &[String]) -> Result<Shape, String> {
 fn show(shape: &Shape) -> Result<(), String> {
     let config = refuse_root().and_then(|()| settings::parse(&[])).and_then(|parsed| config::load(&parsed));
     let config = config.map_err(|error: Error| error.to_string())?;
-    let (flows, left_off) =
+    let Listed { flows, left_off, troubles } =
         flows::list(&config.run).map_err(|error| format!("the forwarder does not answer: {error}"))?;
     let text = render(shape, &flows)?;
     match std::io::stdout().write_all(text.as_bytes()) {
@@ -62,6 +62,9 @@ fn show(shape: &Shape) -> Result<(), String> {
     }
     if left_off > 0 {
         eprintln!("lichen: {left_off} more flows are not listed");
+    }
+    for trouble in troubles {
+        eprintln!("lichen: {trouble}");
     }
     Ok(())
 }

@@ -103,6 +103,14 @@ impl Client {
         Ok((all, left_off))
     }
 
+    /// What has gone wrong in the last minutes and what to do about it, a line each.
+    pub fn troubles(&mut self) -> Result<Vec<String>, Error> {
+        match self.ask(&Request::Troubles {}, &[])? {
+            Reply::Troubles { lines } => Ok(lines),
+            got => Err(Error::Unexpected { expected: "troubles", got: Box::new(got) }),
+        }
+    }
+
     /// Lets endpoints be found by name.
     pub fn name(&mut self, endpoints: Vec<Names>) -> Result<(), Error> {
         self.expect_done(&Request::Name { endpoints }, &[])

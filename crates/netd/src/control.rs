@@ -4,8 +4,8 @@ use crate::proto::{self, MAX_LISTENERS, Reply, Request};
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
-        SocketFlags, SocketType, recvmsg,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
+        SocketAddrUnix, SocketFlags, SocketType, recvmsg,
     },
 };
 use std::{
@@ -36,12 +36,27 @@ pub(crate) struct Connection {
     pub socket: OwnedFd,
     input: Vec<u8>,
     descriptors: VecDeque<OwnedFd>,
+    /// There was no room here for one that was sent (recvmsg(2), `MSG_CTRUNC`).
+    truncated: bool,
+}
+
+/// The descriptors that came with a request.
+pub(crate) struct Passed {
+    fds: std::vec::IntoIter<OwnedFd>,
+    truncated: bool,
+}
+
+impl Passed {
+    /// The next one; else why there is none.
+    pub(crate) fn take(&mut self) -> Result<OwnedFd, Errno> {
+        self.fds.next().ok_or(if self.truncated { Errno::MFILE } else { Errno::BADF })
+    }
 }
 
 /// What a connection's input came to.
 pub(crate) enum Input {
     /// A whole request, with the descriptors that came so far.
-    Request(Request, Vec<OwnedFd>),
+    Request(Request, Passed),
     /// Not yet.
     Incomplete,
     /// The peer is gone, or has sent what is no request (then with what to tell it).
@@ -50,7 +65,7 @@ pub(crate) enum Input {
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, input: Vec::new(), descriptors: VecDeque::new() }
+        Self { socket, input: Vec::new(), descriptors: VecDeque::new(), truncated: false }
     }
 
     /// Reads what there is, without blocking.
@@ -64,6 +79,7 @@ impl Connection {
                 self.descriptors.extend(rights);
             }
         }
+        self.truncated |= message.flags.contains(ReturnFlags::CTRUNC);
         if message.bytes == 0 {
             return Err(Errno::PIPE);
         }
@@ -78,7 +94,9 @@ impl Connection {
             Ok(Some((request, length))) => {
                 self.input.drain(..length);
                 // One request is outstanding at a time: what has come belongs to it.
-                Input::Request(request, self.descriptors.drain(..).collect())
+                let fds: Vec<OwnedFd> = self.descriptors.drain(..).collect();
+                let truncated = std::mem::take(&mut self.truncated);
+                Input::Request(request, Passed { fds: fds.into_iter(), truncated })
             }
             Err(error) => {
                 Input::Closed(Some(Reply::Invalid { expected: format!("add, remove or list: {error}") }))

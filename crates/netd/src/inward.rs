@@ -146,8 +146,10 @@ impl Server {
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                    self.scarcity.met(errno);
-                    self.refuse_one(key, side);
+                    self.refuse_one(errno, |server| {
+                        let listener = server.ports.get_mut(key)?.listener(side)?;
+                        rustix::net::accept_with(listener, SocketFlags::CLOEXEC).ok()
+                    });
                 }
                 // EAGAIN, and errors of connections that broke before they were accepted (accept(2), "Error handling").
                 Err(_) => return,
@@ -155,14 +157,12 @@ impl Server {
         }
     }
 
-    /// Out of descriptors: the connection at the head of the queue is taken with the spare one and reset, so that it
+    /// Out of descriptors: the connection at the head of a queue is taken with the spare one and reset, so that it
     /// does not hang and the listener does not spin.
-    fn refuse_one(&mut self, key: Key, side: Side) {
+    pub(crate) fn refuse_one(&mut self, errno: Errno, accept: impl FnOnce(&mut Self) -> Option<OwnedFd>) {
+        self.scarcity.met(errno);
         self.free_one();
-        if let Some(published) = self.ports.get_mut(key)
-            && let Some(listener) = published.listener(side)
-            && let Ok(client) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC)
-        {
+        if let Some(client) = accept(self) {
             socket::reset_on_close(&client).ok();
         }
         self.spare = spare();

@@ -241,9 +241,13 @@ impl Server {
     }
 
     /// Packets of containers that belong to no socket.
-    pub(crate) fn take_packets(&mut self) {
+    ///
+    /// # Errors
+    /// Whatever reading fails with: the tun's interface is gone, and nothing leads here any more (EBADFD,
+    /// drivers/net/tun.c, `tun_chr_read_iter`).
+    pub(crate) fn take_packets(&mut self) -> Result<(), Errno> {
         for _ in Self::turn() {
-            let Some(outward) = &mut self.outward else { return };
+            let Some(outward) = &mut self.outward else { return Ok(()) };
             let mut buffer = std::mem::take(&mut outward.buffer);
             let read = rustix::io::read(&outward.tun, &mut buffer);
             if let Ok(length) = read
@@ -256,9 +260,11 @@ impl Server {
             }
             match read {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(errno) => return Err(errno),
             }
         }
+        Ok(())
     }
 
     fn take_packet(&mut self, packet: &Packet<'_>) {

@@ -19,6 +19,9 @@
 //!    │ Flows                                  │
 //!    ├───────────────────────────────────────►│
 //!    │◄───────────────────────────────────────┤ Flows{flows} (+ a socket for each worker's)
+//!    │ Troubles                               │
+//!    ├───────────────────────────────────────►│
+//!    │◄───────────────────────────────────────┤ Troubles{lines}
 //!    │ Name{endpoints}, Unname{endpoints},    │
 //!    │ Resolve{resolver} (+ namespace),       │
 //!    │ Unresolve{container}                   │
@@ -59,6 +62,8 @@ pub enum Request {
     List {},
     /// What passes now.
     Flows {},
+    /// What does not, and why. (A forwarder of an earlier release does not know this request.)
+    Troubles {},
     /// Let these endpoints be found by name, under their present names only.
     Name { endpoints: Vec<Names> },
     /// Forget the names of these endpoints.
@@ -127,6 +132,10 @@ pub enum Reply {
         flows: Vec<Flow>,
         left_off: usize,
         workers: usize,
+    },
+    /// One line for each trouble of the last minutes, with what to do about it; for users.
+    Troubles {
+        lines: Vec<String>,
     },
     /// Nothing was added: `errno` is what `operation` on this port's socket failed with.
     Failed {

@@ -1,14 +1,14 @@
 //! The event loop: one thread, one epoll instance, no locks.
 
 use crate::{
-    control::{Connection, Input},
+    control::{Connection, Input, Passed},
     dns::{
         resolver::{Dns, Running},
         upstream::Pending,
         zone::Zones,
     },
     inward::Side,
-    outward::Outward,
+    outward::{self, Outward},
     poll::{Event, Poll, Token},
     proto::{Listen, Port, Protocol, Reply, Request},
     router::RouterSockets,
@@ -103,7 +103,7 @@ impl Server {
         })
     }
 
-    /// Serves until the kernel refuses to wait.
+    /// Serves until the kernel refuses to wait, or there is no way out any more: a new forwarder makes another.
     pub(crate) fn run(mut self) -> io::Error {
         let mut last_sweep = Instant::now();
         loop {
@@ -114,7 +114,9 @@ impl Server {
                 Err(error) => return error.into(),
             };
             for event in events {
-                self.handle(event);
+                if let Err(error) = self.handle(event) {
+                    return error;
+                }
             }
             self.streams.go_on(&mut self.scratch);
             let now = Instant::now();
@@ -140,7 +142,7 @@ impl Server {
         busy.then(|| SWEEP.saturating_sub(last.elapsed()))
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) -> io::Result<()> {
         match event.token {
             Token::Control => self.connect_control(),
             Token::Connection(key) => self.serve_control(key),
@@ -151,7 +153,10 @@ impl Server {
             Token::QueryClient(key) => self.serve_query_client(key),
             Token::Answer(key) => self.take_answer(key),
             Token::PortInside(key) => self.accept(key, Side::Router),
-            Token::Tun => self.take_packets(),
+            Token::Tun => self.take_packets().map_err(|errno| {
+                let text = format!("read packets from {}, which may be gone: {errno}", outward::INTERFACE);
+                io::Error::new(io::Error::from(errno).kind(), text)
+            })?,
             Token::Caught(key) => self.take_caught(key.index as usize),
             Token::Dial(key) => self.dialled(key, event.ready),
             Token::RelayInside(key) => self.relay_out(key),
@@ -163,12 +168,22 @@ impl Server {
                 Some(Protocol::Sctp) | None => {}
             },
         }
+        Ok(())
     }
 
     fn connect_control(&mut self) {
         let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+        let socket = match rustix::net::accept_with(&self.control, flags) {
+            // The engine is heard also when all else is full.
+            Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                self.scarcity.met(errno);
+                self.free_one();
+                rustix::net::accept_with(&self.control, flags)
+            }
+            other => other,
+        };
         // A peer that hung up before it was accepted is nobody's loss.
-        let Ok(socket) = rustix::net::accept_with(&self.control, flags) else { return };
+        let Ok(socket) = socket else { return };
         // The directory and the socket keep other users out; this keeps out whom a loosened mode would let in.
         let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
         if peer != Ok(rustix::process::geteuid()) {
@@ -196,9 +211,7 @@ impl Server {
             let reply = match connection.next() {
                 Input::Incomplete => return,
                 Input::Request(Request::Flows {}, _) => Ok(self.list_flows()),
-                Input::Request(request, descriptors) => {
-                    Ok((self.carry_out(request, descriptors), Vec::new()))
-                }
+                Input::Request(request, passed) => Ok((self.carry_out(request, passed), Vec::new())),
                 Input::Closed(reply) => Err(reply),
             };
             let (reply, keep) = match reply {
@@ -213,11 +226,12 @@ impl Server {
         }
     }
 
-    fn carry_out(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Reply {
+    fn carry_out(&mut self, request: Request, mut passed: Passed) -> Reply {
         match request {
-            Request::Add { ports } => match self.add_ports(ports, descriptors) {
+            Request::Add { ports } => match self.add_ports(ports, &mut passed) {
                 Ok(()) => Reply::Done {},
                 Err((listen, (operation, errno))) => {
+                    self.scarcity.met(errno);
                     Reply::Failed { listen, operation: operation.into(), errno: errno.raw_os_error() }
                 }
             },
@@ -235,9 +249,10 @@ impl Server {
                 endpoints.iter().for_each(|endpoint| self.zones.forget(endpoint));
                 Reply::Done {}
             }
-            Request::Resolve { resolver } => match self.resolve(resolver, descriptors.into_iter().next()) {
+            Request::Resolve { resolver } => match self.resolve(resolver, &mut passed) {
                 Ok((udp, tcp)) => Reply::Resolving { udp, tcp },
                 Err((operation, errno)) => {
+                    self.scarcity.met(errno);
                     Reply::NoResolver { operation: operation.into(), errno: errno.raw_os_error() }
                 }
             },
@@ -245,6 +260,7 @@ impl Server {
                 self.unresolve(&container);
                 Reply::Done {}
             }
+            Request::Troubles {} => Reply::Troubles { lines: self.scarcity.lately(Instant::now()) },
             Request::Flows {} => self.list_flows().0,
             Request::List {} => {
                 Reply::Ports { ports: self.ports.iter_mut().map(|(_, p)| Port::clone(&p.port)).collect() }
@@ -253,17 +269,12 @@ impl Server {
     }
 
     /// All or none.
-    fn add_ports(
-        &mut self,
-        ports: Vec<Port>,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<(), (Listen, socket::Failure)> {
-        let mut passed = descriptors.into_iter();
+    fn add_ports(&mut self, ports: Vec<Port>, passed: &mut Passed) -> Result<(), (Listen, socket::Failure)> {
         let mut added = Vec::new();
         for port in ports {
             let listen = port.listen;
             // Each passed port has its socket, also one that is there already.
-            let socket = port.passed.then(|| passed.next().ok_or(("receive the socket", Errno::BADF)));
+            let socket = port.passed.then(|| passed.take().map_err(|errno| ("receive the socket", errno)));
             if let Some(there) = self.by_address.get(&listen).and_then(|key| self.ports.get_mut(*key)) {
                 there.port = Rc::new(port);
                 continue;
@@ -340,6 +351,9 @@ impl Server {
             self.drop_datagram_flow(key);
         }
         self.streams.sweep(now);
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
         if self.streams.len() == 0 {
             self.router.rest();
         }

@@ -2,13 +2,15 @@
 
 use crate::{
     books::LiveSandbox,
+    endpoint,
     error::{Error, Result},
     netns,
     networks::Networks,
     plumbing,
     ports::Target,
-    record::SandboxRecord,
+    record::{Endpoint, SandboxRecord},
 };
+use ipnet::IpNet;
 use model::Id;
 use std::{collections::BTreeSet, os::fd::OwnedFd, sync::Arc};
 
@@ -39,7 +41,30 @@ impl Networks {
         if let Err(error) = self.announce(&record, &netns) {
             tracing::warn!(%error, container = container.short(), "an adopted container finds others by address only");
         }
-        Ok(Some(record))
+        Ok(Some(match record.changing.clone() {
+            Some(endpoint) => self.finish_change(record, &endpoint),
+            None => record,
+        }))
+    }
+
+    /// An engine died while it connected or disconnected a container: the endpoint goes, whatever is there of it.
+    fn finish_change(&self, record: SandboxRecord, endpoint: &Endpoint) -> SandboxRecord {
+        let container = record.container.clone();
+        let was_on = record.endpoints.iter().any(|e| e.id == endpoint.id);
+        let mut before = record.clone();
+        if !was_on {
+            before.endpoints.push(endpoint.clone());
+        }
+        match self.take_off(before, endpoint) {
+            // One that was to be connected took its addresses from books that are no more.
+            Ok(()) if was_on => endpoint::release(&mut self.books(), &container, endpoint),
+            Ok(()) => {}
+            Err(error) => {
+                let (container, network) = (container.short(), &endpoint.network_name);
+                tracing::error!(%error, container, network, "cannot finish a change of a container's networks");
+            }
+        }
+        self.sandbox(&container).unwrap_or(record)
     }
 
     /// Ends adoption: drops the records, veth pairs and published ports of sandboxes that were not adopted, and
@@ -68,8 +93,8 @@ impl Networks {
         }
     }
 
-    /// Deletes interfaces in the router namespace that no record accounts for: an engine may have been killed between
-    /// making one and writing that down.
+    /// Deletes interfaces and routes in the router namespace that no record accounts for: an engine may have been killed
+    /// between making one and writing that down.
     fn remove_strays(&self) -> Result<()> {
         self.reaper.finish();
         let links = self.router.netlink(crate::netlink::Netlink::links)?;
@@ -91,7 +116,11 @@ impl Networks {
             .filter(|link| stray(link))
             .map(|link| crate::netlink::link::delete(&link.name))
             .collect();
+        // Of all networks: those that have no bridge of their own prohibit nothing.
+        let subnets: Vec<IpNet> =
+            books.networks.values().flat_map(|n| n.network.pools.iter().map(|pool| pool.subnet)).collect();
         drop(books);
-        if changes.is_empty() { Ok(()) } else { self.router.netlink(|netlink| netlink.changes(&changes)) }
+        self.router.netlink(|netlink| netlink.changes(&changes))?;
+        self.router.forget_subnets_but(&subnets)
     }
 }

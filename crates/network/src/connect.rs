@@ -1,4 +1,11 @@
 //! `network connect` and `network disconnect` of running containers.
+//!
+//! ```text
+//!   note    the endpoint that is about to change is written down beside the sandbox as it was
+//!   make    interface, default routes, published ports, names    (or take them away)
+//!   replace the sandbox as it is now is written down, without the note
+//! ```
+//! An engine that finds a note takes the endpoint off ([`Networks::adopt`]): whoever asked for the change was told of none.
 
 use crate::{
     endpoint::{self, Owner},
@@ -7,7 +14,6 @@ use crate::{
     plumbing::{self, Namespace},
     record::{Endpoint, SandboxRecord},
     request::EndpointRequest,
-    undo::Undo,
 };
 use model::Id;
 use std::{collections::BTreeSet, sync::Arc};
@@ -16,29 +22,60 @@ impl Networks {
     /// Connects a running container to one more network.
     pub fn connect(&self, container: &Id, request: EndpointRequest) -> Result<Endpoint> {
         let (before, endpoint, port) = self.plan_connect(container, &request)?;
-        let mut undo = Undo::default();
-        let taken = endpoint.clone();
-        undo.push("connect", move || {
-            // Also where it was not made: deleting what is not there is no error.
-            let removed =
-                self.hold(container).and_then(|mut n| plumbing::unplug(&self.router, &mut n, &taken));
-            self.reaper.take(container, vec![taken]);
-            removed
-        });
         let mut after = before.clone();
         after.endpoints.push(endpoint.clone());
-        let result = self.hold(container).and_then(|mut namespace| {
-            plumbing::plug(&self.router, &mut namespace, &endpoint, &port)?;
-            self.reroute(&mut namespace, &before, &mut after)?;
-            self.announce(&after, &Arc::new(namespace.fd))
-        });
-        match result.and_then(|()| self.replace(after)) {
-            Ok(()) => Ok(endpoint),
-            Err(cause) => Err(undo.roll_back(cause)),
+        let done = self.note(&before, &endpoint).and_then(|()| self.put_on(&before, &mut after, &port));
+        let Err(cause) = done.and_then(|()| self.replace(after.clone())) else { return Ok(endpoint) };
+        if let Err(error) = self.take_off(after, &endpoint) {
+            tracing::warn!(%error, %cause, "cannot undo: connect");
         }
+        // Also where it was not made: deleting what is not there is no error.
+        self.reaper.take(container, vec![endpoint]);
+        Err(cause)
     }
 
-    fn plan_connect(
+    /// Writes down which endpoint is about to change.
+    pub(crate) fn note(&self, before: &SandboxRecord, endpoint: &Endpoint) -> Result<()> {
+        let noted = SandboxRecord { changing: Some(endpoint.clone()), ..before.clone() };
+        Ok(self.sandboxes.put(before.container.as_str(), &noted)?)
+    }
+
+    /// Makes the last endpoint of `after`, and leads to it what now goes there.
+    fn put_on(&self, before: &SandboxRecord, after: &mut SandboxRecord, port: &plumbing::Port) -> Result<()> {
+        let mut namespace = self.hold(&before.container)?;
+        if let Some(endpoint) = after.endpoints.last() {
+            plumbing::plug(&self.router, &mut namespace, endpoint, port)?;
+        }
+        self.reroute(&mut namespace, before, after)?;
+        self.announce(after, &Arc::new(namespace.fd))
+    }
+
+    /// Takes an endpoint off a running container, however much of it was made, or is left; its addresses are not given
+    /// back yet.
+    pub(crate) fn take_off(&self, before: SandboxRecord, endpoint: &Endpoint) -> Result<()> {
+        let mut namespace = self.hold(&before.container)?;
+        plumbing::unplug(&self.router, &mut namespace, endpoint)?;
+        self.go_on_without(namespace, &before, endpoint)
+    }
+
+    /// After an endpoint's interface is gone: all else that goes with it.
+    fn go_on_without(
+        &self,
+        mut namespace: Namespace,
+        before: &SandboxRecord,
+        endpoint: &Endpoint,
+    ) -> Result<()> {
+        let mut after = SandboxRecord { changing: None, ..before.clone() };
+        after.endpoints.retain(|e| e.id != endpoint.id);
+        let rerouted = self.reroute(&mut namespace, before, &mut after);
+        let silenced = self.silence(std::slice::from_ref(endpoint));
+        let announced = self.announce(&after, &Arc::new(namespace.fd));
+        // The interface is gone whatever else failed: that must be on record.
+        self.replace(after)?;
+        rerouted.and(silenced).and(announced)
+    }
+
+    pub(crate) fn plan_connect(
         &self,
         container: &Id,
         request: &EndpointRequest,
@@ -71,26 +108,20 @@ impl Networks {
             let endpoint = endpoint.ok_or_else(|| not_connected(&record.container_name))?;
             (record, endpoint)
         };
-        let mut after = before.clone();
-        after.endpoints.retain(|e| e.id != endpoint.id);
         let mut namespace = self.hold(container)?;
+        self.note(&before, &endpoint)?;
         plumbing::unplug(&self.router, &mut namespace, &endpoint)?;
         endpoint::release(&mut self.books(), container, &endpoint);
-        let rerouted = self.reroute(&mut namespace, &before, &mut after);
-        let silenced = self.silence(std::slice::from_ref(&endpoint));
-        let announced = self.announce(&after, &Arc::new(namespace.fd));
-        // The interface is gone whatever else failed: that must be on record.
-        self.replace(after)?;
-        rerouted.and(silenced).and(announced).map(|()| endpoint)
+        self.go_on_without(namespace, &before, &endpoint).map(|()| endpoint)
     }
 
     /// The container's namespace, with a netlink socket inside.
-    fn hold(&self, container: &Id) -> Result<Namespace> {
+    pub(crate) fn hold(&self, container: &Id) -> Result<Namespace> {
         plumbing::existing(self.netns(container)?)
     }
 
     /// Moves the default routes, and the published ports after them.
-    fn reroute(
+    pub(crate) fn reroute(
         &self,
         namespace: &mut Namespace,
         before: &SandboxRecord,

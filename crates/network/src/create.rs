@@ -52,12 +52,22 @@ impl Networks {
         books.networks.insert(id.clone(), live);
         drop(books);
         // Its subnets are inside from now on.
-        self.allow_all()?;
+        if let Err(cause) = self.allow_all() {
+            let mut undo = Undo::default();
+            undo.push("make the network", || self.forget(id.as_str()).map(drop));
+            return Err(undo.roll_back(cause));
+        }
         Ok(Created { id, warning })
     }
 
     /// Removes a network that no running container is on; returns what it was.
     pub fn remove(&self, name: &str) -> Result<Network> {
+        let network = self.forget(name)?;
+        self.allow_all()?;
+        Ok(network)
+    }
+
+    fn forget(&self, name: &str) -> Result<Network> {
         let mut books = self.books();
         let live = books.find(name)?;
         if live.network.is_predefined() {
@@ -82,7 +92,6 @@ impl Networks {
         if let Some(plan) = live.plan() {
             self.router.delete_bridge(&plan)?;
         }
-        self.allow_all()?;
         Ok(live.network)
     }
 

@@ -92,6 +92,7 @@ pub(crate) fn plan(
         mac: (!is_ipvlan).then(|| plumbing::mac(request.mac, ipv4)),
         ipv4,
         ipv6,
+        link_local: request.link_local.clone(),
         on_link,
         gateway_v4: ipv4.filter(|_| !on_link).and_then(|net| gateway_v4(live, net.addr())),
         gateway_v6: ipv6.filter(|_| !on_link).and_then(|net| gateway_v6(live, net.addr())),

@@ -64,6 +64,8 @@ pub enum Error {
         "the kernel has no {driver} interfaces: load the module {driver}, or choose another network driver"
     )]
     NoKernelDriver { driver: &'static str },
+    #[error("the interface {name} is no bridge: choose another name by com.docker.network.bridge.name")]
+    NotABridge { name: String },
     #[error("bridge driver doesn't support multiple subnets")]
     MultipleSubnets,
     #[error("gateway mode 'isolated' can only be used for an internal network")]
@@ -206,6 +208,7 @@ impl Error {
             | Self::InvalidLanOption { .. }
             | Self::LoopbackParent { .. }
             | Self::NoParent { .. }
+            | Self::NotABridge { .. }
             | Self::IpvlanMac
             | Self::IsolatedNotInternal
             | Self::InvalidEndpoint(_)

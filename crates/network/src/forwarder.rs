@@ -156,6 +156,11 @@ impl Forwarder {
         Ok(())
     }
 
+    /// Whether a container has a resolver, as far as this engine knows.
+    pub(crate) fn resolves(&self, container: &Id) -> bool {
+        lock(&self.shared.resolvers).contains_key(container)
+    }
+
     /// Stops a container's resolver, if it has one.
     pub(crate) fn unresolve(&self, container: &Id) -> Result<(), client::Error> {
         lock(&self.shared.resolvers).remove(container);
@@ -192,6 +197,16 @@ impl Forwarder {
         Ok(missing.filter_map(add).collect())
     }
 
+    /// What the forwarder could not do in the last minutes. One that does not answer, or is of an earlier release, tells of
+    /// none. (By a connection of its own: the standing one may be busy with thousands of ports.)
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let told = Client::connect(&self.shared.socket).and_then(|mut client| client.troubles());
+        told.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the forwarder does not tell its troubles");
+            Vec::new()
+        })
+    }
+
     /// Ends the forwarder.
     pub(crate) fn stop(&self) -> Result<()> {
         self.shared.halt.ask();
@@ -220,11 +235,15 @@ impl Shared {
             let fits = known
                 .is_some_and(|state| state.router_inode == self.router.inode() && state.outward == outward);
             if fits && let Ok(client) = Client::connect(&self.socket) {
-                *lock(&self.client) = Some(client);
-                self.raise()?;
-                let handle = found.handle()?;
-                *lock(&self.daemon) = Some(found);
-                return Ok(handle);
+                match self.raise().and_then(|()| found.handle()) {
+                    Ok(handle) => {
+                        *lock(&self.client) = Some(client);
+                        *lock(&self.daemon) = Some(found);
+                        return Ok(handle);
+                    }
+                    // Its tun may be gone or have another name. A new forwarder has a new one.
+                    Err(error) => tracing::warn!(%error, "the forwarder that is there is of no use"),
+                }
             }
             found.end()?;
         }

@@ -236,6 +236,7 @@ mod tests {
             mac: None,
             ipv4: Some("172.18.0.2/16".parse().unwrap()),
             ipv6: None,
+            link_local: Vec::new(),
             on_link: false,
             gateway_v4: None,
             gateway_v6: None,

@@ -18,7 +18,12 @@ impl Networks {
         }
         let found_by: Vec<Names> = record.endpoints.iter().filter_map(names_of).collect();
         let Some(resolver) = resolver(record, &found_by, self.outward.resolver()) else {
-            return Ok(());
+            // It may just have left the last of them.
+            return if self.forwarder.resolves(&record.container) {
+                Ok(self.forwarder.unresolve(&record.container)?)
+            } else {
+                Ok(())
+            };
         };
         self.forwarder.name(found_by)?;
         self.forwarder.resolve(resolver, netns)

@@ -205,6 +205,11 @@ impl Networks {
         }
     }
 
+    /// What the forwarder could not do in the last minutes and what to do about it, a line each, for `docker info`.
+    pub fn troubles(&self) -> Vec<String> {
+        self.forwarder.troubles()
+    }
+
     /// Graceful stop of the engine, after the containers': ends the forwarder and the outward driver.
     pub fn shutdown(&self) -> Result<()> {
         self.reaper.finish();

@@ -148,7 +148,7 @@ pub(crate) fn plug(
 
 /// Brings an endpoint's interface up with its addresses.
 pub(crate) fn configure(namespace: &mut Namespace, endpoint: &Endpoint) -> Result<()> {
-    if endpoint.ipv6.is_some() {
+    if addresses(endpoint).iter().any(|address| address.addr().is_ipv6()) {
         let key = format!("ipv6/conf/{}/disable_ipv6", endpoint.interface);
         netns::inside(namespace.fd.as_fd(), || netns::set(&key, "0"))?;
     }
@@ -201,7 +201,10 @@ pub(crate) fn unplug_all<'a>(router: &Router, endpoints: impl Iterator<Item = &'
 const DYING: u32 = 0x6479;
 
 fn addresses(endpoint: &Endpoint) -> Vec<IpNet> {
-    endpoint.ipv4.map(IpNet::V4).into_iter().chain(endpoint.ipv6.map(IpNet::V6)).collect()
+    // The prefixes are libnetwork's.
+    let link_local = |ip: &IpAddr| IpNet::new(*ip, if ip.is_ipv4() { 16 } else { 64 });
+    let given = endpoint.ipv4.map(IpNet::V4).into_iter().chain(endpoint.ipv6.map(IpNet::V6));
+    given.chain(endpoint.link_local.iter().filter_map(|ip| link_local(ip).ok())).collect()
 }
 
 /// The endpoints that hold the default routes, for IPv4 and IPv6: of those with a gateway the one with the highest

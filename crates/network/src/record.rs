@@ -121,6 +121,9 @@ pub struct Endpoint {
     pub mac: Option<MacAddr>,
     pub ipv4: Option<Ipv4Net>,
     pub ipv6: Option<Ipv6Net>,
+    /// Further addresses, which nobody gave out.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
     /// The default routes lead out of the interface without a gateway (ipvlan in its layer 3 modes).
     #[serde(default)]
     pub on_link: bool,
@@ -185,4 +188,7 @@ pub struct SandboxRecord {
     /// As in [`crate::SandboxRequest`].
     #[serde(default)]
     pub bypass: Option<Vec<IpNet>>,
+    /// The endpoint that is being connected or disconnected at this moment.
+    #[serde(default)]
+    pub changing: Option<Endpoint>,
 }

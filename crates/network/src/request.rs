@@ -58,6 +58,8 @@ pub struct EndpointRequest {
     pub ipv4: Option<Ipv4Addr>,
     pub ipv6: Option<Ipv6Addr>,
     pub mac: Option<MacAddr>,
+    /// Further addresses of the interface, which no subnet has (`--link-local-ip`).
+    pub link_local: Vec<IpAddr>,
     pub aliases: Vec<String>,
     /// `container:alias`.
     pub links: Vec<String>,

@@ -33,6 +33,7 @@ use crate::{
     netns,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustix::io::Errno;
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, OwnedFd},
@@ -135,15 +136,45 @@ impl Router {
     }
 
     /// Makes a bridge, or takes over one of that name; returns its index.
+    ///
+    /// # Errors
+    /// [`Error::NotABridge`] when another kind of interface has the name. One that was made here is removed again when it
+    /// cannot be furnished; one that was there before may have containers on it.
     pub(crate) fn add_bridge(&self, plan: &BridgePlan) -> Result<u32> {
-        let index = self.netlink(|netlink| {
-            let bridge = link::Bridge {
-                name: &plan.name,
-                mac: (!plan.is_parent).then(MacAddr::random),
-                mtu: plan.mtu,
-            };
-            netlink.change(link::add_bridge(&bridge).tolerating(rustix::io::Errno::EXIST))?;
-            let index = netlink.link(&plan.name)?.index;
+        let made = self.make_bridge(plan)?;
+        self.furnish(plan).inspect_err(|_| {
+            if !made {
+                return;
+            }
+            // The first failure is the one to report; what could not be undone is found at the next start.
+            if let Err(error) = self.delete_bridge(plan) {
+                tracing::warn!(%error, bridge = plan.name, "cannot remove a half-made bridge");
+            }
+        })
+    }
+
+    /// False when there is an interface of that name.
+    fn make_bridge(&self, plan: &BridgePlan) -> Result<bool> {
+        let mac = (!plan.is_parent).then(MacAddr::random);
+        let bridge = link::Bridge { name: &plan.name, mac, mtu: plan.mtu };
+        match self.netlink(|netlink| netlink.change(link::add_bridge(&bridge))) {
+            Err(Error::Netlink { source, .. })
+                if source.raw_os_error() == Some(Errno::EXIST.raw_os_error()) =>
+            {
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Gives a bridge its addresses, routes and rules.
+    fn furnish(&self, plan: &BridgePlan) -> Result<u32> {
+        self.netlink(|netlink| {
+            let found = netlink.link(&plan.name)?;
+            if !found.is_bridge {
+                return Err(Error::NotABridge { name: plan.name.clone() });
+            }
+            let index = found.index;
             if plan.addresses.iter().any(|address| address.addr().is_ipv6()) {
                 let key = format!("ipv6/conf/{}/disable_ipv6", plan.name);
                 netns::inside(self.namespace.as_fd(), || netns::set(&key, "0"))?;
@@ -154,12 +185,16 @@ impl Router {
                 .extend(plan.subnets.iter().map(|net| route::add_route(TABLE_BRIDGES, *net, &Via::Prohibit)));
             changes.extend(rules(plan).iter().map(Rule::add));
             netlink.changes(&changes).map(|()| index)
-        });
-        index.inspect_err(|_| {
-            // The first failure is the one to report; what could not be undone is found at the next start.
-            if let Err(error) = self.delete_bridge(plan) {
-                tracing::warn!(%error, bridge = plan.name, "cannot remove a half-made bridge");
-            }
+        })
+    }
+
+    /// Forgets the subnets of bridges that are there no more: `subnets` are those of the others.
+    pub(crate) fn forget_subnets_but(&self, subnets: &[IpNet]) -> Result<()> {
+        self.netlink(|netlink| {
+            let gone = netlink.prohibited(TABLE_BRIDGES)?.into_iter().filter(|net| !subnets.contains(net));
+            let changes: Vec<Change> =
+                gone.map(|net| route::delete_route(TABLE_BRIDGES, net, &Via::Prohibit)).collect();
+            netlink.changes(&changes)
         })
     }
 

@@ -106,6 +106,7 @@ impl Networks {
             dns_servers: request.dns_servers.clone(),
             ndots_chosen: request.ndots_chosen,
             bypass: request.bypass.clone(),
+            changing: None,
         };
         let netns = self.enter(record, namespace, undo)?;
         Ok((netns, ports))

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod bridges;
+mod changes;
 mod configuration;
 mod datagrams;
 mod lan;
@@ -101,9 +102,12 @@ impl Host {
     }
 
     /// The engine dies and another one takes over.
-    fn restart(mut self) -> Self {
-        self.networks =
-            Networks::open(config(&self.run, &self.router, OutwardChoice::None), &self.store).unwrap();
+    fn restart(self) -> Self {
+        self.restart_with(OutwardChoice::None)
+    }
+
+    fn restart_with(mut self, outward: OutwardChoice) -> Self {
+        self.networks = Networks::open(config(&self.run, &self.router, outward), &self.store).unwrap();
         self
     }
 

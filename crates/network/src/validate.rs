@@ -8,11 +8,15 @@ use crate::{
     options::BridgeOptions,
     record::{Driver, Network},
     request::NewNetwork,
+    router::OUTWARD_INTERFACE,
 };
 use ipnet::IpNet;
 use model::{Id, Timestamp};
 
 mod addresses;
+
+/// Interfaces of the router namespace that are no bridges, or may come to be there: the loopback and the ways out.
+const RESERVED: [&str; 3] = ["lo", netd::outward::INTERFACE, OUTWARD_INTERFACE];
 
 /// What other networks have, so that the new one does not.
 pub(crate) struct Taken<'a> {
@@ -95,6 +99,13 @@ fn bridge(request: &NewNetwork, id: &Id, taken: &Taken<'_>) -> Result<String> {
         return Err(Error::IsolatedNotInternal);
     }
     let bridge = options.bridge.unwrap_or_else(|| format!("br-{}", id.short()));
+    if RESERVED.contains(&bridge.as_str()) {
+        return Err(Error::InvalidOption {
+            key: options::NAME.into(),
+            value: bridge,
+            expected: "that is the name of an interface of the engine's own",
+        });
+    }
     if (taken.bridges)(&bridge) {
         return Err(Error::InvalidOption {
             key: options::NAME.into(),

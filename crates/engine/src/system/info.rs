@@ -107,7 +107,7 @@ fn plugins() -> PluginsInfo {
         volume: names(&["local"]),
         network: names(&["bridge", "host", "ipvlan", "macvlan", "null"]),
         authorization: Vec::new(),
-        log: names(&["json-file", "local", "none"]),
+        log: names(&["journald", "json-file", "local", "none", "syslog"]),
     }
 }
 
@@ -150,7 +150,7 @@ fn registries(engine: &Engine) -> RegistryConfig {
 fn security_options(config: &Config) -> Vec<String> {
     let profile = if config.seccomp_profile.is_some() { "custom" } else { "builtin" };
     let mut options = vec![format!("name=seccomp,profile={profile}"), "name=rootless".to_owned()];
-    if config.cgroupns_mode == "private" {
+    if config.settings.get().cgroupns_mode == "private" {
         options.push("name=cgroupns".to_owned());
     }
     if config.no_new_privileges {
@@ -173,7 +173,8 @@ fn warnings(engine: &Engine) -> Vec<String> {
         ),
         cgroups => warnings.extend(missing_controllers(cgroups)),
     }
-    warnings.extend(engine.networks.outward().warnings.into_iter().map(|text| format!("WARNING: {text}")));
+    let network = engine.networks.outward().warnings.into_iter().chain(engine.networks.troubles());
+    warnings.extend(network.map(|text| format!("WARNING: {text}")));
     warnings
 }
 

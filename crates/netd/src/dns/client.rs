@@ -7,7 +7,7 @@ use crate::{
     slab::{Key, Slab},
     socket,
 };
-use rustix::net::SocketFlags;
+use rustix::{io::Errno, net::SocketFlags};
 use std::time::{Duration, Instant};
 
 /// Connections of all containers together, and of one.
@@ -33,7 +33,16 @@ impl Server {
     pub(crate) fn take_query_stream(&mut self, key: Key) {
         let Some(running) = self.resolvers.get_mut(key) else { return };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = rustix::net::accept_with(&running.tcp, flags) else { return };
+        let socket = match rustix::net::accept_with(&running.tcp, flags) {
+            Ok(socket) => socket,
+            Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                return self.refuse_one(errno, |server| {
+                    let running = server.resolvers.get_mut(key)?;
+                    rustix::net::accept_with(&running.tcp, SocketFlags::CLOEXEC).ok()
+                });
+            }
+            Err(_) => return,
+        };
         let own = self.dns.clients.iter_mut().filter(|(_, client)| client.resolver == key).count();
         if own >= MAX_CLIENTS_EACH || self.dns.clients.len() >= MAX_CLIENTS {
             // Not being able to say so either changes nothing: the socket is closed.

@@ -7,6 +7,7 @@ use super::{
     upstream::{Asker, Question},
 };
 use crate::{
+    control::Passed,
     poll::Token,
     proto::{Protocol, Resolver},
     server::Server,
@@ -70,7 +71,7 @@ impl Server {
     pub(crate) fn resolve(
         &mut self,
         config: Resolver,
-        namespace: Option<OwnedFd>,
+        passed: &mut Passed,
     ) -> Result<(u16, u16), socket::Failure> {
         if let Some(running) =
             self.resolver_of.get(&config.container).and_then(|key| self.resolvers.get_mut(*key))
@@ -78,7 +79,7 @@ impl Server {
             running.config = config;
             return Ok(running.ports);
         }
-        let namespace = namespace.ok_or(("receive the namespace", Errno::BADF))?;
+        let namespace = passed.take().map_err(|errno| ("receive the namespace", errno))?;
         let (udp, tcp) = open_sockets(&namespace).map_err(|e| ("bind the resolver's sockets", e))?;
         let port = |socket: &OwnedFd| {
             let address = rustix::net::getsockname(socket).map_err(|e| ("getsockname", e))?;

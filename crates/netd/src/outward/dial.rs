@@ -164,24 +164,14 @@ impl Server {
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                    self.scarcity.met(errno);
-                    self.refuse_caught(index);
+                    self.refuse_one(errno, |server| {
+                        let catcher = server.outward.as_ref()?.catchers.get(index)?.as_ref()?;
+                        rustix::net::accept_with(catcher, SocketFlags::CLOEXEC).ok()
+                    });
                 }
                 Err(_) => return,
             }
         }
-    }
-
-    /// As `Server::refuse_one`.
-    fn refuse_caught(&mut self, index: usize) {
-        self.free_one();
-        if let Some(outward) = &self.outward
-            && let Some(Some(catcher)) = outward.catchers.get(index)
-            && let Ok(inner) = rustix::net::accept_with(catcher, SocketFlags::CLOEXEC)
-        {
-            socket::reset_on_close(&inner).ok();
-        }
-        self.spare = crate::server::spare();
     }
 }
 

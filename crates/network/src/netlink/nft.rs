@@ -302,7 +302,9 @@ fn replace(netlink: &mut Netlink, content: impl IntoIterator<Item = Change>) -> 
 fn exists(netlink: &mut Netlink) -> Result<bool> {
     match netlink.change(table(NFT_MSG_GETTABLE, 0)) {
         Ok(()) => Ok(true),
-        Err(Error::Netlink { source, .. }) if Errno::from_io_error(&source) == Some(Errno::NOENT) => Ok(false),
+        Err(Error::Netlink { source, .. }) if Errno::from_io_error(&source) == Some(Errno::NOENT) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,12 +1,13 @@
 //! Addresses, routes, and routing rules.
 
-use super::Change;
+use super::{Change, Netlink};
+use crate::error::Result;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage as Message,
     address::{AddressAttribute, AddressFlags, AddressMessage},
-    route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
     rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange},
 };
 use rustix::io::Errno;
@@ -118,6 +119,36 @@ pub(crate) fn add_route(table: u32, to: IpNet, via: &Via) -> Change {
 pub(crate) fn delete_route(table: u32, to: IpNet, via: &Via) -> Change {
     let message = Message::DelRoute(route(table, to, via));
     Change::route(format!("delete route to {to} in table {table}"), &message, 0).tolerating(Errno::SRCH)
+}
+
+impl Netlink {
+    /// The destinations that a table prohibits.
+    pub(crate) fn prohibited(&mut self, table: u32) -> Result<Vec<IpNet>> {
+        let mut found = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let mut message = RouteMessage::default();
+            message.header.address_family = family.raw();
+            let routes = self.dump("list routes", &Message::GetRoute(message))?;
+            found.extend(routes.into_iter().filter_map(|route| prohibited(route, table)));
+        }
+        Ok(found)
+    }
+}
+
+/// Dumps are of all tables (rtnetlink(7)).
+fn prohibited(message: Message, of: u32) -> Option<IpNet> {
+    let Message::NewRoute(route) = message else { return None };
+    let (mut table, mut destination) = (u32::from(route.header.table), None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Destination(RouteAddress::Inet(v4)) => destination = Some((*v4).into()),
+            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => destination = Some((*v6).into()),
+            _ => {}
+        }
+    }
+    let fits = table == of && route.header.kind == RouteType::Prohibit;
+    IpNet::new(destination.filter(|_| fits)?, route.header.destination_prefix_length).ok()
 }
 
 /// A rule that answers packets to an address, or to these ports of it, with "administratively prohibited", before any route is looked

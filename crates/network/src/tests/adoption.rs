@@ -1,6 +1,11 @@
 //! Engines and forwarders that die.
 
 use super::*;
+use netlink_packet_core::NLM_F_REQUEST;
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkFlags, LinkMessage},
+};
 
 fn echo(mut stream: TcpStream, _: SocketAddr) {
     thread::spawn(move || {
@@ -126,5 +131,59 @@ fn a_forwarder_that_is_of_no_use_is_ended() {
         assert!(error.contains("connect"), "{error}");
         let pid = std::fs::read_to_string(pid).unwrap();
         assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "it was waited for");
+    });
+}
+
+/// Down first, as kernels before 6.2 want it (net/core/dev.c, `dev_change_name`).
+fn rename(netlink: &mut Netlink, from: &str, to: &str) {
+    let mut message = LinkMessage::default();
+    message.header.index = netlink.link(from).unwrap().index;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes = vec![LinkAttribute::IfName(to.into())];
+    let message = RouteNetlinkMessage::SetLink(message);
+    netlink.change(crate::netlink::Change::route("rename", &message, NLM_F_REQUEST)).unwrap();
+}
+
+fn is_alive(process: model::ProcessRef) -> bool {
+    std::path::Path::new(&format!("/proc/{}", process.pid)).exists()
+}
+
+#[test]
+fn a_forwarder_that_cannot_lead_out_any_more_is_replaced() {
+    testing::in_userns("tests::adoption::a_forwarder_that_cannot_lead_out_any_more_is_replaced", || {
+        let (host, sandbox) = lead::host();
+        let server = tcp_server(&host.client, "198.51.100.7:7000", tell_peer).to_string();
+        assert_eq!(hear(&sandbox.netns, &server).unwrap(), HOST);
+        let old = forwarder(&host).process;
+        host.networks
+            .router
+            .netlink(|netlink| {
+                rename(netlink, netd::outward::INTERFACE, "elsewhere");
+                Ok(())
+            })
+            .unwrap();
+        let host = host.restart_with(OutwardChoice::Lichen);
+        assert_ne!(forwarder(&host).process, old);
+        assert!(!is_alive(old), "it was waited for");
+        assert_eq!(hear(&sandbox.netns, &server).unwrap(), HOST);
+    });
+}
+
+#[test]
+fn a_way_out_that_was_deleted_is_made_again() {
+    testing::in_userns("tests::adoption::a_way_out_that_was_deleted_is_made_again", || {
+        let (host, sandbox) = lead::host();
+        let server = tcp_server(&host.client, "198.51.100.7:7000", tell_peer).to_string();
+        let old = forwarder(&host).process;
+        host.networks
+            .router
+            .netlink(|netlink| netlink.change(link::delete(netd::outward::INTERFACE)))
+            .unwrap();
+        eventually(|| {
+            let heard = hear(&sandbox.netns, &server).map_err(|e| e.to_string())?;
+            assert_eq!(heard, HOST);
+            Ok(())
+        });
+        assert_ne!(forwarder(&host).process, old);
     });
 }

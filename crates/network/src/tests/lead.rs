@@ -9,7 +9,7 @@ use std::{
 };
 
 /// A host whose forwarder leads out, and a container with both IP versions on it.
-fn host() -> (Host, Sandbox) {
+pub(super) fn host() -> (Host, Sandbox) {
     let host = Host::with(OutwardChoice::Lichen);
     host.networks.create(user_network("dual", |n| n.enable_ipv6 = Some(true))).unwrap();
     let (_, sandbox) = host.container(&["dual"], &[]);

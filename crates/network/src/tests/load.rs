@@ -210,6 +210,12 @@ fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
             assert!(!matches!(refused, Ok(true)), "all descriptors are in use");
             assert!(!matches!(&refused, Err(e) if e.kind() == ErrorKind::TimedOut), "{refused:?}");
             assert!(served.iter().all(|stream| carries(stream)), "those who are there stay");
+            let told = networks.troubles();
+            assert!(
+                told[0].contains("were refused, last ") && told[0].contains(": all 200 descriptors"),
+                "{told:?}"
+            );
+            assert_eq!(crate::flows::list(&layout).unwrap().troubles.len(), 1);
             let process: netd::state::State =
                 crate::daemon::read_record(&layout.netd_state()).unwrap().unwrap();
             let before = processor_ticks(process.process.pid);
@@ -226,4 +232,51 @@ fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
             networks.shutdown().unwrap();
         },
     );
+}
+
+/// How many descriptors the forwarder may have from now on.
+fn limit_descriptors(host: &Host, limit: u64) {
+    let pid = rustix::process::Pid::from_raw(forwarder(host).process.pid as i32);
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let limit = rustix::process::Rlimit { current: Some(limit), maximum };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).unwrap();
+}
+
+#[test]
+fn what_the_forwarder_has_no_descriptors_for_fails_as_a_whole() {
+    testing::in_userns("tests::load::what_the_forwarder_has_no_descriptors_for_fails_as_a_whole", || {
+        let host = Host::new();
+        host.networks.create(user_network("named", |_| {})).unwrap();
+        let (_, sandbox) = host.container(&["named"], &[]);
+        assert_eq!(host.networks.troubles(), Vec::<String>::new());
+        // A few are free below the highest number.
+        let highest = std::fs::read_dir(format!("/proc/{}/fd", forwarder(&host).process.pid)).unwrap();
+        let number = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string();
+        let highest = highest.map(|entry| number(entry).unwrap().parse::<u64>().unwrap()).max().unwrap();
+        limit_descriptors(&host, highest + 1);
+        for (network, ports) in [("named", 0), ("bridge", 2)] {
+            let mut next = 8080;
+            let failed = std::iter::repeat_with(|| {
+                let ports: Vec<PortRequest> =
+                    (0..ports).map(|_| (next, next += 1).0).map(|at| port(Protocol::Tcp, at, 80)).collect();
+                let wanted = request(&[network], &ports);
+                host.networks.start(wanted.clone()).map_err(|error| (wanted, error.to_string()))
+            });
+            let (wanted, error) = failed.take(100).find_map(Result::err).expect("no descriptors are left");
+            assert!(error.to_lowercase().contains("too many open files"), "{error}");
+            assert_eq!(host.networks.sandbox(&wanted.container), None);
+            for port in &wanted.ports {
+                let crate::HostPorts::Range { first, .. } = port.host_ports else { panic!("{port:?}") };
+                drop(TcpListener::bind(("0.0.0.0", first)).expect("what was bound before it is let go of"));
+            }
+        }
+        // Whoever asks by TCP is refused rather than left waiting, and the engine is heard.
+        let asked = connect(&sandbox.netns, "127.0.0.11:53");
+        let asked = asked.and_then(|mut stream| stream.read(&mut [0])).map_err(|error| error.kind());
+        assert!(!matches!(asked, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{asked:?}");
+        let told = host.networks.troubles();
+        assert!(told[0].contains("descriptors are in use; raise the limit"), "{told:?}");
+        limit_descriptors(&host, highest + 100);
+        host.container(&["named"], &[port(Protocol::Tcp, 9080, 80)]);
+    });
 }

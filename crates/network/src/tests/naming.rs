@@ -3,12 +3,12 @@
 use super::*;
 use std::collections::BTreeMap;
 
-const A: u16 = 1;
+pub(super) const A: u16 = 1;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
 
 /// What the resolver of a container answers: the response code and the data of each record.
-fn look_up(sandbox: &Sandbox, name: &str, kind: u16) -> (u8, Vec<Vec<u8>>) {
+pub(super) fn look_up(sandbox: &Sandbox, name: &str, kind: u16) -> (u8, Vec<Vec<u8>>) {
     let socket = at(&sandbox.netns, || UdpSocket::bind("127.0.0.1:0").unwrap());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let query = question(name, kind);

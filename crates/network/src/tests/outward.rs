@@ -115,15 +115,57 @@ fn a_driver_that_is_not_installed_names_its_package() {
     });
 }
 
+/// What cannot be written down is not left running for nobody to find.
+#[test]
+fn a_driver_that_cannot_be_recorded_is_ended_and_tried_again() {
+    testing::in_userns("tests::outward::a_driver_that_cannot_be_recorded_is_ended_and_tried_again", || {
+        let client = host_network();
+        let (router, ()) = netns::create(|| Ok(())).unwrap();
+        let (run_dir, store) = (short_directory(), Store::in_memory().unwrap());
+        let run = RunLayout::new(run_dir.path());
+        // Where the record is written before it gets its name.
+        let obstacle = run.root().join("outward.new");
+        std::fs::create_dir_all(&obstacle).unwrap();
+        let networks = Networks::open(config(&run, &router, OutwardChoice::Slirp4netns), &store).unwrap();
+        networks.settle().unwrap();
+        let host = Host { networks, store, router, client, _run: run_dir, run };
+        host.networks.outward.wait_settled();
+        let warnings = || host.networks.outward().warnings.join(" ");
+        eventually_within(START, || match warnings() {
+            text if text.contains("cannot reach the outside at the moment")
+                && text.contains("outward.json") =>
+            {
+                Ok(())
+            }
+            other => Err(other),
+        });
+        std::fs::remove_dir(&obstacle).unwrap();
+        let server = tcp_server(&host.client, "198.51.100.7:7000", tell_peer).to_string();
+        let (_, sandbox) = host.container(&["bridge"], &[]);
+        eventually_within(START, || hear(&sandbox.netns, &server).map_err(|error| error.to_string()));
+        eventually(|| if warnings().is_empty() { Ok(()) } else { Err(warnings()) });
+        let router = format!("/proc/{}/fd/{}", std::process::id(), host.router.as_raw_fd());
+        let mut programs = commands_with(&router);
+        programs.retain(|command| command.contains("slirp4netns"));
+        assert_eq!(programs.len(), 1, "those that were started before were ended: {programs:?}");
+    });
+}
+
+/// Longer than the pauses between a few attempts.
+const START: Duration = Duration::from_secs(40);
+
 /// Programs that were told of this run directory.
 fn left(host: &Host) -> Vec<String> {
-    let directory = host.run.root().to_string_lossy().into_owned();
+    commands_with(&host.run.root().to_string_lossy())
+}
+
+fn commands_with(text: &str) -> Vec<String> {
     let commands = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         // One that has just ended has none.
         let command = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&command).replace('\0', " "))
     });
-    commands.filter(|command| command.contains(&directory)).collect()
+    commands.filter(|command| command.contains(text)).collect()
 }
 
 /// Also while a program that died is being started again, by a thread that nobody sees.
