@@ -259,3 +259,18 @@ fn a_hundred_containers_leave_nothing_behind() {
     eprintln!("descriptors, mounts, processes: {before:?} then {after:?}");
     assert_eq!(std::fs::read_dir(engine.host().data().join("containers")).map_or(0, Iterator::count), 0);
 }
+
+#[test]
+fn processes_are_called_by_what_they_are() {
+    let engine = engine();
+    engine.docker(&["run", "-d", "--name", "c1", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"]).ok();
+    let called = |what: &str| {
+        let pid = ours(&engine, what, "");
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap()
+    };
+    assert_eq!(called("lichen-shim holder "), "lichen-holder\n");
+    assert_eq!(called("lichen-shim netd "), "lichen-netd\n");
+    assert_eq!(called("lichen-shim shim "), "lichen-shim\n");
+    assert_eq!(called("lichen engine"), "lichen\n");
+    engine.docker(&["rm", "-f", "c1"]).ok();
+}

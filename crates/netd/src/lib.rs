@@ -55,16 +55,14 @@ pub const READY: &str = "ready";
 
 /// `lichen-shim netd --socket PATH --state FILE --router NAMESPACE [--gateway-sources] [--outward [--host-loopback]]`.
 ///
-/// `args` are what follows `netd`. Serves until it is killed; what goes wrong is said on standard error.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// `args` are what follows `verb`, the words by which the running program is this one. Serves until it is killed; what goes
+/// wrong is said on standard error.
+pub fn main(verb: &[OsString], args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    // What comes before is how to start this program again.
-    let all: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let verb = all[..all.len().saturating_sub(args.len())].to_vec();
     raise_descriptor_limit();
     let outcome = match args.first() {
         Some(first) if first == workers::VERB => workers::process::run(),
-        _ => Args::parse(args).map_err(io::Error::other).and_then(|args| run(&args, verb)),
+        _ => Args::parse(args).map_err(io::Error::other).and_then(|args| run(&args, verb.to_vec())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    netd::main(std::env::args_os().skip(1))
+    netd::main(&[], std::env::args_os().skip(1))
 }
