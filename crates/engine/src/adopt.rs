@@ -22,7 +22,7 @@ use crate::{
     live::Tenancy,
     monitor,
     network_plan::Mode,
-    restart_policy, rm,
+    networks, restart_policy, rm,
     shims::{Events, Shim},
     start,
 };
@@ -291,8 +291,12 @@ async fn hold_resources(engine: &Arc<Engine>, container: &Arc<Container>) -> Res
         let (Mode::Own, Some(run)) = (Mode::of(&record.host_config), record.state.run()) else { return Ok(()) };
         let path = format!("/proc/{}/ns/net", run.process.pid);
         let netns = std::fs::File::open(&path).map_err(Error::file("open", &path))?;
-        if engine.networks.adopt(&record.id, OwnedFd::from(netns))?.is_none() {
+        let Some(sandbox) = engine.networks.adopt(&record.id, OwnedFd::from(netns))? else {
             tracing::warn!(container = %record.id, "its network is not known any more: it keeps its addresses until it ends");
+            return Ok(());
+        };
+        if let Err(error) = networks::leave_unnamed(&engine, &record, &sandbox) {
+            tracing::error!(container = %record.id, %error, "take it off a network that it had half joined");
         }
         Ok(())
     })

@@ -25,6 +25,8 @@ pub const POINTS: &[&str] = &[
     "exit.seen",
     "exit.released",
     "exit.saved",
+    "connect.made",
+    "disconnect.made",
     "rm.marked",
     "rm.shim",
     "rm.tree",

@@ -6,7 +6,7 @@ use crate::{
     create::{Invalid, validate},
     links::Link,
 };
-use api_types::{EndpointSettings, HostConfig, Map};
+use api_types::{ContainerConfig, EndpointSettings, HostConfig, Map};
 use network::{EndpointRequest, HostPorts, MacAddr, PortRequest, Protocol, SandboxRequest};
 use std::net::IpAddr;
 
@@ -34,17 +34,19 @@ impl<'a> Mode<'a> {
 /// A network that does not exist is an error of the start, as in Docker.
 pub(crate) fn check(
     engine: &Engine,
+    config: &ContainerConfig,
     host: &HostConfig,
     networks: &Map<EndpointSettings>,
 ) -> Result<(), Error> {
     if matches!(Mode::of(host), Mode::Container(_)) {
-        check_shared(host)?;
+        check_shared(config, host)?;
     }
     for (name, settings) in networks {
+        let request = endpoint(name, settings)?;
         if matches!(name.as_str(), "host" | "none") {
+            check_without_endpoint(&request)?;
             continue;
         }
-        let request = endpoint(name, settings)?;
         match engine.networks.check(&request) {
             Ok(_) | Err(network::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -53,9 +55,18 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// What the networks that give no interface cannot give either (moby `validateEndpointSettings`).
+fn check_without_endpoint(request: &EndpointRequest) -> Result<(), network::Error> {
+    if request.ipv4.is_some() || request.ipv6.is_some() {
+        return Err(network::Error::StaticOnDefault);
+    }
+    if request.aliases.is_empty() { Ok(()) } else { Err(network::Error::AliasesOnDefault) }
+}
+
 /// moby `validateNetMode` (`daemon/container_operations_unix.go`, `runconfig`).
-fn check_shared(host: &HostConfig) -> Result<(), Invalid> {
+fn check_shared(config: &ContainerConfig, host: &HostConfig) -> Result<(), Invalid> {
     let conflicts = [
+        (!config.hostname.is_empty(), "hostname and the network mode"),
         (
             !host.links.is_empty(),
             "container type network can't be used with links. This would result in undefined behavior",
@@ -66,6 +77,7 @@ fn check_shared(host: &HostConfig) -> Result<(), Invalid> {
             !host.port_bindings.is_empty() || host.publish_all_ports,
             "port publishing and the container type network mode",
         ),
+        (!config.exposed_ports.is_empty(), "port exposing and the container type network mode"),
     ];
     conflicts.into_iter().find(|(given, _)| *given).map_or(Ok(()), |(_, text)| Err(Invalid::Conflict(text)))
 }
@@ -92,11 +104,17 @@ fn endpoint(name: &str, settings: &EndpointSettings) -> Result<EndpointRequest, 
         "" => None,
         text => Some(text.parse::<MacAddr>().map_err(|_| invalid(format!("invalid MAC address: {text}")))?),
     };
+    let link_local = |text: &String| {
+        let parsed = text.parse::<IpAddr>().ok().filter(|ip| !ip.is_unspecified());
+        parsed.ok_or_else(|| invalid(format!("invalid link-local IP address: {text}")))
+    };
+    let link_local = ipam.link_local_ips.iter().map(link_local).collect::<Result<_, _>>()?;
     Ok(EndpointRequest {
         network: if settings.network_id.is_empty() { name.to_owned() } else { settings.network_id.clone() },
         ipv4,
         ipv6,
         mac,
+        link_local,
         aliases: settings.aliases.clone(),
         links: settings.links.clone(),
         driver_options: settings.driver_opts.clone(),
@@ -255,6 +273,12 @@ mod tests {
         assert_eq!(
             endpoint("n", &ipam("fe80::1")).unwrap_err().to_string(),
             "invalid config for network n: invalid IPv4 address: fe80::1"
+        );
+        let mut link_local = ipam("");
+        link_local.ipam_config.as_mut().unwrap().link_local_ips = vec!["169.254.8.8".into(), "::".into()];
+        assert_eq!(
+            endpoint("n", &link_local).unwrap_err().to_string(),
+            "invalid config for network n: invalid link-local IP address: ::"
         );
         let mac = EndpointSettings { mac_address: "02:42".into(), ..EndpointSettings::default() };
         assert_eq!(

@@ -54,8 +54,6 @@ pub enum Invalid {
     UsernsMode(String),
     #[error("invalid cgroup namespace mode: {0}")]
     CgroupnsMode(String),
-    #[error("conflicting options: hostname and the network mode")]
-    HostnameWithNetworkMode,
     #[error("conflicting options: {0}")]
     Conflict(&'static str),
     #[error("SHM size can not be less than 0")]

@@ -60,7 +60,7 @@ pub async fn create(
     defaults::log_config(&mut host, &engine.config)?;
     warnings.extend(about(&host));
     let networks = defaults::networks(&request.config, &host, request.networking_config.take())?;
-    crate::network_plan::check(engine, &host, &networks)?;
+    crate::network_plan::check(engine, &request.config, &host, &networks)?;
     crate::plan::check(&host, &engine.config)?;
     crate::bypass::check(&host, &engine.config)?;
 
@@ -85,7 +85,11 @@ pub async fn create(
     let id = Id::random();
     let claim = claim_name(engine, name, &id)?;
     if config.hostname.is_empty() && !host.network_mode.starts_with("container:") && host.uts_mode != "host" {
-        id.short().clone_into(&mut config.hostname);
+        config.hostname = match host.network_mode.as_str() {
+            // As its network's owner is called (moby `newContainer`).
+            "host" => crate::system::host_name(),
+            _ => id.short().to_owned(),
+        };
     }
     let record = Record {
         id: id.clone(),

@@ -1,7 +1,7 @@
 //! `docker network connect`, `docker network disconnect`
 
 use super::error::{may_connect, may_disconnect};
-use crate::{Engine, Error, blocking, container::Record, etc_files, network_plan};
+use crate::{Engine, Error, blocking, container::Record, etc_files, fault, network_plan};
 use api_types::EndpointSettings;
 use network::{Error as NetworkError, Network};
 use std::sync::Arc;
@@ -19,13 +19,9 @@ pub async fn connect(
     let network = engine.networks.get(network)?;
     may_connect(&record.host_config.network_mode, &network.name)?;
     let running = record.state.run().is_some();
-    if is_on(engine, &network, container.id()) {
-        // A stopped container that has the network already keeps what it has, as in Docker.
-        if !running {
-            return Ok(());
-        }
-        let (container, network) = (record.name.clone(), network.name);
-        return Err(NetworkError::AlreadyConnected { container, network }.into());
+    // A stopped container that has the network already keeps what it has, as in Docker.
+    if !running && is_on(engine, &network, container.id()) {
+        return Ok(());
     }
     let request = network_plan::endpoint_request(&network.name, &settings)?;
     let (task_engine, id, request_network) = (engine.clone(), container.id().clone(), network.name.clone());
@@ -40,6 +36,7 @@ pub async fn connect(
         }
     })
     .await??;
+    fault::point("connect.made");
     container.update(|record| record.networks.insert(network.name.clone(), settings))?;
     super::publish(engine, "connect", &network, Some(container.id()));
     Ok(())
@@ -70,9 +67,14 @@ pub async fn disconnect(
         let (engine, id, name) = (engine.clone(), container.id().clone(), network.name.clone());
         let record = record.clone();
         blocking("disconnect network", move || {
-            follow(&engine, &record, || Ok(engine.networks.disconnect(&id, &name).map(drop)?))
+            follow(&engine, &record, || match engine.networks.disconnect(&id, &name) {
+                // An earlier engine died between taking it off and saying so.
+                Err(NetworkError::NotConnected { .. }) => Ok(()),
+                other => Ok(other.map(drop)?),
+            })
         })
         .await??;
+        fault::point("disconnect.made");
     }
     container.update(|record| record.networks.remove(&key))?;
     super::publish(engine, "disconnect", &network, Some(container.id()));
@@ -80,7 +82,11 @@ pub async fn disconnect(
 }
 
 /// Changes a running container's networks, and its files after them. A file that cannot be changed does not undo that.
-fn follow(engine: &Engine, record: &Record, change: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn follow(
+    engine: &Engine,
+    record: &Record,
+    change: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
     let endpoints = || engine.networks.sandbox(&record.id).map(|s| s.endpoints).unwrap_or_default();
     let before = endpoints();
     change()?;

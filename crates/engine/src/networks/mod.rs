@@ -14,10 +14,10 @@ pub use list::{inspect, list};
 pub use prune::prune;
 pub use remove::remove;
 
-use crate::{Engine, events::Kind};
+use crate::{Engine, Error, container::Record, events::Kind};
 use api_types::Map;
 use model::Id;
-use network::Network;
+use network::{Endpoint, Network, SandboxRecord};
 
 fn publish(engine: &Engine, action: &str, network: &Network, container: Option<&Id>) {
     let mut attributes = Map::from([
@@ -32,16 +32,41 @@ fn publish(engine: &Engine, action: &str, network: &Network, container: Option<&
 
 /// The containers, running or not, that name this network; each with the name by which it does.
 fn users(engine: &Engine, network: &Network) -> Vec<(std::sync::Arc<crate::Container>, String)> {
-    let names = |record: &crate::container::Record| {
-        let named = |(name, settings): (&String, &api_types::EndpointSettings)| {
-            let is = *name == network.name
-                || *name == network.id.as_str()
-                || settings.network_id == network.id.as_str()
-                || (name.len() >= 12 && network.id.as_str().starts_with(name.as_str()));
-            is.then(|| name.clone())
-        };
-        record.networks.iter().find_map(named)
-    };
     let all = engine.containers.all().into_iter();
-    all.filter_map(|container| names(&container.record()).map(|name| (container, name))).collect()
+    let name = |record: &Record| name_in(record, &network.id, &network.name);
+    all.filter_map(|container| name(&container.record()).map(|name| (container, name))).collect()
+}
+
+/// The name by which a container's record names a network, if it does.
+fn name_in(record: &Record, network: &Id, network_name: &str) -> Option<String> {
+    let named = |(name, settings): (&String, &api_types::EndpointSettings)| {
+        let is = *name == network_name
+            || *name == network.as_str()
+            || settings.network_id == network.as_str()
+            || (name.len() >= 12 && network.as_str().starts_with(name.as_str()));
+        is.then(|| name.clone())
+    };
+    record.networks.iter().find_map(named)
+}
+
+/// Takes an adopted container off the networks that its record does not name: an earlier engine died before it told its
+/// client that the container had joined them. (Where the record names more, an engine died before it said that the container
+/// had left: the next `disconnect` succeeds.)
+pub(crate) fn leave_unnamed(engine: &Engine, record: &Record, sandbox: &SandboxRecord) -> Result<(), Error> {
+    // By whatever a start would have found them by, such as the first digits of an ID.
+    let found = |(name, settings): (&String, &api_types::EndpointSettings)| {
+        let name = if settings.network_id.is_empty() { name } else { &settings.network_id };
+        engine.networks.get(name).ok().map(|network| network.id)
+    };
+    let named: Vec<Id> = record.networks.iter().filter_map(found).collect();
+    let unnamed = |endpoint: &&Endpoint| {
+        !named.contains(&endpoint.network)
+            && name_in(record, &endpoint.network, &endpoint.network_name).is_none()
+    };
+    for endpoint in sandbox.endpoints.iter().filter(unnamed) {
+        connect::follow(engine, record, || {
+            Ok(engine.networks.disconnect(&record.id, endpoint.network.as_str()).map(drop)?)
+        })?;
+    }
+    Ok(())
 }
