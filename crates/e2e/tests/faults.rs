@@ -1,4 +1,4 @@
-//! The engine dies at every step of create, start, exec, stop and rm: the next one tells the truth and can go on.
+//! The engine dies at every step of create, start, exec, stop, network connect and disconnect, and rm: the next one tells the truth and can go on.
 //!
 //! Debug builds abort at the point that `LICHEN_FAULT` names (`engine::fault`); the launcher starts another engine,
 //! which inherits the variable, so the count is chosen to hit once.
@@ -16,6 +16,11 @@ fn engine(point: &str) -> Engine {
 
 /// Runs commands that may be cut short, then looks at what is left and cleans it up with ordinary commands.
 fn check(point: &str, story: impl Fn(&Engine)) {
+    check_and(point, story, |_| {});
+}
+
+/// As [`check`], with something more to look at in between.
+fn check_and(point: &str, story: impl Fn(&Engine), look: impl Fn(&Engine)) {
     let mut engine = engine(point);
     story(&engine);
     // A point that every engine comes to (an exit that is still to be dealt with) kills one after another.
@@ -29,6 +34,7 @@ fn check(point: &str, story: impl Fn(&Engine)) {
     engine.set_environment(&[]);
     engine.launch();
     settled(&engine, point);
+    look(&engine);
     engine.docker(&["rm", "-f", "c1"]);
     engine.docker(&["volume", "rm", "v1"]);
     engine.docker(&["ps", "-aq"]).ok().prints("");
@@ -138,4 +144,51 @@ fn stop(engine: &Engine) {
 fn remove(engine: &Engine) {
     create_and_start(engine);
     engine.docker(&["rm", "-f", "-v", "c1"]);
+}
+
+const JOIN: [&str; 4] = ["network", "connect", "joined", "c1"];
+const LEAVE: [&str; 4] = ["network", "disconnect", "joined", "c1"];
+
+/// The container is on the network `bridge` alone, and can join and leave the other.
+fn can_join_and_leave(engine: &Engine) {
+    let interfaces = || engine.docker(&["exec", "c1", "ls", "/sys/class/net"]).ok();
+    let named = || {
+        let name = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+        engine.docker(&["inspect", "-f", name, "c1"]).ok()
+    };
+    interfaces().prints("eth0\nlo");
+    engine.docker(&["network", "inspect", "-f", "{{len .Containers}}", "joined"]).ok().prints("0");
+    engine.docker(&JOIN).ok();
+    interfaces().prints("eth0\neth1\nlo");
+    named().prints("bridge joined");
+    engine.docker(&JOIN).exits(1).complains("endpoint with name c1 already exists in network joined");
+    engine.docker(&LEAVE).ok();
+    interfaces().prints("eth0\nlo");
+    named().prints("bridge");
+    engine.docker(&["network", "rm", "joined"]).ok();
+}
+
+#[test]
+fn connect_made() {
+    let story = |engine: &Engine| {
+        create_and_start(engine);
+        engine.docker(&["network", "create", "joined"]).ok();
+        engine.docker(&JOIN);
+    };
+    check_and("connect.made", story, can_join_and_leave);
+}
+
+#[test]
+fn disconnect_made() {
+    let story = |engine: &Engine| {
+        create_and_start(engine);
+        engine.docker(&["network", "create", "joined"]).ok();
+        engine.docker(&JOIN).ok();
+        engine.docker(&LEAVE);
+    };
+    check_and("disconnect.made", story, |engine| {
+        // Whoever was not told that it was done says it again.
+        engine.docker(&LEAVE).ok();
+        can_join_and_leave(engine);
+    });
 }

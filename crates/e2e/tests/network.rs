@@ -50,6 +50,30 @@ fn none_has_loopback_only_and_host_is_the_hosts() {
         .ok()
         .prints("hello");
     server.join().unwrap();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    engine.docker(&["run", "--rm", "--network", "host", "busybox", "hostname"]).ok().prints(&name);
+}
+
+#[test]
+fn who_has_no_interface_of_its_own_may_not_set_it_up() {
+    let engine = engine();
+    engine.docker(&["run", "-d", "--name", "owner", "busybox", "sleep", "1000"]).ok();
+    for (network, option, value, text) in [
+        ("container:owner", "--hostname", "mine", "conflicting options: hostname and the network mode"),
+        (
+            "container:owner",
+            "--expose",
+            "80",
+            "conflicting options: port exposing and the container type network mode",
+        ),
+        ("host", "--ip", "10.1.2.3", "user specified IP address is supported on user defined networks only"),
+    ] {
+        engine
+            .docker(&["run", "--rm", "--network", network, option, value, "busybox", "true"])
+            .exits(125)
+            .complains(text);
+    }
+    engine.docker(&["rm", "-f", "owner"]).ok();
 }
 
 #[test]
@@ -196,6 +220,10 @@ fn a_network_is_made_from_a_configuration_and_its_containers_know_their_own_name
     inspect("made").prints(
         r#"bridge false settings [{"Subnet":"10.78.0.0/24","Gateway":"10.78.0.1"}] {"tier":"front"}"#,
     );
+    // What nobody can be on is not left behind by anybody.
+    let dangling = ["network", "ls", "--format", "{{.Name}}", "--filter"];
+    engine.docker(&[&dangling[..], &["dangling=true"]].concat()).ok().prints("made");
+    engine.docker(&[&dangling[..], &["dangling=false"]].concat()).ok().prints("bridge\nhost\nnone\nsettings");
     let run =
         ["run", "-d", "--name", "c1", "--network", "made", "--hostname", "box", "busybox", "sleep", "1000"];
     engine.docker(&run).ok();
@@ -237,7 +265,12 @@ fn a_running_container_that_joins_a_network_finds_others_there() {
     assert!(!resolv_conf.contains("127.0.0.11"), "{resolv_conf}");
     engine.docker(&["exec", "late", "sh", "-c", "echo '10.9.9.9 mine' >> /etc/hosts"]).ok();
     let connect = ["network", "connect", "--alias", "other", "--ip", "10.78.0.77", "front", "late"];
-    engine.docker(&connect).ok();
+    let further = ["--link-local-ip", "169.254.8.8", "--link-local-ip", "fe80::8:8"];
+    engine.docker(&[&connect[..2], &further, &connect[2..]].concat()).ok();
+    let addresses = engine.docker(&["exec", "late", "ip", "address"]).ok();
+    for address in ["inet 10.78.0.77/24 ", "inet 169.254.8.8/16 ", "inet6 fe80::8:8/64 "] {
+        assert!(addresses.stdout.contains(address), "{addresses}");
+    }
     assert!(file("/etc/hosts").contains("10.78.0.77\tlate.example.org late\n"));
     assert!(file("/etc/resolv.conf").contains("nameserver 127.0.0.11\n"));
     // nslookup would search in example.org, and nowhere else.
@@ -287,6 +320,10 @@ fn networks_that_may_not_go_stay_and_say_why() {
         .docker(&["network", "create", "--subnet", "10.80.0.0/24", "--subnet", "10.81.0.0/24", "two"])
         .exits(1)
         .complains("bridge driver doesn't support multiple subnets");
+    engine
+        .docker(&["network", "create", "-o", "com.docker.network.bridge.name=lichen0", "out"])
+        .exits(1)
+        .complains("that is the name of an interface of the engine's own");
     engine.docker(&["network", "create", "--subnet", "10.80.0.0/24", "one"]).ok();
     engine
         .docker(&["network", "create", "--subnet", "10.80.0.128/25", "inner"])

@@ -256,6 +256,9 @@ fn a_users_own_agent_gets_the_listener_and_excludes_the_bypass() {
     let both = [&["run", "--rm", "--annotation", BYPASS, "--security-opt", &profile, "busybox", "true"][..]];
     engine.docker(&both.concat()).exits(125).complains("a process has one listener");
     engine.docker(&["rm", "-f", "asked"]).ok();
+    // A program that wants a listener inside: the one there is is the supervisor's (EBUSY).
+    assert_eq!(findings(&probe(&engine, &[], "own_listener").ok()), "a listener");
+    assert_eq!(findings(&probe(&engine, &["--annotation", BYPASS], "own_listener").ok()), "16");
 }
 
 #[test]

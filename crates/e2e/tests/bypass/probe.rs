@@ -137,6 +137,20 @@ fn what_is_kept() {
     println!("probe:own paths {}", peer == rustix::process::getpid().as_raw_pid());
 }
 
+/// A filter that allows everything, with a listener that hears nothing (seccomp(2)).
+#[test]
+#[ignore = "runs in a container"]
+fn own_listener() {
+    const NEW_LISTENER: u64 = 1 << 3;
+    // BPF_RET | BPF_K, SECCOMP_RET_ALLOW
+    let program = [&6_u16.to_ne_bytes()[..], &[0, 0], &0x7fff_0000_u32.to_ne_bytes()].concat();
+    rustix::thread::set_no_new_privs(true).unwrap();
+    match sys::seccomp::install(&program, NEW_LISTENER) {
+        Ok(_) => println!("\nprobe:a listener"),
+        Err(error) => println!("\nprobe:{}", error.errno.raw_os_error()),
+    }
+}
+
 #[test]
 #[ignore = "runs in a container"]
 fn race() {
