@@ -20,12 +20,6 @@ pub struct Config {
     pub default_log: DefaultLog,
     /// `default-ulimits`, by short name.
     pub default_ulimits: BTreeMap<String, Ulimit>,
-    /// `default-shm-size`, bytes.
-    pub shm_size: u64,
-    /// `default-ipc-mode`: `private` or `shareable`.
-    pub ipc_mode: String,
-    /// `default-cgroupns-mode`: `private` or `host`.
-    pub cgroupns_mode: String,
     /// `init`: an init in every container that does not say otherwise.
     pub init: bool,
     /// The program that `--init` binds into containers as their init; a file that containers cannot write to.
@@ -60,8 +54,16 @@ pub struct Settings {
     pub live_restore: bool,
     /// `shutdown-timeout`: how long a graceful stop waits for containers.
     pub shutdown_timeout: Duration,
+    /// `default-stop-timeout`: seconds that a container which does not say otherwise has to end; less than 0 is forever.
+    pub stop_timeout: i64,
     /// `labels`: of the engine itself, `key=value`.
     pub labels: Vec<String>,
+    /// `default-shm-size`, bytes.
+    pub shm_size: u64,
+    /// `default-ipc-mode`: `private` or `shareable`.
+    pub ipc_mode: String,
+    /// `default-cgroupns-mode`: `private` or `host`.
+    pub cgroupns_mode: String,
 }
 
 /// The [`Settings`] in force; clones share them.

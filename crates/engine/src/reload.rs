@@ -33,7 +33,11 @@ fn attributes(settings: &Settings, registries: &RegistryConfig) -> BTreeMap<Stri
     let runtimes: Vec<&str> = settings.runtimes.keys().map(String::as_str).collect();
     let pairs = [
         ("debug", tracing::enabled!(tracing::Level::DEBUG).to_string()),
+        ("default-cgroupns-mode", settings.cgroupns_mode.clone()),
+        ("default-ipc-mode", settings.ipc_mode.clone()),
         ("default-runtime", settings.default_runtime.clone()),
+        ("default-shm-size", settings.shm_size.to_string()),
+        ("default-stop-timeout", settings.stop_timeout.to_string()),
         ("insecure-registries", list(&registries.insecure)),
         ("labels", list(&settings.labels)),
         ("lichen-additional-image-stores", list(&stores)),

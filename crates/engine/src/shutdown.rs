@@ -13,12 +13,13 @@ pub async fn shutdown(engine: &Arc<Engine>) -> Result<(), Error> {
         return Ok(());
     }
     let limit = i64::try_from(settings.shutdown_timeout.as_secs()).unwrap_or(i64::MAX);
+    let default = settings.stop_timeout;
     let mut stops = tokio::task::JoinSet::new();
     for container in engine.containers.all() {
         let engine = engine.clone();
         stops.spawn(async move {
             let _verb = container.lock().await;
-            let own = container.record().config.stop_timeout.unwrap_or(stop::PATIENCE);
+            let own = container.record().config.stop_timeout.unwrap_or(default);
             let patience = if own < 0 { limit } else { own.min(limit) };
             if let Err(error) = stop::end(&engine, &container, None, Some(patience)).await {
                 tracing::error!(container = %container.id(), %error, "stop at shutdown");

@@ -14,8 +14,6 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// Docker's patience without `--timeout` or `--stop-timeout`, in seconds.
-pub(crate) const PATIENCE: i64 = 10;
 /// How long SIGKILL may take before the kernel is blamed (a process in uninterruptible sleep).
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a signal waits for the successor of a shim that died.
@@ -65,7 +63,8 @@ pub(crate) async fn end(
             Some(signal) => signal,
             None => stop_signal(&record)?,
         };
-        let patience = timeout.or(record.config.stop_timeout).unwrap_or(PATIENCE);
+        let default = || engine.config.settings.get().stop_timeout;
+        let patience = timeout.or(record.config.stop_timeout).unwrap_or_else(default);
         send(engine, container, signal).await?;
         fault::point("stop.signalled");
         if !ended_within(container, &record, u64::try_from(patience).ok().map(Duration::from_secs)).await {

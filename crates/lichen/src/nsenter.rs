@@ -92,7 +92,7 @@ fn execute(arguments: &[String]) -> ExitCode {
 fn temporarily(mut config: Config, arguments: &[String]) -> Result<ExitCode, Error> {
     let directory = config.places.runtime.join(format!("lichen-nsenter-{}", std::process::id()));
     config.run = RunLayout::new(&directory);
-    paths::make_private(&directory)?;
+    paths::make_private(&directory, "exec-root")?;
     let code = in_holder(&config, arguments);
     let ended = end_holder(&config, false);
     let removed = std::fs::remove_dir_all(&directory).map_err(Error::io("remove", &directory));

@@ -12,12 +12,13 @@ pub fn host_config(host: &mut HostConfig, engine: &Config, containers: &Registry
     if host.memory > 0 && host.memory_swap == 0 {
         host.memory_swap = host.memory * 2;
     }
+    let settings = engine.settings.get();
     if host.shm_size == 0 {
-        host.shm_size = i64::try_from(engine.shm_size).unwrap_or(i64::MAX);
+        host.shm_size = i64::try_from(settings.shm_size).unwrap_or(i64::MAX);
     }
-    fill(&mut host.ipc_mode, &engine.ipc_mode);
-    fill(&mut host.cgroupns_mode, &engine.cgroupns_mode);
-    fill(&mut host.runtime, &engine.settings.get().default_runtime);
+    fill(&mut host.ipc_mode, &settings.ipc_mode);
+    fill(&mut host.cgroupns_mode, &settings.cgroupns_mode);
+    fill(&mut host.runtime, &settings.default_runtime);
     fill(&mut host.restart_policy.name, "no");
     if matches!(host.network_mode.as_str(), "" | "default") {
         "bridge".clone_into(&mut host.network_mode);

@@ -34,7 +34,7 @@ pub(super) fn plan(engine: &Engine, record: &Record) -> Result<Namespaces, Error
 
 fn ipc(engine: &Engine, record: &Record) -> Result<Ipc, Error> {
     let host = &record.host_config;
-    let shm_size = u64::try_from(host.shm_size).unwrap_or(engine.config.shm_size);
+    let shm_size = u64::try_from(host.shm_size).unwrap_or_else(|_| engine.config.settings.get().shm_size);
     match host.ipc_mode.as_str() {
         "host" => Ok(Ipc::Host { has_mqueue: Path::new("/dev/mqueue").is_dir() }),
         "none" => Ok(Ipc::NoShm),

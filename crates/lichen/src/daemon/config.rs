@@ -79,6 +79,8 @@ pub(crate) struct Containers {
     pub(crate) cgroupns_mode: Option<String>,
     pub(crate) ipc_mode: Option<String>,
     pub(crate) shm_size: Option<String>,
+    /// Seconds.
+    pub(crate) stop_timeout: i64,
     pub(crate) init: bool,
     pub(crate) init_path: Option<PathBuf>,
     pub(crate) seccomp_profile: Option<String>,
@@ -110,7 +112,7 @@ pub(crate) fn load(line: &CommandLine) -> Result<Config> {
     let config_file = line.config_file.clone().unwrap_or(default_file);
     let file = settings::read_file(&config_file, line.config_file.is_some())?;
     let merged = settings::merge(&line.settings, file, &config_file)?;
-    resolve(&merged, places)
+    resolve(&merged, places).map_err(|error| error.of_file(&line.settings, &merged, &config_file))
 }
 
 fn resolve(s: &Settings, places: Places) -> Result<Config> {
@@ -203,13 +205,8 @@ fn registry(s: &Settings) -> Result<Registry> {
 }
 
 fn network(s: &Settings, rootless: &Rootless) -> Result<Network> {
-    let mtu = match s.number("mtu") {
-        None => None,
-        Some(n) => {
-            let mtu = u32::try_from(n).ok().filter(|m| (68..=65_535).contains(m));
-            Some(mtu.ok_or_else(|| Error::invalid("mtu", n.to_string(), "expected 68 to 65535"))?)
-        }
-    };
+    let given = s.number("mtu");
+    let mtu = given.map(|n| mtu("mtu", u32::try_from(n).ok(), n.to_string())).transpose()?;
     let text = |key| s.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
     let dns = s.list("dns");
     if let Some(bad) = dns.iter().find(|d| d.parse::<std::net::IpAddr>().is_err()) {
@@ -242,6 +239,12 @@ fn network(s: &Settings, rootless: &Rootless) -> Result<Network> {
     })
 }
 
+/// `text` is how it was written, and `number` what that means.
+pub(super) fn mtu(option: &'static str, number: Option<u32>, text: String) -> Result<u32> {
+    let within = number.filter(|mtu| (68..=65_535).contains(mtu));
+    within.ok_or_else(|| Error::invalid(option, text, "expected 68 to 65535"))
+}
+
 fn containers(s: &Settings) -> Result<Containers> {
     let one_of = |key: &'static str, allowed: &[&str]| match s.text(key).filter(|t| !t.is_empty()) {
         Some(value) if !allowed.contains(&value) => {
@@ -263,6 +266,7 @@ fn containers(s: &Settings) -> Result<Containers> {
         cgroupns_mode: one_of("default-cgroupns-mode", &["private", "host"])?,
         ipc_mode: one_of("default-ipc-mode", &["private", "shareable"])?,
         shm_size: text("default-shm-size"),
+        stop_timeout: i64::try_from(positive(s, "default-stop-timeout", 10)?).unwrap_or(i64::MAX),
         init: s.bool("init").unwrap_or(false),
         init_path: path(s, "init-path")?,
         seccomp_profile: text("seccomp-profile"),

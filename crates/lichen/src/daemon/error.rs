@@ -1,5 +1,7 @@
 //! Why the engine does not start.
 
+use super::options::{by_flag, by_key};
+use super::settings::Settings;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ pub(crate) enum Error {
     UnknownShort(char, String),
     #[error("flag needs an argument: --{0}")]
     MissingValue(&'static str),
-    #[error("lichen daemon accepts no arguments, got {0:?}")]
+    #[error("lichen daemon accepts no arguments, got {0:?}{hint}", hint = meant(.0))]
     Argument(String),
     #[error("invalid argument {value:?} for {option:?}: {reason}")]
     Invalid { option: &'static str, value: String, reason: String },
@@ -44,6 +46,14 @@ pub(crate) enum Error {
         path.display()
     )]
     AlreadyRunning { pid: u32, path: PathBuf },
+    #[error(
+        "cannot make the directory {}: {source}; choose another with --{option}, or with \"{option}\" in daemon.json",
+        path.display()
+    )]
+    Place { path: PathBuf, option: &'static str, source: io::Error },
+    /// What the engine itself would refuse.
+    #[error("{}", crate::engine_main::causes::line(.0))]
+    Settings(anyhow::Error),
     #[error("cannot {operation} {}: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("lichen-shim is not beside {}, nor on PATH; both programs are installed together", beside.display())]
@@ -64,10 +74,29 @@ pub(crate) enum Error {
     System(#[from] sys::Error),
 }
 
+/// The set-up tool's verbs are taken for the daemon's at times, as with dockerd-rootless.sh.
+fn meant(argument: &str) -> String {
+    match argument {
+        "check" | "install" | "uninstall" => format!("; did you mean 'lichen setup {argument}'?"),
+        _ => String::new(),
+    }
+}
+
 impl Error {
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { operation, path, source }
+    }
+
+    /// A value that only the file can have given is the file's fault: `merged` is that with the flags.
+    pub(crate) fn of_file(self, flags: &Settings, merged: &Settings, file: &Path) -> Self {
+        let Self::Invalid { option, value, reason } = self else { return self };
+        match by_flag(option).or_else(|| by_key(option)) {
+            Some(known) if merged.value(known.key).is_some() && flags.value(known.key).is_none() => {
+                Self::File { path: file.to_owned(), reason: format!("{}: {value}: {reason}", known.key) }
+            }
+            _ => Self::Invalid { option, value, reason },
+        }
     }
 
     pub(crate) fn invalid(option: &'static str, value: impl Into<String>, reason: impl Into<String>) -> Self {

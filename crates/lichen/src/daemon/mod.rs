@@ -56,18 +56,16 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
 fn run(arguments: &[String]) -> Result<u8> {
     let line = settings::parse(arguments)?;
     if line.help {
-        help();
-        return Ok(0);
+        return print(&help());
     }
     if line.version {
-        println!("Lichen version {}", env!("CARGO_PKG_VERSION"));
-        return Ok(0);
+        return print(&format!("Lichen version {}\n", env!("CARGO_PKG_VERSION")));
     }
     refuse_root()?;
     let config = config::load(&line)?;
+    crate::engine_main::check(&config).map_err(Error::Settings)?;
     if line.validate {
-        println!("configuration OK");
-        return Ok(0);
+        return print("configuration OK\n");
     }
     logging::start(&config.log);
     launch(&config, &line, arguments, Privilege::set_aside()?)
@@ -82,8 +80,8 @@ fn launch(
     for remark in &config.remarks {
         info!("{remark}");
     }
-    paths::make_private(config.run.root())?;
-    paths::make_private(config.data.root())?;
+    paths::make_private(config.run.root(), "exec-root")?;
+    paths::make_private(config.data.root(), "data-root")?;
     let mut locks =
         [Lock::take(config.run.root(), &config.pidfile)?, Lock::take(config.data.root(), &config.pidfile)?];
     locks.iter_mut().try_for_each(|l| l.sign(None))?;
@@ -202,11 +200,22 @@ fn environment(config: &Config, ports: usize) -> Vec<(&'static str, OsString)> {
     variables
 }
 
-fn help() {
-    println!("Usage: lichen daemon [OPTIONS]\n\nThe engine, with dockerd's options:\n");
+/// What was asked for is printed; a reader that has read enough is no failure.
+fn print(text: &str) -> Result<u8> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write", "/dev/stdout")(error)),
+        _ => Ok(0),
+    }
+}
+
+fn help() -> String {
+    let mut text = "Usage: lichen daemon [OPTIONS]\n\nThe engine, with dockerd's options:\n\n".to_owned();
     for option in OPTIONS.iter().filter(|o| !o.flag.is_empty()) {
         let short = option.short.map_or_else(|| "    ".to_owned(), |c| format!("-{c}, "));
         let head = format!("{short}--{} {}", option.flag, option.value().unwrap_or_default());
-        println!("  {}", format!("{head:<42} {}", option.text()).trim_end());
+        text.push_str(&format!("  {}\n", format!("{head:<42} {}", option.text()).trim_end()));
     }
+    text
 }

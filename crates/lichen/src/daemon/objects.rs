@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 /// `default-ulimits`, one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(
+    rename_all = "PascalCase",
+    expecting = "an object such as {\"Name\": \"nofile\", \"Soft\": 1024, \"Hard\": 4096}"
+)]
 pub(crate) struct Ulimit {
     #[serde(default)]
     pub(crate) name: String,
@@ -20,7 +23,11 @@ pub(crate) struct Ulimit {
 
 /// `runtimes`, one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object such as {\"path\": \"/usr/bin/crun\"}"
+)]
 pub(crate) struct RuntimeEntry {
     #[serde(default)]
     pub(crate) path: PathBuf,
@@ -30,7 +37,7 @@ pub(crate) struct RuntimeEntry {
 
 /// `default-address-pools`, one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"base\": \"10.10.0.0/16\", \"size\": 24}")]
 pub(crate) struct AddressPool {
     pub(crate) base: String,
     pub(crate) size: u8,

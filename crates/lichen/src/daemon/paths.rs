@@ -60,11 +60,11 @@ fn check_runtime_dir(path: PathBuf, uid: u32) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Make a directory that is ours alone, with those above it.
-pub(crate) fn make_private(path: &Path) -> Result<()> {
+/// Make a directory that is ours alone, with those above it. `option` is what chooses another.
+pub(crate) fn make_private(path: &Path, option: &'static str) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(Error::io("make", path))
+    builder.create(path).map_err(|source| Error::Place { path: path.to_owned(), option, source })
 }
 
 /// Sockets below the run directory need names that the kernel takes.

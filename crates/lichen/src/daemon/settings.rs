@@ -193,11 +193,16 @@ pub(crate) fn read_file(path: &Path, asked_for: bool) -> Result<Settings> {
 }
 
 fn parse_file(text: &str) -> Result<Settings, String> {
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.is_empty() {
+    // Lines are counted from here.
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
         return Ok(Settings::default());
     }
-    let object: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let mut object = match serde_json::from_str(text).map_err(|e| e.to_string())? {
+        Value::Object(object) => object,
+        other => return Err(format!("expected an object such as {{\"debug\": true}}, got {other}")),
+    };
+    migrate(&mut object)?;
     let unknown: Vec<&str> = object.keys().filter(|k| by_key(k).is_none()).map(String::as_str).collect();
     if !unknown.is_empty() {
         return Err(format!(
@@ -216,6 +221,21 @@ fn parse_file(text: &str) -> Result<Settings, String> {
         settings.0.insert(option.key, value);
     }
     Ok(settings)
+}
+
+/// `host-gateway-ip` is what Docker called `host-gateway-ips` until release 27, and still takes.
+fn migrate(object: &mut Map<String, Value>) -> Result<(), String> {
+    const OLD: &str = "host-gateway-ip";
+    const NEW: &str = "host-gateway-ips";
+    match object.remove(OLD) {
+        None => Ok(()),
+        Some(Value::String(address)) if !object.contains_key(NEW) => {
+            object.insert(NEW.to_owned(), Value::from(vec![address]));
+            Ok(())
+        }
+        Some(Value::String(_)) => Err(format!("{OLD} and {NEW} are the same: keep one of them")),
+        Some(other) => Err(format!("{OLD}: expected a string, got {other}")),
+    }
 }
 
 fn check_kind(option: &Opt, value: &Value) -> Result<(), String> {
@@ -328,7 +348,13 @@ mod tests {
         );
         check(r#"{"debug":"yes"}"#, "debug: expected true or false, got \"yes\"");
         check(r#"{"hosts":["a",1]}"#, "hosts: expected an array of strings, got [\"a\",1]");
-        assert!(parse_file("[]").unwrap_err().starts_with("invalid type: sequence, expected a map"));
+        check("[]", "expected an object such as {\"debug\": true}, got []");
+        check("{\"debug\": true\n \"mtu\": 9}", "expected `,` or `}` at line 2 column 2");
+        check(r#"{"host-gateway-ip":5}"#, "host-gateway-ip: expected a string, got 5");
+        let both = r#"{"host-gateway-ip":"10.0.0.1","host-gateway-ips":["10.0.0.2"]}"#;
+        check(both, "host-gateway-ip and host-gateway-ips are the same: keep one of them");
+        let migrated = parse_file(r#"{"host-gateway-ip":"10.0.0.1"}"#).unwrap();
+        assert_eq!(migrated.list("host-gateway-ips"), ["10.0.0.1"]);
         assert_eq!(parse_file("").unwrap(), Settings::default());
     }
 

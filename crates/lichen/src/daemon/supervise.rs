@@ -8,7 +8,8 @@
 //! ```
 //! A stop that is asked for (SIGTERM, SIGINT) is remembered until an engine has carried it out: while none serves it waits
 //! for the one that is starting, without a pause before that; and when an engine dies of it, another finishes the work, a
-//! few times. The third signal ends all of this at once, as with dockerd.
+//! few times. The third signal ends all of this at once, as with dockerd. An engine that was sent SIGTERM by somebody else
+//! ends well too, and its launcher with it.
 //!
 //! A dead holder is re-made from the engine or any shim, without touching them.
 
@@ -110,7 +111,8 @@ pub(super) fn supervise(mut s: Supervised<'_>) -> Result<u8> {
         let outcome = watch(&mut s, running, &signals, &mut asked)?;
         ever_served |= outcome.served;
         stoppers += u32::from(asked.stops > 0);
-        let stopped = outcome.told && outcome.exit == Exit::Code(0);
+        // Whoever told it: `kill $(cat docker.pid)` stops a rootless dockerd too.
+        let stopped = outcome.served && outcome.exit == Exit::Code(0);
         if stopped || !ever_served || stoppers >= STOPPERS || asked.stops >= PATIENCE {
             return Ok(u8::try_from(outcome.exit.code()).unwrap_or(1));
         }
@@ -158,8 +160,6 @@ fn remake(s: &mut Supervised<'_>) -> Result<()> {
 struct Outcome {
     exit: Exit,
     served: bool,
-    /// It was told to stop.
-    told: bool,
     lasted: Duration,
 }
 
@@ -205,8 +205,7 @@ fn watch(
         if ready.engine
             && let Some(exit) = sys::pidfd::try_wait(&running.engine.child.pidfd)?
         {
-            let told = running.serving && asked.stops > 0;
-            return Ok(Outcome { exit, served: running.serving, told, lasted: running.since.elapsed() });
+            return Ok(Outcome { exit, served: running.serving, lasted: running.since.elapsed() });
         }
     }
 }

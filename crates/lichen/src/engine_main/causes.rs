@@ -3,7 +3,7 @@
 use anyhow::Error;
 
 /// Each cause once: most messages of ours say what their source says, and `{error:#}` would say it again.
-pub(super) fn line(error: &Error) -> String {
+pub(crate) fn line(error: &Error) -> String {
     let add = |line: String, cause: String| {
         if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
     };

@@ -25,7 +25,6 @@ pub(super) fn engine(config: &Config, mut warnings: Vec<String>, shim: &OwnedFd)
     open.iter().for_each(|warning| tracing::warn!("{warning}"));
     warnings.extend(open);
     let containers = &config.containers;
-    let or_private = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "private".to_owned());
     let own_init = || PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), shim.as_raw_fd()));
     let host_gateway = config.network.host_gateways.first();
     let uids = own_map("uid")?;
@@ -44,9 +43,6 @@ pub(super) fn engine(config: &Config, mut warnings: Vec<String>, shim: &OwnedFd)
             .iter()
             .map(|(name, u)| (name.clone(), Ulimit { soft: u.soft, hard: u.hard }))
             .collect(),
-        shm_size: containers.shm_size.as_deref().map_or(Ok(SHM_SIZE), bytes).context("default-shm-size")?,
-        ipc_mode: or_private(&containers.ipc_mode),
-        cgroupns_mode: or_private(&containers.cgroupns_mode),
         init: containers.init,
         init_path: containers.init_path.clone().unwrap_or_else(own_init),
         seccomp_profile: seccomp(config)?,
@@ -65,6 +61,12 @@ pub(super) fn engine(config: &Config, mut warnings: Vec<String>, shim: &OwnedFd)
     })
 }
 
+/// Whether what this part of the configuration names can be read and used.
+pub(super) fn check(config: &Config) -> Result<()> {
+    settings(config)?;
+    seccomp(config).map(drop)
+}
+
 /// What a reload changes, beside [`registries`].
 pub(super) fn settings(config: &Config) -> Result<Settings> {
     let runtimes = runtimes(config);
@@ -72,12 +74,18 @@ pub(super) fn settings(config: &Config) -> Result<Settings> {
     if !runtimes.contains_key(&default_runtime) {
         bail!("specified default runtime '{default_runtime}' does not exist");
     }
+    let containers = &config.containers;
+    let or_private = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "private".to_owned());
     Ok(Settings {
         default_runtime,
         runtimes,
         live_restore: config.live_restore,
         shutdown_timeout: config.shutdown_timeout,
+        stop_timeout: containers.stop_timeout,
         labels: config.labels.clone(),
+        shm_size: containers.shm_size.as_deref().map_or(Ok(SHM_SIZE), bytes).context("default-shm-size")?,
+        ipc_mode: or_private(&containers.ipc_mode),
+        cgroupns_mode: or_private(&containers.cgroupns_mode),
     })
 }
 

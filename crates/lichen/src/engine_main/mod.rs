@@ -3,7 +3,7 @@
 //! It reads its configuration from the same arguments, file and environment as the launcher did, opens what is stored,
 //! adopts what runs, and serves the API until it is told to end, or until the launcher is gone.
 
-mod causes;
+pub(crate) mod causes;
 mod cgroups;
 mod config;
 mod launcher;
@@ -39,6 +39,15 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the engine would refuse of a configuration, before it is started with it.
+///
+/// # Errors
+/// What is wrong, and with which option.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    config::check(config)?;
+    network::check(config)
 }
 
 struct Prepared {

@@ -17,10 +17,6 @@ pub(super) fn config(
     ports: Vec<OwnedFd>,
     service: Service,
 ) -> Result<network::Config> {
-    let pool = |pool: &crate::daemon::objects::AddressPool| -> Result<AddressPool> {
-        let base = pool.base.parse().with_context(|| format!("invalid address pool {:?}", pool.base))?;
-        Ok(AddressPool { base, size: pool.size })
-    };
     let rootless = &config.rootless;
     let own = |verb: &str| Program {
         // By this process's number, not /proc/self: the descriptor stays closed to whatever else is started.
@@ -31,14 +27,14 @@ pub(super) fn config(
         run: config.run.clone(),
         router: config.run.router_netns(),
         bridge: bridge(config)?,
-        address_pools: config.network.pools.iter().map(pool).collect::<Result<_>>()?,
+        address_pools: address_pools(config)?,
         outward: OutwardConfig {
-            driver: rootless.net.parse()?,
+            driver: rootless.net,
             mtu: rootless.mtu,
             disable_host_loopback: rootless.disable_host_loopback,
-            slirp4netns_sandbox: rootless.slirp4netns_sandbox.parse()?,
-            slirp4netns_seccomp: rootless.slirp4netns_seccomp.parse()?,
-            port_driver: rootless.port_driver.parse()?,
+            slirp4netns_sandbox: rootless.slirp4netns_sandbox,
+            slirp4netns_seccomp: rootless.slirp4netns_seccomp,
+            port_driver: rootless.port_driver,
             ..OutwardConfig::default()
         },
         netd: own("netd"),
@@ -46,6 +42,22 @@ pub(super) fn config(
         inherited: ports,
         launcher: Some(Arc::new(service)),
     })
+}
+
+/// Whether the addresses that are named are addresses.
+pub(super) fn check(config: &Config) -> Result<()> {
+    address_pools(config)?;
+    bridge(config).map(drop)
+}
+
+fn address_pools(config: &Config) -> Result<Vec<AddressPool>> {
+    let pool = |pool: &crate::daemon::objects::AddressPool| -> Result<AddressPool> {
+        let base = pool.base.parse().with_context(|| {
+            format!("invalid default-address-pool {:?}: expected one such as 10.10.0.0/16", pool.base)
+        })?;
+        Ok(AddressPool { base, size: pool.size })
+    };
+    config.network.pools.iter().map(pool).collect()
 }
 
 /// An address with the length of its prefix, of the IP version that `N` is of.
@@ -57,6 +69,10 @@ where
         text.parse().with_context(|| format!("invalid {name} {text:?}: expected one such as {example}"))
     };
     text.as_deref().map(parse).transpose()
+}
+
+fn host_ip(text: &str) -> Result<std::net::IpAddr> {
+    text.parse().with_context(|| format!("invalid ip {text:?}: expected an address of this host"))
 }
 
 fn bridge(config: &Config) -> Result<DefaultBridge> {
@@ -74,7 +90,7 @@ fn bridge(config: &Config) -> Result<DefaultBridge> {
         ipv6: network.ipv6.then_some(v6),
         mtu: network.mtu.unwrap_or(default.mtu),
         icc: network.icc,
-        host_ip: network.ip.as_deref().map(str::parse).transpose().context("invalid ip")?,
+        host_ip: network.ip.as_deref().map(host_ip).transpose()?,
         ..default
     })
 }

@@ -72,6 +72,8 @@ fn tell(state: &[NotifyState<'_>]) {
 
 fn load(arguments: &[String]) -> Result<(Config, engine::config::Settings)> {
     let config = daemon_config::load(&settings::parse(arguments)?)?;
+    // One that could not be started with is not reloaded either.
+    super::check(&config)?;
     let settings = config::settings(&config)?;
     Ok((config, settings))
 }
@@ -82,6 +84,8 @@ fn needs_a_restart(before: &Config, after: &Config) -> bool {
         let mut containers = config.containers.clone();
         containers.runtimes.clear();
         containers.default_runtime = None;
+        (containers.shm_size, containers.ipc_mode, containers.cgroupns_mode) = (None, None, None);
+        containers.stop_timeout = 0;
         containers
     };
     containers(before) != containers(after)
