@@ -127,3 +127,41 @@ fn files_of_subordinate_ids_are_removed_without_an_engine() {
         "the temporary namespaces left something behind"
     );
 }
+
+#[test]
+fn without_systemd_uninstalling_says_how_to_stop_the_engine_and_that_does() {
+    let mut engine = Engine::start();
+    let output = engine.lichen(&["setup", "uninstall"]).ok();
+    assert!(
+        output.stdout.contains("systemd not detected, the engine needs to be stopped manually"),
+        "{output}"
+    );
+    let line = output.stdout.lines().find(|line| line.starts_with("kill ")).expect("a line that stops it");
+    engine.host().run_command("/bin/sh", &["-c", line]).ok();
+    engine.wait_stopped();
+    assert!(!engine.host().run().join("docker.pid").exists(), "its PID file is left");
+}
+
+#[test]
+fn a_reader_that_has_read_enough_stops_nothing() {
+    let host = Host::new();
+    let script = format!(
+        "set -o pipefail; {0} daemon --help | head -n1 && {0} setup install | head -n1 && {0} setup uninstall | head -n1",
+        program("lichen").display()
+    );
+    let output = host.run_command("/bin/bash", &["-c", &script]).ok();
+    assert!(output.stdout.starts_with("Usage: lichen daemon [OPTIONS]\n"), "{output}");
+    assert!(!output.stderr.contains("panicked"), "{output}");
+}
+
+#[test]
+fn what_is_no_command_of_the_set_up_tool_is_told_as_dockers_tells_it() {
+    let host = Host::new();
+    for (words, expected) in [
+        (&["setup"][..], "[ERROR] No command was specified. Run with --help to see the usage."),
+        (&["setup", "instal"], "[ERROR] Unknown command: instal. Run with --help to see the usage."),
+        (&["daemon", "install"], "did you mean 'lichen setup install'?"),
+    ] {
+        lichen(&host, words).exits(1).complains(expected);
+    }
+}

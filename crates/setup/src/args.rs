@@ -75,10 +75,10 @@ pub fn parse(words: &[String]) -> Result<Arguments> {
                 let verb = Verb::Probe(rest.cloned().collect());
                 return Ok(Arguments { verb, force, json });
             }
-            _ => return Err(Error::Usage(format!("unknown command: {word}"))),
+            _ => return Err(Error::UnknownCommand(word.clone())),
         }
     }
-    let verb = verb.unwrap_or(Verb::Help);
+    let verb = verb.ok_or(Error::NoCommand)?;
     if json && verb != Verb::Check {
         return Err(Error::Usage("--json belongs to check".to_owned()));
     }
@@ -102,7 +102,7 @@ mod tests {
             parsed("check --json").unwrap(),
             Arguments { verb: Verb::Check, force: false, json: true }
         );
-        assert_eq!(parsed("").unwrap().verb, Verb::Help);
+        assert_eq!(parsed("--help").unwrap().verb, Verb::Help);
     }
 
     #[test]
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn other_words_are_named() {
-        assert!(parsed("instal").unwrap_err().to_string().contains("unknown command: instal"));
+        assert!(parsed("instal").unwrap_err().to_string().starts_with("Unknown command: instal."));
+        assert!(parsed("-f").unwrap_err().to_string().starts_with("No command was specified."));
         assert!(parsed("check --jason").unwrap_err().to_string().contains("unknown flag: --jason"));
         assert!(parsed("check install").unwrap_err().to_string().contains("\"install\""));
         assert!(parsed("install --json").unwrap_err().to_string().contains("--json"));

@@ -16,30 +16,30 @@ pub fn create(host: &str, undo: &mut Undo) -> Result<()> {
     let contexts = contexts();
     match contexts.get(NAME) {
         Ok(context) if context.docker().host == host => {
-            println!("[INFO] CLI context \"{NAME}\" already exists");
+            say!("[INFO] CLI context \"{NAME}\" already exists");
         }
-        Ok(context) => println!(
+        Ok(context) => say!(
             "[WARNING] CLI context \"{NAME}\" already exists and leads to {:?}; for this engine: lichen context update {NAME} --docker host={host}",
             context.docker().host
         ),
         Err(ConfigError::NoContext { .. }) => {
-            println!("[INFO] Creating CLI context \"{NAME}\"");
+            say!("[INFO] Creating CLI context \"{NAME}\"");
             let mut context = Context { name: NAME.to_owned(), ..Context::default() };
             context.metadata.description = "Rootless mode".to_owned();
             let endpoint = Endpoint { host: host.to_owned(), ..Endpoint::default() };
             context.endpoints.insert("docker".to_owned(), endpoint);
             contexts.save(&context)?;
             undo.push(|| Ok(self::contexts().remove(NAME)?));
-            println!("Successfully created context \"{NAME}\"");
+            say!("Successfully created context \"{NAME}\"");
         }
         Err(error) => return Err(error.into()),
     }
     let before = Config::load(directory(None))?.file.current_context;
+    say!("[INFO] Using CLI context \"{NAME}\"");
     if before != NAME {
-        println!("[INFO] Using CLI context \"{NAME}\"");
         select(NAME)?;
         undo.push(move || select(&before));
-        println!("Current context is now \"{NAME}\"\n");
+        say!("Current context is now \"{NAME}\"\n");
     }
     Ok(())
 }
@@ -47,11 +47,11 @@ pub fn create(host: &str, undo: &mut Undo) -> Result<()> {
 /// Selects `default`, if `rootless` was selected, and removes it.
 pub fn remove() -> Result<()> {
     if Config::load(directory(None))?.file.current_context == NAME {
-        println!("[INFO] Using CLI context \"{DEFAULT}\"");
         select("")?;
+        say!("[INFO] Configured CLI to use the \"{DEFAULT}\" context.");
     }
     match contexts().remove(NAME) {
-        Ok(()) => println!("[INFO] Deleted CLI context \"{NAME}\""),
+        Ok(()) => say!("[INFO] Deleted CLI context \"{NAME}\""),
         Err(ConfigError::NoContext { .. }) => {}
         Err(error) => return Err(error.into()),
     }

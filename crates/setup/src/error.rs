@@ -11,6 +11,12 @@ pub enum Error {
     Root,
     #[error("{0}; see 'lichen setup --help'")]
     Usage(String),
+    #[error("Unknown command: {0}. Run with --help to see the usage.")]
+    UnknownCommand(String),
+    #[error(
+        "No command was specified. Run with --help to see the usage. Maybe you want to run `lichen setup install`?"
+    )]
+    NoCommand,
     /// The findings were shown.
     #[error("Missing system requirements")]
     Unsatisfied,
@@ -18,6 +24,10 @@ pub enum Error {
     File { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("{command}: {message}")]
     Command { command: String, message: String },
+    #[error(
+        "Failed to start docker.service ({0}). Run `journalctl -n 20 --no-pager --user --unit docker.service` to show the error log."
+    )]
+    NotStarted(Box<Error>),
     #[error(
         "the engine does not answer at {host} after its start: {message}; see journalctl --user -u docker.service"
     )]

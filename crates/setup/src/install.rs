@@ -34,9 +34,9 @@ fn unit_file(places: &Places) -> PathBuf {
 fn with_systemd(facts: &Facts, places: &Places, undo: &mut Undo) -> Result<()> {
     let file = unit_file(places);
     if file.exists() {
-        println!("[WARNING] File already exists, skipping: {}", file.display());
+        say!("[WARNING] File already exists, skipping: {}", file.display());
     } else {
-        println!("[INFO] Creating {}", file.display());
+        say!("[INFO] Creating {}", file.display());
         let unit = Unit {
             program: &facts.program,
             path: &std::env::var("PATH").unwrap_or_default(),
@@ -50,11 +50,11 @@ fn with_systemd(facts: &Facts, places: &Places, undo: &mut Undo) -> Result<()> {
         systemd::call(&["daemon-reload"])?;
     }
     if systemd::is_active() {
-        println!("[INFO] {} runs already", unit::NAME);
+        say!("[INFO] {} runs already", unit::NAME);
     } else {
-        println!("[INFO] starting systemd service {}", unit::NAME);
+        say!("[INFO] starting systemd service {}", unit::NAME);
         undo.push(|| systemd::call(&["stop", unit::NAME]));
-        systemd::call(&["start", unit::NAME])?;
+        systemd::call(&["start", unit::NAME]).map_err(|error| Error::NotStarted(Box::new(error)))?;
     }
     cli::get_json(&places.host(), "/version")
         .map_err(|message| Error::NoAnswer { host: places.host(), message })?;
@@ -62,9 +62,9 @@ fn with_systemd(facts: &Facts, places: &Places, undo: &mut Undo) -> Result<()> {
         undo.push(|| systemd::call(&["disable", unit::NAME]));
         systemd::call(&["enable", unit::NAME])?;
     }
-    println!("[INFO] Installed {} successfully.", unit::NAME);
-    println!("[INFO] To control {0}, run: `systemctl --user (start|stop|restart) {0}`", unit::NAME);
-    println!(
+    say!("[INFO] Installed {} successfully.", unit::NAME);
+    say!("[INFO] To control {0}, run: `systemctl --user (start|stop|restart) {0}`", unit::NAME);
+    say!(
         "[INFO] To run {} on system startup, run: `sudo loginctl enable-linger {}`\n",
         unit::NAME,
         facts.user.name
@@ -82,23 +82,21 @@ fn write(file: &Path, text: &str) -> Result<()> {
 }
 
 fn without_systemd(facts: &Facts, places: &Places) {
-    println!("[INFO] systemd not detected, the engine needs to be started manually:\n");
-    println!("XDG_RUNTIME_DIR={} {} daemon\n", places.runtime.display(), facts.program.display());
+    say!("[INFO] systemd not detected, the engine needs to be started manually:\n");
+    say!("XDG_RUNTIME_DIR={} {} daemon\n", places.runtime.display(), facts.program.display());
 }
 
 fn exports(facts: &Facts, places: &Places) {
-    println!("[INFO] Make sure the following environment variable(s) are set (or add them to ~/.bashrc):");
+    say!("[INFO] Make sure the following environment variable(s) are set (or add them to ~/.bashrc):");
     if facts.session.systemd != Systemd::Running {
-        println!(
-            "# WARNING: systemd not found. You have to remove XDG_RUNTIME_DIR manually on every logout."
-        );
-        println!("export XDG_RUNTIME_DIR={}", places.runtime.display());
+        say!("# WARNING: systemd not found. You have to remove XDG_RUNTIME_DIR manually on every logout.");
+        say!("export XDG_RUNTIME_DIR={}", places.runtime.display());
     }
     if let Some(directory) = facts.program.parent() {
-        println!("export PATH={}:$PATH", directory.display());
+        say!("export PATH={}:$PATH", directory.display());
     }
-    println!("\n[INFO] Some applications may require the following environment variable too:");
-    println!("export DOCKER_HOST={}\n", places.host());
+    say!("\n[INFO] Some applications may require the following environment variable too:");
+    say!("export DOCKER_HOST={}\n", places.host());
 }
 
 /// Takes down the service and the context; data stays. Every step is tried; the first failure is returned.
@@ -129,9 +127,18 @@ pub fn uninstall(facts: &Facts, places: &Places) -> Result<()> {
     }
     note(context::remove());
     first?;
-    println!("[INFO] Uninstalled {}", unit::NAME);
-    println!("[INFO] This uninstallation tool does NOT remove Lichen's programs and data.");
-    println!(
+    if facts.session.systemd == Systemd::Running {
+        say!("[INFO] Uninstalled {}", unit::NAME);
+    } else {
+        say!("[INFO] systemd not detected, the engine needs to be stopped manually:\n");
+        say!("kill $(cat {})\n", places.runtime.join("docker.pid").display());
+    }
+    say!(
+        "[INFO] Make sure to unset or update the environment PATH, DOCKER_HOST, and DOCKER_CONTEXT environment variables \
+         if you have added them to `~/.bashrc`."
+    );
+    say!("[INFO] This uninstallation tool does NOT remove Lichen's programs and data.");
+    say!(
         "[INFO] To remove data, run: `{} nsenter rm -rf {}`",
         facts.program.display(),
         places.data_root.display()

@@ -8,6 +8,17 @@
 //! codes are those of dockerd-rootless-setuptool.sh, whose name the program answers to.
 #![forbid(unsafe_code)]
 
+/// A line of what is being done. Whoever reads may have read enough (`… | head`), which stops nothing.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let written = writeln!(std::io::stdout(), $($text)*);
+        if let Err(error) = written && error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("[WARNING] write to standard output: {error}");
+        }
+    }};
+}
+
 mod apparmor;
 mod args;
 mod cgroup;
@@ -130,7 +141,7 @@ fn diagnose(json: bool, places: &Places) -> Result<()> {
         print_json(&facts, &findings)?;
     } else {
         let (user, system, kernel) = (&facts.user.name, &facts.distribution.name, &facts.kernel);
-        println!("{user} on {system}, Linux {kernel}");
+        say!("{user} on {system}, Linux {kernel}");
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         report::doctor(&findings, colour, &mut io::stdout().lock())?;
     }

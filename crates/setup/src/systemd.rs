@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// Runs `systemctl --user …`, showing the command and what it prints.
 pub fn call(words: &[&str]) -> Result<()> {
     let command = line(words);
-    println!("+ {command}");
+    say!("+ {command}");
     let status = user(words).status();
     match status {
         Ok(status) if status.success() => Ok(()),
