@@ -191,8 +191,9 @@ fn an_engine_is_reached_over_ssh() {
     for name in ["lichen", "docker"] {
         std::os::unix::fs::symlink(program("lichen"), remote.join(name)).expect("link a program");
     }
-    let path = format!("{}:/usr/bin:/bin", remote.display());
-    let sshd = Sshd::start(host, &path);
+    // Beside the shell: podman is where other programs of the system are.
+    std::os::unix::fs::symlink("/bin/sh", remote.join("sh")).expect("link the shell");
+    let sshd = Sshd::start(host, &remote.display().to_string());
     let at = ["-H".to_owned(), sshd.url()];
     for name in ["docker", "lichen"] {
         let run = |rest: &[&str], input: &str| client(host, name, &words(&[&at], rest), input);
@@ -210,7 +211,7 @@ fn an_engine_is_reached_over_ssh() {
     client(host, "lichen", &words(&[&at], &["ps"]), "")
         .exits(1)
         .complains("has exited with exit status 127")
-        .complains("neither lichen nor docker is on PATH");
+        .complains("neither lichen nor docker nor podman is on PATH");
     let url = sshd.url();
     drop(sshd);
     client(host, "lichen", &words(&[], &["-H", &url, "ps"]), "").exits(1).complains("exit status 255");

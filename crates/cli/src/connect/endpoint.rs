@@ -70,7 +70,7 @@ pub fn resolve(globals: &Globals, config: &Config) -> Result<Endpoint, Error> {
     }
     let name = current_context(globals, config);
     if name != DEFAULT {
-        return from_context(&name, config);
+        return of_context(&name, config);
     }
     let host = match globals.hosts.first().cloned().or_else(|| env("DOCKER_HOST")) {
         Some(text) => Host::parse(&text)?,
@@ -100,7 +100,8 @@ fn from_flags(globals: &Globals) -> Option<TlsFiles> {
     })
 }
 
-fn from_context(name: &str, config: &Config) -> Result<Endpoint, Error> {
+/// Where a stored context leads, with its keys.
+pub fn of_context(name: &str, config: &Config) -> Result<Endpoint, Error> {
     let contexts = Contexts::new(&config.dir);
     let docker = contexts.get(name).map_err(|error| HostError::Context(error.to_string()))?.docker();
     let host = match docker.host.as_str() {

@@ -15,8 +15,11 @@ use super::host::Ssh;
 use crate::error::Error;
 
 /// What runs on the other side, whatever shell the account has. A session that is not a login has no `~/.local/bin` on
-/// its PATH, where programs installed without root are. Either program will do: both speak for the same engine.
-const REMOTE: &str = r#"PATH=$PATH:$HOME/.local/bin:$HOME/bin; for p in lichen docker; do command -v "$p" >/dev/null 2>&1 && exec "$p" "$@" system dial-stdio; done; echo "neither lichen nor docker is on PATH" >&2; exit 127"#;
+/// its PATH, where programs installed without root are. The first that is there will do: each speaks for the engine that
+/// is named by the address, else by `DOCKER_HOST` or the selected context there, which lichen and docker share. With none
+/// of these lichen goes to the user's own engine before the system's, as it does locally, and docker to the system's.
+/// Podman knows its own engine only, and calls the option `--url`.
+const REMOTE: &str = r#"PATH=$PATH:$HOME/.local/bin:$HOME/bin; for p in lichen docker podman; do command -v "$p" >/dev/null 2>&1 || continue; [ "$p$1" = podman--host ] && shift && set -- --url "$@"; exec "$p" "$@" system dial-stdio; done; echo "neither lichen nor docker nor podman is on PATH" >&2; exit 127"#;
 
 /// What ssh complains of is shown up to this many bytes.
 const COMPLAINT: u64 = 64 * 1024;
@@ -24,7 +27,7 @@ const COMPLAINT: u64 = 64 * 1024;
 /// ssh ended before the engine said anything.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "command [{command}] has exited with {status}, make sure the URL is valid, and lichen or Docker 18.09 or later is installed on the remote host: stderr={}",
+    "command [{command}] has exited with {status}, make sure the URL is valid, and lichen, Docker 18.09 or later, or podman is installed on the remote host: stderr={}",
     stderr.trim_end()
 )]
 pub struct SshEnded {
