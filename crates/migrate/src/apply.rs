@@ -1,9 +1,11 @@
 //! Carrying the plan out.
 
 use crate::args::Arguments;
-use crate::container;
+use crate::container::{self, Definition};
 use crate::engines::Engines;
 use crate::error::Error;
+use crate::image::bare;
+use crate::needs::{Kind, Lacks};
 use crate::plan::{Fate, Item, Plan};
 use crate::{image, network, volume};
 
@@ -43,17 +45,28 @@ impl Tally {
     }
 }
 
+/// What failed is lacking where it is needed.
+fn failed(lacks: &mut Lacks, kind: Kind, name: &str, outcome: Result<(), &Error>) {
+    if let Err(error) = outcome {
+        lacks.note(kind, name, error.to_string());
+    }
+}
+
 /// The exit code: 1 when anything failed or is not as it is in the other engine.
-pub(crate) async fn apply(engines: &Engines, plan: &Plan, arguments: &Arguments) -> Result<i32, Error> {
-    let mut tally = Tally::default();
+pub(crate) async fn apply(engines: &Engines, mut plan: Plan, arguments: &Arguments) -> Result<i32, Error> {
+    let (mut tally, mut lacks) = (Tally::default(), std::mem::take(&mut plan.lacks));
     for item in &plan.images {
         if !tally.passes("image", item) {
-            tally.note("image", item, image::copy(engines, &item.what).await.map(|()| "copied"));
+            let outcome = image::copy(engines, &item.what).await;
+            failed(&mut lacks, Kind::Image, bare(&item.what.id), outcome.as_ref().copied());
+            tally.note("image", item, outcome.map(|()| "copied"));
         }
     }
     for item in &plan.networks {
         if !tally.passes("network", item) {
-            tally.note("network", item, network::create(engines, &item.what).await.map(|()| "created"));
+            let outcome = network::create(engines, &item.what).await;
+            failed(&mut lacks, Kind::Network, &item.name, outcome.as_ref().copied());
+            tally.note("network", item, outcome.map(|()| "created"));
         }
     }
     for item in &plan.volumes {
@@ -62,25 +75,29 @@ pub(crate) async fn apply(engines: &Engines, plan: &Plan, arguments: &Arguments)
             continue;
         }
         let outcome = volume::copy(engines, &item.what, &plan.originals).await;
+        failed(&mut lacks, Kind::Volume, &item.name, outcome.as_ref().map(|_| ()));
         tally.note("volume", item, outcome);
     }
-    for item in &plan.containers {
-        if tally.passes("container", item) {
-            continue;
+    for item in &mut plan.containers {
+        item.refuse(&mut lacks);
+        if !tally.passes("container", item) {
+            make(engines, item, &mut lacks, &mut tally).await;
         }
-        let outcome = container::create(engines, &item.name, &item.what).await;
-        if let Ok(warnings) = &outcome {
-            for warning in warnings {
-                eprintln!("lichen migrate: container {}: {warning}", item.name);
-            }
-        }
-        tally.note("container", item, outcome.map(|_| "created"));
     }
     if arguments.start {
-        start(engines, plan, &mut tally).await?;
+        start(engines, &plan, &mut tally).await?;
     }
-    println!("{} done, {} failed, {} left alone", tally.done, tally.failed, tally.left);
+    say!("{} done, {} failed, {} left alone", tally.done, tally.failed, tally.left);
     Ok(i32::from(tally.failed > 0 || tally.left > 0))
+}
+
+async fn make(engines: &Engines, item: &Item<Definition>, lacks: &mut Lacks, tally: &mut Tally) {
+    let outcome = container::create(engines, &item.name, &item.what).await;
+    for warning in outcome.iter().flatten() {
+        eprintln!("lichen migrate: container {}: {warning}", item.name);
+    }
+    failed(lacks, Kind::Container, &item.name, outcome.as_ref().map(|_| ()));
+    tally.note("container", item, outcome.map(|_| "created"));
 }
 
 /// Copies of those that run in the other engine, whichever run made them.

@@ -10,7 +10,8 @@ The other engine is Docker or Podman, rootful or rootless, or Lichen; all that i
 is changed. Without --apply it is only said what would be done.
 
 Options:
-      --from HOST     The other engine: unix:///var/run/docker.sock, ssh://user@host, tcp://host:port
+      --from HOST     The other engine: unix:///var/run/docker.sock, tcp://host:port, ssh://user@host,
+                      ssh://user@host/var/run/docker.sock, or the name of a context
       --to HOST       This engine (default: DOCKER_HOST, or this user's own socket)
       --apply         Do it
       --only KINDS    Of images, volumes, networks, containers, these, separated by commas

@@ -2,7 +2,9 @@
 
 use crate::args::Arguments;
 use crate::error::{Error, step};
+use crate::volume::podman;
 use api_types::{ContainerInspect, ImageSummary, Network, SystemInfo, Version, Volume, VolumeList};
+use cli::config::{Config, contexts::Contexts, directory};
 use cli::connect::client::segment;
 use cli::connect::endpoint::{self, Endpoint};
 use cli::connect::{Client, Query, Request, host::Host};
@@ -13,6 +15,8 @@ pub(crate) struct Engine {
     /// For people: address and kind.
     pub(crate) name: String,
     pub(crate) is_podman: bool,
+    /// It exports volumes as Podman does since 5.6; see [`podman::is_offered`].
+    pub(crate) exports: bool,
     pub(crate) info: SystemInfo,
 }
 
@@ -55,11 +59,12 @@ impl Engines {
         let chosen =
             arguments.to.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty()));
         let to = match chosen {
-            Some(text) => parse(&text)?,
-            None => endpoint::default_host(),
+            Some(text) => endpoint(&text)?,
+            None => Endpoint { host: endpoint::default_host(), tls: None },
         };
-        let engines =
-            Self { from: Engine::connect(parse(&arguments.from)?).await?, to: Engine::connect(to).await? };
+        let mut from = Engine::connect(endpoint(&arguments.from)?).await?;
+        from.exports = from.is_podman && podman::is_offered(&from).await?;
+        let engines = Self { from, to: Engine::connect(to).await? };
         if !engines.from.info.id.is_empty() && engines.from.info.id == engines.to.info.id {
             return Err(Error::Same(engines.from.name, engines.to.name));
         }
@@ -67,18 +72,23 @@ impl Engines {
     }
 }
 
-fn parse(text: &str) -> Result<Host, Error> {
-    Host::parse(text).map_err(|error| Error::Usage(format!("{text}: {error}")))
+/// An address, or the name of a context, which may have keys for TLS.
+fn endpoint(text: &str) -> Result<Endpoint, Error> {
+    let usage = |error: &dyn std::fmt::Display| Error::Usage(format!("{text}: {error}"));
+    if !text.contains("://") {
+        let config = Config::load(directory(None)).map_err(|error| usage(&error))?;
+        if Contexts::new(&config.dir).get(text).is_ok() {
+            return endpoint::of_context(text, &config).map_err(|error| usage(&error));
+        }
+    }
+    let host = Host::parse(text).map_err(|error| usage(&error))?;
+    Ok(Endpoint { host, tls: None })
 }
 
 impl Engine {
-    async fn connect(host: Host) -> Result<Self, Error> {
-        let address = match &host {
-            Host::Unix(path) => format!("unix://{}", path.display()),
-            Host::Tcp(address) => format!("tcp://{address}"),
-            Host::Ssh(ssh) => format!("ssh://{}", ssh.host),
-        };
-        let client = Client::new(Endpoint { host, tls: None }, Vec::new(), "lichen-migrate");
+    async fn connect(endpoint: Endpoint) -> Result<Self, Error> {
+        let address = endpoint.host.display();
+        let client = Client::new(endpoint, Vec::new(), "lichen-migrate");
         let version: Version = client
             .json(Request::get("/version"))
             .await
@@ -90,7 +100,17 @@ impl Engine {
             Some(component) => format!(" ({} {})", component.name, component.version),
             None => String::new(),
         };
-        Ok(Self { client, name: format!("{address}{kind}"), is_podman, info })
+        Ok(Self { client, name: format!("{address}{kind}"), is_podman, exports: false, info })
+    }
+
+    /// Which it is: an address alone does not tell, over ssh least of all.
+    pub(crate) fn described(&self) -> String {
+        format!("{} on {}, below {}", self.name, self.info.name, self.info.docker_root_dir)
+    }
+
+    /// Whether archives of its volumes give all files to one user.
+    pub(crate) fn files_lack_owners(&self) -> bool {
+        self.is_podman && !self.exports
     }
 
     pub(crate) async fn images(&self) -> Result<Vec<ImageSummary>, Error> {

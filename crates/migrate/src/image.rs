@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 /// What is asked for at the source.
 #[derive(Debug)]
 pub(crate) struct Source {
+    pub(crate) id: String,
     /// Its tags, or its ID where it has none.
     pub(crate) names: Vec<String>,
 }
@@ -32,13 +33,14 @@ pub(crate) async fn plan(
         };
         let fate = fate(engines, &image, &names).await?;
         let name = format!("{} ({} MB)", names.join(" "), image.size / 1_000_000);
-        items.push(Item { name, fate, remarks: Vec::new(), what: Source { names } });
+        items.push(Item { name, fate, remarks: Vec::new(), what: Source { id: image.id, names } });
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(items)
 }
 
-fn bare(id: &str) -> &str {
+/// An ID without its algorithm, which Podman leaves out.
+pub(crate) fn bare(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }
 

@@ -10,11 +10,23 @@
 //! * The source keeps everything as it is. A volume that no container there uses is read through a container that is
 //!   made for that, never started, and removed again.
 //! * Nothing here is replaced. An object of the same name that is not the same is reported.
+//! * A container is made only when all that it needs is here: its image, its volumes, its networks, those it joins.
 //! * A volume that is being filled has a container beside it that says so, from before it is made until it is complete,
 //!   and names that container in a label. An interrupted run is known by that to the next one, which begins that volume
 //!   anew, and no other: not one of the same name that somebody else made, and never one of the source, which is refused
 //!   while it is not complete there.
 #![forbid(unsafe_code)]
+
+/// A line of the plan, or of what was done. Whoever reads may have read enough (`… | head`), which ends nothing.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let written = writeln!(std::io::stdout(), $($text)*);
+        if let Err(error) = written && error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("lichen migrate: write to standard output: {error}");
+        }
+    }};
+}
 
 mod apply;
 mod args;
@@ -22,6 +34,7 @@ mod container;
 mod engines;
 mod error;
 mod image;
+mod needs;
 mod network;
 mod plan;
 mod volume;
@@ -33,7 +46,7 @@ use error::Error;
 pub fn main(words: &[String]) -> i32 {
     let outcome = match args::parse(words) {
         Ok(Asked::Help) => {
-            println!("{}", args::HELP);
+            say!("{}", args::HELP);
             return 0;
         }
         Ok(Asked::Run(arguments)) => run(&arguments),
@@ -50,10 +63,11 @@ fn run(arguments: &Arguments) -> Result<i32, Error> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {
         let engines = engines::Engines::connect(arguments).await?;
-        println!("from {} to {}", engines.from.name, engines.to.name);
+        say!("from {}", engines.from.described());
+        say!("to {}", engines.to.described());
         let plan = plan::make(&engines, arguments).await?;
         if arguments.apply {
-            return apply::apply(&engines, &plan, arguments).await;
+            return apply::apply(&engines, plan, arguments).await;
         }
         plan.print();
         Ok(0)

@@ -18,7 +18,7 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Network>>, Error>
         let fate = if !known.contains(&network.driver) {
             Fate::Refused(format!("there is no network driver {} here", network.driver))
         } else if let Some(same) = here.iter().find(|n| n.name == network.name) {
-            compare(&network, same)
+            compare(&network, same, &here)
         } else {
             if let Some(taken) = overlapping(&network, &here) {
                 remarks.push(format!("network {taken} has its subnet here already: it gets another one"));
@@ -39,14 +39,17 @@ fn subnets(network: &Network) -> Vec<&str> {
     network.ipam.config.iter().map(|c| c.subnet.as_str()).collect()
 }
 
-fn compare(there: &Network, here: &Network) -> Fate {
+/// `all` are the networks that are here. One that was made by an earlier run, which could not give it its subnet, is the
+/// same.
+fn compare(there: &Network, here: &Network, all: &[Network]) -> Fate {
     let differs = |what: &str, there: String, here: String| {
         Fate::Differs(format!("its {what} is {here} here and {there} there"))
     };
     if there.driver != here.driver {
         return differs("driver", there.driver.clone(), here.driver.clone());
     }
-    if subnets(there) != subnets(here) {
+    let taken = || all.iter().any(|other| other.name != here.name && overlap(there, other));
+    if subnets(there) != subnets(here) && !taken() {
         return differs("subnet", subnets(there).join(" "), subnets(here).join(" "));
     }
     if there.internal != here.internal {
@@ -56,8 +59,11 @@ fn compare(there: &Network, here: &Network) -> Fate {
 }
 
 fn overlapping<'a>(network: &Network, here: &'a [Network]) -> Option<&'a str> {
-    let taken = here.iter().find(|other| subnets(other).iter().any(|s| subnets(network).contains(s)));
-    taken.map(|other| other.name.as_str())
+    here.iter().find(|other| overlap(network, other)).map(|other| other.name.as_str())
+}
+
+fn overlap(a: &Network, b: &Network) -> bool {
+    subnets(a).iter().any(|subnet| subnets(b).contains(subnet))
 }
 
 pub(crate) async fn create(engines: &Engines, network: &Network) -> Result<(), Error> {
@@ -91,4 +97,28 @@ fn gateway(mut config: IpamConfig) -> IpamConfig {
         config.gateway = address.to_owned();
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(name: &str, subnet: &str) -> Network {
+        let config = vec![IpamConfig { subnet: subnet.to_owned(), ..IpamConfig::default() }];
+        Network {
+            name: name.to_owned(),
+            driver: "bridge".to_owned(),
+            ipam: Ipam { config, ..Ipam::default() },
+            ..Network::default()
+        }
+    }
+
+    #[test]
+    fn a_network_that_had_to_take_another_subnet_is_known_again() {
+        let there = network("front", "10.9.0.0/24");
+        let (copy, other) = (network("front", "172.20.0.0/16"), network("back", "10.9.0.0/24"));
+        assert_eq!(compare(&there, &copy, &[copy.clone(), other]), Fate::Same);
+        let Fate::Differs(how) = compare(&there, &copy, std::slice::from_ref(&copy)) else { panic!() };
+        assert_eq!(how, "its subnet is 172.20.0.0/16 here and 10.9.0.0/24 there");
+    }
 }

@@ -4,6 +4,7 @@ use crate::args::Arguments;
 use crate::container::{self, Definition};
 use crate::engines::Engines;
 use crate::error::Error;
+use crate::needs::{self, Kind, Lacks};
 use crate::{image, network, volume};
 use api_types::{ContainerInspect, Network, Volume};
 
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) volumes: Vec<Item<Volume>>,
     pub(crate) networks: Vec<Item<Network>>,
     pub(crate) containers: Vec<Item<Definition>>,
+    /// What containers cannot have here, as far as it is known.
+    pub(crate) lacks: Lacks,
     /// The source's containers, as they are.
     pub(crate) originals: Vec<ContainerInspect>,
 }
@@ -46,8 +49,33 @@ pub(crate) async fn make(engines: &Engines, arguments: &Arguments) -> Result<Pla
     let images = if kinds.images { image::plan(engines, &originals).await? } else { Vec::new() };
     let volumes = if kinds.volumes { volume::plan(engines).await? } else { Vec::new() };
     let networks = if kinds.networks { network::plan(engines).await? } else { Vec::new() };
-    let containers = if kinds.containers { container::plan(engines, &originals).await? } else { Vec::new() };
-    Ok(Plan { images, volumes, networks, containers, originals })
+    let mut containers =
+        if kinds.containers { container::plan(engines, &originals).await? } else { Vec::new() };
+    let mut lacks = needs::planned(&images, &volumes, &networks);
+    let needed = containers.iter().filter(|c| c.fate == Fate::Make).map(|c| &c.what.needs);
+    needs::absent(engines, needed, &volumes, &networks, &mut lacks).await?;
+    for item in &mut containers {
+        item.refuse(&mut lacks);
+    }
+    Ok(Plan { images, volumes, networks, containers, lacks, originals })
+}
+
+impl Item<Definition> {
+    /// One that is not to be had, because of what it needs or otherwise, is not to be had by those that need it either.
+    pub(crate) fn refuse(&mut self, lacks: &mut Lacks) {
+        if self.fate == Fate::Make
+            && let Some(why) = lacks.keep_from(&self.what.needs)
+        {
+            self.fate = Fate::Refused(why);
+        }
+        match &self.fate {
+            Fate::Refused(why) => lacks.note(Kind::Container, &self.name, why.clone()),
+            Fate::Differs(how) => {
+                lacks.note(Kind::Container, &self.name, format!("another one is here already: {how}"));
+            }
+            Fate::Make | Fate::Same | Fate::Unseen => {}
+        }
+    }
 }
 
 impl Plan {
@@ -62,8 +90,8 @@ impl Plan {
             + count(&mut self.networks.iter().map(|i| &i.fate))
             + count(&mut self.containers.iter().map(|i| &i.fate));
         match todo {
-            0 => println!("nothing to do"),
-            n => println!("{n} to do; with --apply it is done"),
+            0 => say!("nothing to do"),
+            n => say!("{n} to do; with --apply it is done"),
         }
     }
 }
@@ -88,10 +116,10 @@ impl<T> Item<T> {
     }
 
     pub(crate) fn tell(&self, kind: &str, outcome: &str) {
-        println!("{kind:<9}  {}  {outcome}", self.name);
+        say!("{kind:<9}  {}  {outcome}", self.name);
         if self.fate == Fate::Make {
             for remark in &self.remarks {
-                println!("           {}: {remark}", self.name);
+                say!("           {}: {remark}", self.name);
             }
         }
     }

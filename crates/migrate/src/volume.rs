@@ -9,7 +9,7 @@ use api_types::{
     VolumeCreateRequest,
 };
 use bytes::Bytes;
-use cli::connect::client::{Body, Response, segment};
+use cli::connect::client::{Body, Response, full, segment};
 use cli::connect::stream::Chunks;
 use cli::connect::{Query, Request};
 use contents::Contents;
@@ -17,6 +17,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use std::path::Path;
 
 mod contents;
+pub(crate) mod podman;
 
 /// Where a container of ours has the volume; see [`copy`].
 const PARENT: &str = "/lichen-migrate";
@@ -46,11 +47,10 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> 
             let options: Vec<_> = volume.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
             remarks.push(format!("its options are kept: {}", options.join(" ")));
         }
-        // It gives all of an archive to the container's user (libpod's copyToArchive).
-        if engines.from.is_podman && fate == Fate::Make {
+        if engines.from.files_lack_owners() && fate == Fate::Make {
             remarks.push(format!(
-                "Podman's API does not tell who owns files: here they will be root's. Where that matters, unpack what \
-                 `podman volume export {}` writes in a container here",
+                "the API of Podman before 5.6 does not tell who owns files: here they will be root's. Where that matters, \
+                 unpack what `podman volume export {}` writes in a container here",
                 volume.name
             ));
         }
@@ -232,27 +232,37 @@ async fn container(engine: &Engine, volume: &Volume, path: Option<&str>) -> Resu
     Ok(made.id)
 }
 
+/// What tells most about the volume: Podman's own export where there is one.
 async fn read(engine: &Engine, volume: &Volume, access: &Access) -> Result<Response, Error> {
+    if engine.exports { podman::export(engine, volume).await } else { archive(engine, volume, access).await }
+}
+
+async fn archive(engine: &Engine, volume: &Volume, access: &Access) -> Result<Response, Error> {
     let path = format!("/containers/{}/archive", segment(&access.container));
     let request = Request::get(path).query(Query::new().with("path", &access.path));
     engine.client.send(request).await.map_err(step(format!("read volume {} of {}", volume.name, engine.name)))
 }
 
-/// The archive goes from one to the other as it is. Docker names its first entry after the directory, podman `/`: where
-/// it is unpacked follows from that, so that the directory's own owner and mode arrive too.
+/// The archive goes from one to the other as it is. Docker names its first entry after the directory, podman `/`, or it
+/// leaves that out: where it is unpacked follows from that. A directory that is not so named is unpacked by itself before,
+/// so that its own owner and mode arrive too.
 async fn transfer(engines: &Engines, volume: &Volume, source: &Access, target: &Access) -> Result<(), Error> {
-    let response = read(&engines.from, volume, source).await?;
-    let mut chunks = Chunks::new(response, "archive");
-    let mut head = Vec::new();
-    let broken = || step(format!("read volume {} of {}", volume.name, engines.from.name));
-    while head.len() < contents::HEAD {
-        match chunks.next().await.map_err(broken())? {
-            Some(bytes) => head.extend_from_slice(&bytes),
-            None => break,
+    let from = &engines.from;
+    let broken = |source| Error::Archive { volume: volume.name.clone(), source };
+    let base = base(&source.path);
+    let mut chunks = Chunks::new(archive(from, volume, source).await?, "archive");
+    let mut head = begin_of(engines, volume, &mut chunks).await?;
+    let named = !from.exports && contents::is_named_after_directory(&head, base).map_err(broken)?;
+    if !named {
+        let owner = if from.exports { Some(podman::owner(from, volume).await?) } else { None };
+        if let Some(directory) = contents::directory(&head, base, owner).map_err(broken)? {
+            put(engines, volume, target, PARENT, full(directory)).await?;
         }
     }
-    let archive = |source| Error::Archive { volume: volume.name.clone(), source };
-    let named = contents::is_named_after_directory(&head, base(&source.path)).map_err(archive)?;
+    if from.exports {
+        chunks = Chunks::new(podman::export(from, volume).await?, "archive");
+        head.clear();
+    }
     let path = if named { PARENT } else { target.path.as_str() };
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
     let feed = async move {
@@ -268,11 +278,32 @@ async fn transfer(engines: &Engines, volume: &Volume, source: &Access, target: &
     let frames = futures_util::stream::poll_fn(move |context| {
         receiver.poll_recv(context).map(|item| item.map(|chunk| chunk.map(hyper::body::Frame::data)))
     });
-    let body: Body = StreamBody::new(frames).boxed();
+    let (sent, ()) = tokio::join!(put(engines, volume, target, path, StreamBody::new(frames).boxed()), feed);
+    sent
+}
+
+/// As much as tells what the archive begins with.
+async fn begin_of(engines: &Engines, volume: &Volume, chunks: &mut Chunks) -> Result<Vec<u8>, Error> {
+    let broken = || step(format!("read volume {} of {}", volume.name, engines.from.name));
+    let mut head = Vec::new();
+    while head.len() < contents::HEAD
+        && let Some(bytes) = chunks.next().await.map_err(broken())?
+    {
+        head.extend_from_slice(&bytes);
+    }
+    Ok(head)
+}
+
+async fn put(
+    engines: &Engines,
+    volume: &Volume,
+    target: &Access,
+    path: &str,
+    archive: Body,
+) -> Result<(), Error> {
     let put = Request::put(format!("/containers/{}/archive", segment(&target.container)));
-    let put = put.query(Query::new().with("path", path)).body("application/x-tar", body);
-    let (sent, ()) = tokio::join!(engines.to.client.run(put), feed);
-    sent.map_err(step(format!("fill volume {}", volume.name)))
+    let put = put.query(Query::new().with("path", path)).body("application/x-tar", archive);
+    engines.to.client.run(put).await.map_err(step(format!("fill volume {}", volume.name)))
 }
 
 async fn same_contents(
@@ -281,8 +312,7 @@ async fn same_contents(
     source: &Access,
     target: &Access,
 ) -> Result<bool, Error> {
-    // Podman's archives have no owners to compare.
-    let owners = !engines.from.is_podman;
+    let owners = !engines.from.files_lack_owners();
     let there = contents_of(&engines.from, volume, source, owners).await?;
     let here = contents_of(&engines.to, volume, target, owners).await?;
     Ok(there == here)
@@ -296,7 +326,8 @@ async fn contents_of(
 ) -> Result<Contents, Error> {
     let mut chunks = Chunks::new(read(engine, volume, access).await?, "archive");
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(4);
-    let base = base(&access.path).to_owned();
+    // The names of an export are the volume's own, whatever a directory in it is called.
+    let base = if engine.exports { String::new() } else { base(&access.path).to_owned() };
     let reading = tokio::task::spawn_blocking(move || contents::read(receiver, &base, owners));
     while let Some(bytes) =
         chunks.next().await.map_err(step(format!("read volume {} of {}", volume.name, engine.name)))?

@@ -21,6 +21,31 @@ pub(super) fn is_named_after_directory(head: &[u8], base: &str) -> io::Result<bo
     }
 }
 
+/// An archive of the directory itself alone, named `base`, with the mode that the first entry of another tells: there it is
+/// called `base` or nothing. With the owner that it has there, or another. None where the first entry is something else.
+pub(super) fn directory(head: &[u8], base: &str, owner: Option<(u32, u32)>) -> io::Result<Option<Vec<u8>>> {
+    let mut archive = tar::Archive::new(head);
+    let Some(entry) = archive.entries()?.next().transpose()? else { return Ok(None) };
+    let path = relative(&entry.path()?);
+    if !path.as_os_str().is_empty() && path != Path::new(base) {
+        return Ok(None);
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(entry.header().mode()?);
+    header.set_mtime(entry.header().mtime()?);
+    let (uid, gid) = match owner {
+        Some((uid, gid)) => (uid.into(), gid.into()),
+        None => (entry.header().uid()?, entry.header().gid()?),
+    };
+    header.set_uid(uid);
+    header.set_gid(gid);
+    header.set_size(0);
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_data(&mut header, base, io::empty())?;
+    builder.into_inner().map(Some)
+}
+
 /// Reads to the end. `owners` takes those of files into account.
 pub(super) fn read(
     chunks: tokio::sync::mpsc::Receiver<Bytes>,
@@ -133,6 +158,23 @@ mod tests {
         assert_eq!(docker, contents(archive(&["f"], "x")));
         assert_ne!(docker, contents(archive(&["f"], "y")));
         assert_ne!(docker, contents(archive(&["f", "g"], "x")));
+    }
+
+    #[test]
+    fn the_directory_gets_the_mode_of_the_first_entry_and_an_owner() {
+        for first in ["data/", "/"] {
+            for (owner, expected) in [(Some((5, 6)), (5, 6)), (None, (33, 33))] {
+                let made = directory(&archive(&[first, "data/f"], "x"), "data", owner).unwrap().unwrap();
+                let mut made = tar::Archive::new(&made[..]);
+                let entry = made.entries().unwrap().next().unwrap().unwrap();
+                assert_eq!(relative(&entry.path().unwrap()), Path::new("data"));
+                let header = entry.header();
+                assert_eq!((header.entry_type(), header.mode().unwrap()), (tar::EntryType::Directory, 0o644));
+                assert_eq!((header.uid().unwrap(), header.gid().unwrap()), expected);
+            }
+        }
+        assert_eq!(directory(&archive(&["f"], "x"), "data", None).unwrap(), None);
+        assert_eq!(directory(&[], "data", None).unwrap(), None);
     }
 
     #[test]
