@@ -1,5 +1,6 @@
 //! The engine's side of netd: starts it or finds it, tells it what to forward, and starts it again when it dies.
 
+mod refill;
 mod watch;
 
 use crate::{
@@ -28,11 +29,14 @@ use std::{
     path::{Path, PathBuf},
     process::{ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long stopping waits for a start that is under way to be given up.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for a forwarder that is being started again: what was asked for meanwhile should not fail.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The forwarder.
 pub(crate) struct Forwarder {
@@ -113,7 +117,7 @@ impl Forwarder {
     /// Starts forwarding all of `ports`, or none.
     pub(crate) fn add(&self, ports: Vec<Port>) -> Result<(), client::Error> {
         let known: BTreeSet<Listen> = lock(&self.shared.ports).keys().copied().collect();
-        self.shared.ask(|client| self.shared.listeners.add(client, &ports, &known))?;
+        self.shared.ask(PATIENCE, |client| self.shared.listeners.add(client, &ports, &known))?;
         lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
         Ok(())
     }
@@ -128,14 +132,14 @@ impl Forwarder {
             tracing::warn!(%error, "a port that is no longer published may stay taken on the host");
         }
         self.shared.listeners.forget(ports.iter().copied());
-        self.shared.ask(|client| client.remove(ports.to_vec()))
+        self.shared.withdraw(|client| client.remove(ports.to_vec()))
     }
 
     /// Lets endpoints be found by name.
     pub(crate) fn name(&self, endpoints: Vec<Names>) -> Result<(), client::Error> {
         lock(&self.shared.names)
             .extend(endpoints.iter().map(|names| (names.endpoint.clone(), names.clone())));
-        self.shared.ask(|client| client.name(endpoints.clone()))
+        self.shared.ask(PATIENCE, |client| client.name(endpoints.clone()))
     }
 
     /// Forgets endpoints' names.
@@ -144,13 +148,13 @@ impl Forwarder {
             return Ok(());
         }
         lock(&self.shared.names).retain(|endpoint, _| !endpoints.contains(endpoint));
-        self.shared.ask(|client| client.unname(endpoints.clone()))
+        self.shared.withdraw(|client| client.unname(endpoints.clone()))
     }
 
     /// Starts or changes a container's resolver.
     pub(crate) fn resolve(&self, resolver: Resolver, netns: &Arc<OwnedFd>) -> Result<()> {
         let known = lock(&self.shared.resolvers).get(&resolver.container).and_then(|told| told.led_to);
-        let led_to = Some(self.shared.resolve(&resolver, netns, known)?);
+        let led_to = Some(self.shared.resolve(PATIENCE, &resolver, netns, known)?);
         let told = Told { netns: Arc::clone(netns), led_to, resolver };
         lock(&self.shared.resolvers).insert(told.resolver.container.clone(), told);
         Ok(())
@@ -164,7 +168,7 @@ impl Forwarder {
     /// Stops a container's resolver, if it has one.
     pub(crate) fn unresolve(&self, container: &Id) -> Result<(), client::Error> {
         lock(&self.shared.resolvers).remove(container);
-        self.shared.ask(|client| client.unresolve(container.clone()))
+        self.shared.withdraw(|client| client.unresolve(container.clone()))
     }
 
     /// Takes ports that an adopted container has into the list, without a word to the forwarder.
@@ -177,11 +181,11 @@ impl Forwarder {
     /// failures, each of which concerns one container.
     pub(crate) fn settle(&self) -> Result<Vec<(Id, client::Error)>, client::Error> {
         let wanted = lock(&self.shared.ports).clone();
-        let there = self.shared.ask(Client::list)?;
+        let there = self.shared.ask(PATIENCE, Client::list)?;
         let surplus: Vec<Listen> =
             there.iter().map(|p| p.listen).filter(|l| !wanted.contains_key(l)).collect();
         if !surplus.is_empty() {
-            self.shared.ask(|client| client.remove(surplus.clone()))?;
+            self.shared.ask(PATIENCE, |client| client.remove(surplus.clone()))?;
         }
         // However it came by its socket.
         let is_there =
@@ -189,7 +193,7 @@ impl Forwarder {
         let missing = wanted.into_values().filter(|p| !is_there(p));
         let add = |port: Port| {
             let id = port.container.clone();
-            let result = self.shared.ask(|client| {
+            let result = self.shared.ask(PATIENCE, |client| {
                 self.shared.listeners.add(client, std::slice::from_ref(&port), &BTreeSet::new())
             });
             result.err().map(|error| (id, error))
@@ -301,8 +305,38 @@ impl Shared {
         self.lead.map_or(Ok(()), |lead| self.router.raise_tun(lead.mtu))
     }
 
+    /// Asks; while no forwarder is there, for `patience` at most, waits for the next one.
+    fn ask<T>(
+        &self,
+        patience: Duration,
+        question: impl Fn(&mut Client) -> Result<T, client::Error>,
+    ) -> Result<T, client::Error> {
+        let end = Instant::now() + patience;
+        loop {
+            match self.ask_at_once(&question) {
+                Err(client::Error::Connect { .. }) if Instant::now() < end && self.halt.pause(BREATH) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Asks that something be forgotten: where no forwarder is there nobody knows it, and the next is told of what is
+    /// wanted only.
+    fn withdraw(
+        &self,
+        question: impl Fn(&mut Client) -> Result<(), client::Error>,
+    ) -> Result<(), client::Error> {
+        match self.ask_at_once(question) {
+            Err(client::Error::Connect { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Asks over the standing connection, or over a new one when that has broken.
-    fn ask<T>(&self, question: impl Fn(&mut Client) -> Result<T, client::Error>) -> Result<T, client::Error> {
+    fn ask_at_once<T>(
+        &self,
+        question: impl Fn(&mut Client) -> Result<T, client::Error>,
+    ) -> Result<T, client::Error> {
         let mut client = lock(&self.client);
         for attempt in 0.. {
             let mut connected = match client.take() {
@@ -326,52 +360,15 @@ impl Shared {
         unreachable!("the second attempt returns")
     }
 
-    /// Fills a new forwarder. One port that cannot be had again must not keep the others from coming back.
-    fn refill(&self) {
-        self.refill_names();
-        let ports: Vec<Port> = lock(&self.ports).values().cloned().collect();
-        for port in ports {
-            if let Err(error) =
-                self.ask(|client| self.listeners.add(client, std::slice::from_ref(&port), &BTreeSet::new()))
-            {
-                tracing::error!(%error, listen = ?port.listen, container = %port.container.short(), "cannot publish a port again");
-            }
-        }
-    }
-}
-
-impl Shared {
-    fn refill_names(&self) {
-        let names: Vec<Names> = lock(&self.names).values().cloned().collect();
-        if let Err(error) = self.ask(|client| client.name(names.clone())) {
-            tracing::error!(%error, "containers are not found by name");
-        }
-        let resolvers: Vec<(Resolver, Arc<OwnedFd>)> = lock(&self.resolvers)
-            .values()
-            .map(|told| (told.resolver.clone(), Arc::clone(&told.netns)))
-            .collect();
-        for (resolver, netns) in resolvers {
-            match self.resolve(&resolver, &netns, None) {
-                Ok(ports) => {
-                    if let Some(told) = lock(&self.resolvers).get_mut(&resolver.container) {
-                        told.led_to = Some(ports);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, container = resolver.container.short(), "cannot start a resolver again");
-                }
-            }
-        }
-    }
-
     /// Has a container's queries answered, and port 53 led to where they are unless it leads there already.
     fn resolve(
         &self,
+        patience: Duration,
         resolver: &Resolver,
         netns: &Arc<OwnedFd>,
         led_to: Option<ResolverPorts>,
     ) -> Result<ResolverPorts> {
-        let ports = self.ask(|client| client.resolve(resolver.clone(), netns.as_fd()))?;
+        let ports = self.ask(patience, |client| client.resolve(resolver.clone(), netns.as_fd()))?;
         if led_to != Some(ports) {
             netns::inside(netns.as_fd(), || {
                 let mut netlink = Netlink::netfilter_here()?;

@@ -74,6 +74,34 @@ fn a_killed_forwarder_comes_back_with_its_ports() {
     });
 }
 
+/// Whatever is asked for while none is there waits for the next.
+#[test]
+fn a_container_starts_and_changes_networks_while_the_forwarder_is_killed() {
+    let test = "tests::adoption::a_container_starts_and_changes_networks_while_the_forwarder_is_killed";
+    testing::in_userns(test, || {
+        let host = Host::new();
+        host.networks.create(user_network("named", |_| {})).unwrap();
+        let (id, moved) = host.container(&["bridge"], &[port(Protocol::Tcp, 8079, 80)]);
+        tcp_server(&moved.netns, "0.0.0.0:80", tell_peer);
+        let named = EndpointRequest { network: "named".into(), gateway_priority: 1, ..Default::default() };
+        kill_forwarder(&host);
+        let (_, sandbox) = host.container(&["named"], &[port(Protocol::Tcp, 8080, 80)]);
+        kill_forwarder(&host);
+        host.networks.connect(&id, named).unwrap();
+        kill_forwarder(&host);
+        host.networks.disconnect(&id, "named").unwrap();
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        for port in [8079, 8080] {
+            // The forwarder that was asked may not have been told of the others' ports yet.
+            let to = format!("{HOST}:{port}");
+            eventually(|| match hear(&host.client, &to).map_err(|error| error.to_string())?.as_str() {
+                CLIENT => Ok(()),
+                other => Err(other.to_owned()),
+            });
+        }
+    });
+}
+
 #[test]
 fn a_forwarder_killed_between_engines_is_replaced() {
     testing::in_userns("tests::adoption::a_forwarder_killed_between_engines_is_replaced", || {

@@ -247,13 +247,15 @@ fn what_the_forwarder_has_no_descriptors_for_fails_as_a_whole() {
     testing::in_userns("tests::load::what_the_forwarder_has_no_descriptors_for_fails_as_a_whole", || {
         let host = Host::new();
         host.networks.create(user_network("named", |_| {})).unwrap();
-        let (_, sandbox) = host.container(&["named"], &[]);
+        let (id, sandbox) = host.container(&["named"], &[]);
+        let name = host.networks.sandbox(&id).unwrap().container_name;
         assert_eq!(host.networks.troubles(), Vec::<String>::new());
-        // A few are free below the highest number.
-        let highest = std::fs::read_dir(format!("/proc/{}/fd", forwarder(&host).process.pid)).unwrap();
-        let number = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string();
-        let highest = highest.map(|entry| number(entry).unwrap().parse::<u64>().unwrap()).max().unwrap();
-        limit_descriptors(&host, highest + 1);
+        // New ones get the lowest free numbers, and the limit is one of numbers (getrlimit(2), `RLIMIT_NOFILE`).
+        let used = |number: &u64| {
+            std::path::Path::new(&format!("/proc/{}/fd/{number}", forwarder(&host).process.pid)).exists()
+        };
+        let limit = (0..).find(|number| !used(number)).expect("numbers go on") + 4;
+        limit_descriptors(&host, limit);
         for (network, ports) in [("named", 0), ("bridge", 2)] {
             let mut next = 8080;
             let failed = std::iter::repeat_with(|| {
@@ -271,12 +273,20 @@ fn what_the_forwarder_has_no_descriptors_for_fails_as_a_whole() {
             }
         }
         // Whoever asks by TCP is refused rather than left waiting, and the engine is heard.
-        let asked = connect(&sandbox.netns, "127.0.0.11:53");
-        let asked = asked.and_then(|mut stream| stream.read(&mut [0])).map_err(|error| error.kind());
-        assert!(!matches!(asked, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{asked:?}");
+        let query = naming::question(&name, naming::A);
+        let query = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        let asked = std::iter::repeat_with(|| {
+            let mut stream = connect(&sandbox.netns, "127.0.0.11:53")?;
+            stream.write_all(&query)?;
+            stream.read_exact(&mut [0; 2]).map(|()| stream)
+        });
+        // Those that are answered stay.
+        let asked: Vec<std::io::Result<TcpStream>> = asked.take(50).collect();
+        let refused = asked.into_iter().find_map(Result::err).expect("no descriptors are left").kind();
+        assert!(!matches!(refused, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{refused:?}");
         let told = host.networks.troubles();
         assert!(told[0].contains("descriptors are in use; raise the limit"), "{told:?}");
-        limit_descriptors(&host, highest + 100);
+        limit_descriptors(&host, limit + 1000);
         host.container(&["named"], &[port(Protocol::Tcp, 9080, 80)]);
     });
 }

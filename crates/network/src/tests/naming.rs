@@ -30,7 +30,7 @@ fn look_up_on(stream: &mut TcpStream, name: &str, kind: u16) -> (u8, Vec<Vec<u8>
     read_reply(&query, &reply)
 }
 
-fn question(name: &str, kind: u16) -> Vec<u8> {
+pub(super) fn question(name: &str, kind: u16) -> Vec<u8> {
     let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         query.push(label.len() as u8);
