@@ -78,6 +78,10 @@ pub enum Error {
     NoAddress { network: String, id: String, v6: bool },
     #[error("Address already in use")]
     AddressInUse { address: IpAddr },
+    #[error("failed to allocate gateway ({address}): Address already in use")]
+    GatewayInUse { address: IpAddr },
+    #[error("failed to allocate secondary ip address ({name}:{address}): Address already in use")]
+    AuxiliaryInUse { name: String, address: IpAddr },
     #[error("invalid endpoint settings:\n{0}")]
     InvalidEndpoint(String),
     #[error("user specified IP address is supported on user defined networks only")]
@@ -234,6 +238,8 @@ impl Error {
             // moby answers 500 for these, and clients match on the text.
             Self::PoolsExhausted
             | Self::AddressInUse { .. }
+            | Self::GatewayInUse { .. }
+            | Self::AuxiliaryInUse { .. }
             | Self::NotConnected { .. }
             | Self::Ports { .. } => K::System,
             Self::Netlink { .. }

@@ -101,6 +101,12 @@ pub(crate) fn default_gateway(subnet: IpNet, range: Option<IpNet>) -> Option<IpA
     })
 }
 
+/// Whether an address of the subnet can be anybody's.
+pub(crate) fn is_usable(subnet: IpNet, address: IpAddr) -> bool {
+    let (low, high) = usable(subnet);
+    (low..=high).contains(&number(address))
+}
+
 /// All but the network and, in IPv4, the broadcast address; point-to-point subnets have neither (RFC 3021, RFC 6164).
 fn usable(subnet: IpNet) -> (u128, u128) {
     let (low, high) = (number(subnet.network()), number(subnet.broadcast()));

@@ -233,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn gateways_and_auxiliary_addresses_are_somebodys_each() {
+        let with = |gateway: &str, aux: &[(&str, &str)]| {
+            let mut request = with_pool("10.1.2.0/24", "", gateway);
+            request.pools[0].aux = aux.iter().map(|(n, a)| (n.to_string(), a.to_string())).collect();
+            check(request).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(with("10.1.2.254", &[("a", "10.1.2.1"), ("b", "10.1.2.2")]), Ok(()));
+        for (gateway, aux, expected) in [
+            ("10.1.2.0", &[][..], "gateway (10.1.2.0)"),
+            ("10.1.2.255", &[], "gateway (10.1.2.255)"),
+            ("10.1.2.9", &[("a", "10.1.2.9")], "secondary ip address (a:10.1.2.9)"),
+            ("", &[("a", "10.1.2.9"), ("b", "10.1.2.9")], "secondary ip address (b:10.1.2.9)"),
+            ("", &[("a", "10.1.2.1")], "secondary ip address (a:10.1.2.1)"),
+            ("", &[("a", "10.1.2.255")], "secondary ip address (a:10.1.2.255)"),
+        ] {
+            let expected = format!("failed to allocate {expected}: Address already in use");
+            assert_eq!(with(gateway, aux), Err(expected));
+        }
+    }
+
+    #[test]
     fn what_others_have_is_refused() {
         assert!(matches!(check(with_pool("172.17.8.0/24", "", "")), Err(Error::Overlap { .. })));
         let named = |name: &str| check(NewNetwork { name: name.into(), ..Default::default() });

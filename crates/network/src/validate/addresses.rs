@@ -8,7 +8,10 @@ use crate::{
     request::NewPool,
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// What a network is to have.
 pub(super) struct Wanted {
@@ -99,7 +102,26 @@ fn pool(
         let text = format!("invalid subnet {subnet}: it has no room for a gateway");
         return Err(Complaint::Texts(vec![text]));
     }
+    taken_by_themselves(subnet, gateway, &aux).map_err(Complaint::Error)?;
     Ok(Some(Pool { subnet, ip_range, gateway, aux }))
+}
+
+/// The gateway and the auxiliary addresses are taken first, each once (libnetwork's `ipamAllocateVersion`).
+fn taken_by_themselves(
+    subnet: IpNet,
+    gateway: Option<IpAddr>,
+    aux: &BTreeMap<String, IpAddr>,
+) -> Result<(), Error> {
+    if let Some(address) = gateway.filter(|address| !ipam::is_usable(subnet, *address)) {
+        return Err(Error::GatewayInUse { address });
+    }
+    let mut taken: BTreeSet<IpAddr> = gateway.into_iter().collect();
+    for (name, address) in aux {
+        if !ipam::is_usable(subnet, *address) || !taken.insert(*address) {
+            return Err(Error::AuxiliaryInUse { name: name.clone(), address: *address });
+        }
+    }
+    Ok(())
 }
 
 fn collect<T>(texts: &mut Vec<String>, result: Result<Option<T>, String>) -> Option<T> {
