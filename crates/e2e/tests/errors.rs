@@ -1,6 +1,6 @@
 //! Bad input: one clear line, the right status, nothing left behind.
 
-use e2e::{Engine, Host};
+use e2e::{Engine, Host, wait_until};
 
 #[test]
 fn root_may_not_run_the_engine() {
@@ -25,6 +25,13 @@ fn a_bad_daemon_json_is_named() {
         (r#"{"no-such-key": 1}"#, "no-such-key"),
         (r#"{"debug": "yes"}"#, "debug"),
         (r#"{"storage-driver": "nope"}"#, "nope"),
+        ("{\"debug\": true\n \"mtu\": 9}", "daemon.json: expected `,` or `}` at line 2 column 2"),
+        (r#"{"mtu": 20}"#, "daemon.json: mtu: 20: expected 68 to 65535"),
+        (r#"{"bip": "here"}"#, "invalid bip \"here\": expected one such as 192.168.5.1/24"),
+        (
+            r#"{"lichen-net": "vde"}"#,
+            "daemon.json: lichen-net: vde: unknown network driver \"vde\": choose auto",
+        ),
     ] {
         let host = Host::new();
         host.write(".config/docker/daemon.json", json);
@@ -32,6 +39,39 @@ fn a_bad_daemon_json_is_named() {
         assert!(!output.status.success() && output.stderr.contains(expect), "{json}: {output}");
         assert!(!host.socket().exists(), "{json}: the socket was left behind");
     }
+}
+
+#[test]
+fn an_engine_that_cannot_start_leaves_nothing() {
+    let host = Host::new();
+    let file = host.write("file", "").display().to_string();
+    for (options, expected) in [
+        (["--pidfile", "/nonexistent/pid"], "cannot write the PID file /nonexistent/pid: "),
+        (["-H", "unix:///nonexistent/d.sock"], "cannot create unix socket /nonexistent/d.sock: "),
+        (
+            ["--data-root", file.as_str()],
+            "choose another with --data-root, or with \"data-root\" in daemon.json",
+        ),
+        (["--storage-driver", "nope"], "storage driver nope: there is no such driver"),
+    ] {
+        let output = host.run_command(e2e::program("lichen"), &["daemon", options[0], options[1]]);
+        output.exits(1).complains(expected);
+        wait_until("its processes have ended", || host.processes().is_empty().then_some(()));
+        assert!(!host.socket().exists(), "{options:?}: the socket was left behind");
+    }
+}
+
+#[test]
+fn an_engine_that_cannot_start_ends_no_container_of_the_last() {
+    let mut engine = Engine::start();
+    engine.load("busybox");
+    engine.docker(&["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().stdout;
+    engine.kill_launcher();
+    let failed = engine.lichen(&["daemon", "--storage-driver", "nope"]).exits(1);
+    failed.complains("there is no such driver");
+    engine.launch();
+    engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().prints(pid.trim());
 }
 
 #[test]

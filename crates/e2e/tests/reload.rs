@@ -78,3 +78,23 @@ fn containers_go_on_when_live_restore_was_switched_on() {
     is_live(&engine, "false");
     engine.docker(&["stop", "-t", "0", "c1"]).ok();
 }
+
+#[test]
+fn defaults_of_new_containers_change_with_a_reload() {
+    let engine = Engine::start();
+    engine.load("busybox");
+    let file = r#"{"default-shm-size": "8m", "default-ipc-mode": "shareable", "default-cgroupns-mode": "host", "default-stop-timeout": 1}"#;
+    hang_up(&engine, file);
+    let logged = |text: &str| std::fs::read_to_string(engine.log()).expect("read the log").contains(text);
+    wait_until("it is reloaded", || logged("the configuration was reloaded").then_some(()));
+    engine.docker(&["run", "-d", "--name", "web", "busybox", "sleep", "1000"]).ok();
+    let format = "{{.HostConfig.ShmSize}} {{.HostConfig.IpcMode}} {{.HostConfig.CgroupnsMode}}";
+    engine.docker(&["inspect", "-f", format, "web"]).ok().prints("8388608 shareable host");
+    // As process 1 it does not end of SIGTERM.
+    engine.docker(&["stop", "web"]).ok();
+    assert!(logged("patience=1"), "it had another time to stop");
+    // No more is said than that: nothing of it needs another engine.
+    assert!(!logged("when the engine is started again"));
+    hang_up(&engine, r#"{"bip": "here"}"#);
+    wait_until("a bad address is told", || logged("invalid bip").then_some(()));
+}

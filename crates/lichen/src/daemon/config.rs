@@ -255,8 +255,11 @@ fn containers(s: &Settings) -> Result<Containers> {
     let text = |key| s.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
     let log_driver = text("log-driver").unwrap_or_else(|| "json-file".to_owned());
     let log_options = s.map("log-opts");
-    logs::Config::parse(&log_driver, &log_options)
-        .map_err(|e| Error::invalid("log-driver", log_driver.clone(), e.to_string()))?;
+    logs::Driver::parse(&log_driver).map_err(|e| Error::invalid("log-driver", &log_driver, e.to_string()))?;
+    logs::Config::parse(&log_driver, &log_options).map_err(|e| {
+        let given: Vec<String> = log_options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        Error::invalid("log-opt", given.join(","), e.to_string())
+    })?;
     Ok(Containers {
         log_driver,
         log_options,

@@ -51,6 +51,8 @@ pub(crate) enum Error {
         path.display()
     )]
     Place { path: PathBuf, option: &'static str, source: io::Error },
+    #[error("cannot write the PID file {}: {source}; choose another with --pidfile", path.display())]
+    Pidfile { path: PathBuf, source: io::Error },
     /// What the engine itself would refuse.
     #[error("{}", crate::engine_main::causes::line(.0))]
     Settings(anyhow::Error),

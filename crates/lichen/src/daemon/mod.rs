@@ -85,15 +85,17 @@ fn launch(
     let mut locks =
         [Lock::take(config.run.root(), &config.pidfile)?, Lock::take(config.data.root(), &config.pidfile)?];
     locks.iter_mut().try_for_each(|l| l.sign(None))?;
+    // The engine's own follows. What cannot be had is found out before there are namespaces.
+    supervise::write_pid(&config.pidfile, std::process::id())?;
     let program = shim_program()?;
+    let listeners = Listeners::open(&config.hosts, Activated::inherited()?)?;
     let ensure = Ensure { run: &config.run, program: program.as_fd() };
     let holder = rootless::ensure(&ensure)?;
     for warning in &holder.warnings {
         warn!("{warning}");
     }
     debug!(pid = holder.state.process.pid, found = ?holder.found, "namespace holder");
-    let listeners = Listeners::open(&config.hosts, Activated::inherited()?)?;
-    let code = supervise(Supervised {
+    let supervised = supervise(Supervised {
         ensure,
         holder: holder.state,
         locks,
@@ -102,13 +104,15 @@ fn launch(
         environment: environment(config, listeners.ports),
         pidfile: &config.pidfile,
         service: Service::new(privilege, config.rootless.lxc_bridge.clone()),
-    })?;
+    });
     // From here on clients are told that nobody is there.
     drop(listeners);
+    // Where none could start, nobody asked for the end of what an earlier engine left running.
+    let ended = supervised.inspect_err(|_| end(config, true))?;
     // A reload may have changed it since.
     let live_restore = config::load(line).map_or(config.live_restore, |now| now.live_restore);
-    end(config, live_restore);
-    Ok(code)
+    end(config, live_restore || !ended.served);
+    Ok(ended.code)
 }
 
 /// After a graceful end: nothing is left but what containers that were to go on need.

@@ -97,11 +97,16 @@ impl Settings {
 }
 
 fn refuse(option: &'static Opt, value: &Value) -> Result<()> {
+    match refusal(option, value) {
+        Some(reason) => Err(Error::Unsupported { option: option.flag, reason }),
+        None => Ok(()),
+    }
+}
+
+fn refusal(option: &'static Opt, value: &Value) -> Option<&'static str> {
     match option.support {
-        Support::No(reason) if *value != Value::Bool(false) => {
-            Err(Error::Unsupported { option: option.flag, reason })
-        }
-        _ => Ok(()),
+        Support::No(reason) if *value != Value::Bool(false) => Some(reason),
+        _ => None,
     }
 }
 
@@ -217,7 +222,9 @@ fn parse_file(text: &str) -> Result<Settings, String> {
             continue;
         }
         check_kind(option, &value)?;
-        refuse(option, &value).map_err(|e| e.to_string())?;
+        if let Some(reason) = refusal(option, &value) {
+            return Err(format!("{key} cannot be used here: {reason}"));
+        }
         settings.0.insert(option.key, value);
     }
     Ok(settings)
@@ -348,6 +355,8 @@ mod tests {
         );
         check(r#"{"debug":"yes"}"#, "debug: expected true or false, got \"yes\"");
         check(r#"{"hosts":["a",1]}"#, "hosts: expected an array of strings, got [\"a\",1]");
+        let reason = "min-api-version cannot be used here: the API is served from version 1.40 on";
+        check(r#"{"min-api-version":"1.24"}"#, reason);
         check("[]", "expected an object such as {\"debug\": true}, got []");
         check("{\"debug\": true\n \"mtu\": 9}", "expected `,` or `}` at line 2 column 2");
         check(r#"{"host-gateway-ip":5}"#, "host-gateway-ip: expected a string, got 5");

@@ -99,8 +99,16 @@ impl Asked {
     }
 }
 
-/// Run engines until one was asked to end, or the first could not start. Returns the exit code.
-pub(super) fn supervise(mut s: Supervised<'_>) -> Result<u8> {
+/// How it ended.
+pub(super) struct Ended {
+    /// The exit code.
+    pub(super) code: u8,
+    /// Whether there was an engine that served.
+    pub(super) served: bool,
+}
+
+/// Run engines until one was asked to end, or the first could not start.
+pub(super) fn supervise(mut s: Supervised<'_>) -> Result<Ended> {
     let signals = signals()?;
     let mut pause = FIRST_PAUSE;
     let mut ever_served = false;
@@ -114,7 +122,8 @@ pub(super) fn supervise(mut s: Supervised<'_>) -> Result<u8> {
         // Whoever told it: `kill $(cat docker.pid)` stops a rootless dockerd too.
         let stopped = outcome.served && outcome.exit == Exit::Code(0);
         if stopped || !ever_served || stoppers >= STOPPERS || asked.stops >= PATIENCE {
-            return Ok(u8::try_from(outcome.exit.code()).unwrap_or(1));
+            let code = u8::try_from(outcome.exit.code()).unwrap_or(1);
+            return Ok(Ended { code, served: ever_served });
         }
         if outcome.lasted >= WELL {
             pause = FIRST_PAUSE;
@@ -143,10 +152,14 @@ fn begin(s: &mut Supervised<'_>) -> Result<Running> {
     })?;
     let pid = engine.child.pid.as_raw_pid().unsigned_abs();
     s.locks.iter_mut().try_for_each(|l| l.sign(Some(pid)))?;
-    // dockerd writes it without a newline.
-    rootless::state::write_whole(s.pidfile, pid.to_string().as_bytes())
-        .map_err(Error::io("write", s.pidfile))?;
+    write_pid(s.pidfile, pid)?;
     Ok(Running { engine, since: Instant::now(), serving: false })
+}
+
+/// dockerd writes it without a newline.
+pub(super) fn write_pid(path: &Path, pid: u32) -> Result<()> {
+    rootless::state::write_whole(path, pid.to_string().as_bytes())
+        .map_err(|source| Error::Pidfile { path: path.to_owned(), source })
 }
 
 fn remake(s: &mut Supervised<'_>) -> Result<()> {
