@@ -97,6 +97,11 @@ impl Engine {
             client.json(Request::get("/info")).await.map_err(step(format!("ask {address} about itself")))?;
         let is_podman = version.components.iter().any(|c| c.name.contains("Podman"));
         let kind = match version.components.first() {
+            // Lichen and Docker call themselves so; who they are is the platform, which not every build of Docker tells.
+            Some(component) if component.name == "Engine" => {
+                let name = version.platform.name.as_str();
+                format!(" ({} {})", if name.is_empty() { "Docker Engine" } else { name }, component.version)
+            }
             Some(component) => format!(" ({} {})", component.name, component.version),
             None => String::new(),
         };
