@@ -147,10 +147,18 @@ fn a_peer_that_misbehaves_is_named_with_what_it_did() {
             let info = engine.docker(&["info", "--format", "{{json .Warnings}}"]).ok();
             info.stdout.contains(expect).then_some(())
         });
+        engine
     };
     outage("vpnkit", "vpnkit", "old", "it speaks version 2 of the protocol");
     outage("vpnkit", "vpnkit", "refuse", "it refuses: no thanks");
-    outage("gvproxy", "gvisor-tap-vsock", "runt", "sent what is no frame: a length of 3 bytes");
+    let engine = outage("gvproxy", "gvisor-tap-vsock", "runt", "sent what is no frame: a length of 3 bytes");
+    // It is tried again after pauses that get longer.
+    wait_until("nothing is left of it between two tries", || {
+        let left = engine.lichen(&["nsenter", "--net", "sh", "-c", "ip rule; ip link"]).ok();
+        assert!(left.stdout.contains("docker0"), "{left}");
+        (!left.stdout.contains("192.168.127.") && !left.stdout.contains("tap0")).then_some(())
+    });
+    drop(engine);
     outage("gvproxy", "gvisor-tap-vsock", "silent", "no server gave an address within 15s");
 }
 

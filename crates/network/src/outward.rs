@@ -320,9 +320,18 @@ impl Shared {
         }
     }
 
+    /// Starts the program; where that fails nothing is left of it.
     fn start(&self) -> Result<OwnedFd> {
-        let driver = self.driver.as_ref().expect("only a driver is supervised");
         self.clear()?;
+        self.try_start().inspect_err(|_| {
+            if let Err(error) = self.clear() {
+                tracing::warn!(%error, "cannot remove what a driver left that did not start");
+            }
+        })
+    }
+
+    fn try_start(&self) -> Result<OwnedFd> {
+        let driver = self.driver.as_ref().expect("only a driver is supervised");
         let ground = Ground {
             router: &self.router,
             config: &self.config,
