@@ -14,6 +14,7 @@ use crate::{
     sysctl::{self, Sysctl},
 };
 use oci_spec::runtime::{ContainerState, Linux, LinuxPersonalityDomain, Spec, State};
+use rustix::fs::Mode;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use std::{
     convert::Infallible,
@@ -103,6 +104,9 @@ impl<'a> InitPlan<'a> {
 
     /// In the child. Returns only to say why not.
     pub(crate) fn run(&self, reporter: &Reporter) -> Result<Infallible, Failure> {
+        // Directories made on the way to mounts and devices are for every user of the container to pass, however strict
+        // the parent is with its own files; the process gets its umask later.
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         self.settle(reporter)?;
         self.join()?;
         self.name()?;

@@ -77,6 +77,8 @@ fn launch(
     arguments: &[String],
     privilege: Privilege,
 ) -> Result<u8> {
+    // As dockerd's: what containers share of what the engine makes does not depend on who started it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for remark in &config.remarks {
         info!("{remark}");
     }
