@@ -10,6 +10,7 @@
 use crate::{
     poll::Token,
     proto::{Listen, Port, Protocol},
+    segments,
     server::{Published, Server, spare},
     slab::Key,
     socket::{self, Family},
@@ -227,7 +228,7 @@ impl Server {
     pub(crate) fn receive(&mut self, key: Key) {
         for _ in Self::turn() {
             let Some(published) = self.ports.get_mut(key) else { return };
-            let (length, client) = match udp::receive(&published.listener, &mut self.scratch) {
+            let (received, client) = match udp::receive(&published.listener, &mut self.scratch) {
                 Ok(Some(received)) => received,
                 Ok(None) | Err(Errno::INTR) => continue,
                 Err(_) => return,
@@ -245,10 +246,9 @@ impl Server {
             };
             if let Some(flow) = self.datagrams.get_mut(flow) {
                 flow.last = Instant::now();
-                flow.bytes[0] += length as u64;
-                let flags = rustix::net::SendFlags::NOSIGNAL;
+                flow.bytes[0] += received.length as u64;
                 // A refusal by the container (ICMP) shows up here, and UDP clients live with silence.
-                rustix::net::send(&flow.socket, &self.scratch[..length], flags).ok();
+                segments::send_on(&flow.socket, &self.scratch[..received.length], received.each).ok();
             }
         }
     }
@@ -261,6 +261,7 @@ impl Server {
         let port = Rc::clone(&self.ports.get_mut(key).ok_or(Errno::BADF)?.port);
         let address = SocketAddr::new(client.address.ip().to_canonical(), client.address.port());
         let socket = self.connect(Protocol::Udp, &port, address)?;
+        segments::accept(&socket)?;
         let now = Instant::now();
         let flow =
             udp::Flow { client, port: key, socket, since: now, last: now, bytes: [0; 2], answered: false };
@@ -277,19 +278,20 @@ impl Server {
     pub(crate) fn answer_client(&mut self, key: Key) {
         for _ in Self::turn() {
             let Some(flow) = self.datagrams.get_mut(key) else { return };
-            let length = match udp::receive_reply(&flow.socket, &mut self.scratch) {
-                Ok(length) => length,
+            let received = match segments::receive(&flow.socket, &mut self.scratch) {
+                Ok(received) => received,
                 // ECONNREFUSED: an ICMP error for what was sent before, now taken off the socket.
                 Err(Errno::INTR | Errno::CONNREFUSED) => continue,
                 Err(_) => return,
             };
             flow.last = Instant::now();
             flow.answered = true;
-            flow.bytes[1] += length as u64;
+            flow.bytes[1] += received.length as u64;
             let client = flow.client;
             if let Some(published) = self.ports.get_mut(flow.port) {
                 // A full buffer loses the datagram, as any router's would.
-                udp::answer(&published.listener, client, &self.scratch[..length]).ok();
+                let data = &self.scratch[..received.length];
+                udp::answer(&published.listener, client, data, received.each).ok();
             }
         }
     }

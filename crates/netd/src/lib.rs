@@ -28,6 +28,7 @@ mod poll;
 pub mod proto;
 mod router;
 mod scarcity;
+mod segments;
 mod server;
 mod slab;
 pub mod socket;

@@ -3,6 +3,7 @@
 use crate::{
     poll::Ready,
     proto::{Listen, Protocol},
+    segments,
 };
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::{
@@ -155,9 +156,11 @@ pub(crate) fn prepare_listener(socket: &OwnedFd, at: Listen) -> Result<(), Failu
             rustix::net::listen(socket, BACKLOG).map_err(|e| ("listen", e))
         }
         (Protocol::Udp, Family::V4) => {
+            segments::accept(socket).map_err(|e| ("setsockopt", e))?;
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true).map_err(|e| ("setsockopt", errno(e)))
         }
         (Protocol::Udp, Family::V6) => {
+            segments::accept(socket).map_err(|e| ("setsockopt", e))?;
             setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|e| ("setsockopt", errno(e)))
         }
         (Protocol::Sctp, _) => Err(("socket", Errno::PROTONOSUPPORT)),

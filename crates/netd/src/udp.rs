@@ -10,16 +10,19 @@
 //! never answered, later when it did. At most [`MAX_FLOWS`] exist at once; then the one that has been idle longest
 //! makes room, so that a flood of forged addresses costs a bounded amount of memory.
 
-use crate::socket;
+use crate::{
+    segments::{self, Received},
+    socket,
+};
 use nix::{
     libc,
-    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg},
+    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg},
 };
 use rustix::io::Errno;
 use std::{
-    io::{IoSlice, IoSliceMut},
+    io::IoSliceMut,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -57,14 +60,15 @@ impl Flow {
     }
 }
 
-/// Receives one datagram of a port: its length, who sent it, and where to.
-pub(crate) fn receive(listener: &OwnedFd, buffer: &mut [u8]) -> Result<Option<(usize, Client)>, Errno> {
-    let mut control = nix::cmsg_space!(libc::in6_pktinfo);
+/// Receives datagrams of a port: who sent them, and where to.
+pub(crate) fn receive(listener: &OwnedFd, buffer: &mut [u8]) -> Result<Option<(Received, Client)>, Errno> {
+    let mut control = nix::cmsg_space!(libc::in6_pktinfo, i32);
     let mut slices = [IoSliceMut::new(buffer)];
     let message =
         recvmsg::<SockaddrStorage>(listener.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty())
             .map_err(socket::errno)?;
-    let local = message.cmsgs().map_err(socket::errno)?.find_map(|control| match control {
+    let said: Vec<ControlMessageOwned> = message.cmsgs().map_err(socket::errno)?.collect();
+    let local = said.iter().find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr))))
         }
@@ -72,7 +76,8 @@ pub(crate) fn receive(listener: &OwnedFd, buffer: &mut [u8]) -> Result<Option<(u
         _ => None,
     });
     let address = message.address.as_ref().and_then(to_std);
-    Ok(address.zip(local).map(|(address, local)| (message.bytes, Client { address, local })))
+    let received = Received::new(message.bytes, said);
+    Ok(address.zip(local).map(|(address, local)| (received, Client { address, local })))
 }
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -80,25 +85,29 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())))
 }
 
-/// Sends one datagram to a client from the address it knows.
-pub(crate) fn answer(listener: &OwnedFd, client: Client, datagram: &[u8]) -> Result<(), Errno> {
+/// Sends datagrams to a client from the address it knows.
+pub(crate) fn answer(listener: &OwnedFd, client: Client, data: &[u8], each: usize) -> Result<(), Errno> {
     let to = SockaddrStorage::from(client.address);
-    let slices = [IoSlice::new(datagram)];
-    let send = |control: ControlMessage<'_>| {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        sendmsg(listener.as_raw_fd(), &slices, &[control], flags, Some(&to)).map(drop).map_err(socket::errno)
+    let (v4, v6);
+    let from = match client.local {
+        IpAddr::V4(local) => {
+            v4 = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            ControlMessage::Ipv4PacketInfo(&v4)
+        }
+        IpAddr::V6(local) => {
+            v6 = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: local.octets() },
+                ipi6_ifindex: scope(&client.address),
+            };
+            ControlMessage::Ipv6PacketInfo(&v6)
+        }
     };
-    match client.local {
-        IpAddr::V4(local) => send(ControlMessage::Ipv4PacketInfo(&libc::in_pktinfo {
-            ipi_ifindex: 0,
-            ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
-            ipi_addr: libc::in_addr { s_addr: 0 },
-        })),
-        IpAddr::V6(local) => send(ControlMessage::Ipv6PacketInfo(&libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: local.octets() },
-            ipi6_ifindex: scope(&client.address),
-        })),
-    }
+    let alone = |datagram: &[u8]| segments::send_with(listener, Some(&to), datagram, &[from]);
+    segments::send(data, each, |size| segments::send_with(listener, Some(&to), data, &[from, size]), alone)
 }
 
 /// A link-local client is reached by the interface its packets came in on.
@@ -107,9 +116,4 @@ fn scope(address: &SocketAddr) -> u32 {
         SocketAddr::V6(v6) => v6.scope_id(),
         SocketAddr::V4(_) => 0,
     }
-}
-
-/// Receives one datagram of the container.
-pub(crate) fn receive_reply(socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    rustix::net::recv(socket, buffer, rustix::net::RecvFlags::empty()).map(|(_, length)| length)
 }

@@ -14,6 +14,7 @@ mod outward;
 mod path;
 mod port_drivers;
 mod ports;
+mod segments;
 mod subnets;
 
 use crate::{

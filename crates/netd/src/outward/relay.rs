@@ -11,14 +11,16 @@ use super::{Outward, Pair, quota::Exceeded, reason, told};
 use crate::{
     poll::{Ready, Token},
     proto::Protocol,
+    segments::{self, Received},
     server::Server,
     slab::Key,
     socket::{self, Family},
 };
 use netstack::{Packet, answer, packet};
+use nix::sys::socket::ControlMessage;
 use rustix::{
     io::Errno,
-    net::{RecvFlags, SendFlags, recv, send, sockopt as options},
+    net::{RecvFlags, recv, sockopt as options},
 };
 use std::{
     collections::HashMap,
@@ -57,9 +59,15 @@ impl Relay {
         now.duration_since(self.last) >= patience
     }
 
+    /// Datagrams of `each` bytes.
+    fn send_out(&self, data: &[u8], each: usize) -> Result<(), Errno> {
+        let together = |size: ControlMessage<'_>| segments::send_with(&self.outside, None, data, &[size]);
+        segments::send(data, each, together, |datagram| self.send_one(datagram))
+    }
+
     /// One that does not fit the path is reported as such, once, and cut from then on: whether its sender has cut it
     /// already is not to be seen here.
-    fn send_out(&self, datagram: &[u8]) -> Result<(), Errno> {
+    fn send_one(&self, datagram: &[u8]) -> Result<(), Errno> {
         let sent = told::send(&self.outside, datagram);
         if sent == Err(Errno::MSGSIZE) {
             told::let_cut(&self.outside, self.pair.outside.is_ipv4(), true)?;
@@ -197,6 +205,9 @@ impl Server {
         rustix::net::bind(&inside, &pair.outside)?;
         rustix::net::connect(&inside, &pair.inside)?;
         discard(&inside);
+        for socket in [&inside, &outside] {
+            segments::accept(socket)?;
+        }
         let port = rustix::net::getsockname(&outside).ok().and_then(socket::internet).map_or(0, |a| a.port());
         let Some(outward) = &mut self.outward else { return Ok(()) };
         outward.make_room(pair.inside.ip());
@@ -221,15 +232,15 @@ impl Server {
         relay.last = Instant::now();
         let mut refused = None;
         for _ in Self::turn() {
-            let length = match recv(&relay.inside, &mut self.scratch[..], RecvFlags::empty()) {
-                Ok((_, length)) => length,
+            let received = match segments::receive(&relay.inside, &mut self.scratch) {
+                Ok(received) => received,
                 Err(Errno::INTR) => continue,
                 // The container's socket is gone. With ours gone as well, the host's kernel says so to the peer.
                 Err(Errno::CONNREFUSED) => return outward.end_relay(key),
                 Err(_) => break,
             };
-            relay.bytes[1] += length as u64;
-            if let Err(errno) = relay.send_out(&self.scratch[..length]) {
+            relay.bytes[1] += received.length as u64;
+            if let Err(errno) = relay.send_out(&self.scratch[..received.length], received.each) {
                 refused = refused.or(Some(errno));
             }
         }
@@ -245,12 +256,12 @@ impl Server {
         relay.last = Instant::now();
         let mut refused = None;
         for _ in Self::turn() {
-            match recv(&relay.outside, &mut self.scratch[..], RecvFlags::empty()) {
-                Ok((_, length)) => {
+            match segments::receive(&relay.outside, &mut self.scratch) {
+                Ok(Received { length, each }) => {
                     relay.answered = true;
                     relay.bytes[0] += length as u64;
                     // A full buffer loses the datagram, as any router's would.
-                    let sent = send(&relay.inside, &self.scratch[..length], SendFlags::NOSIGNAL);
+                    let sent = segments::send_on(&relay.inside, &self.scratch[..length], each);
                     if sent == Err(Errno::CONNREFUSED) {
                         return outward.end_relay(key);
                     }
