@@ -275,5 +275,8 @@ fn set_forwarding() -> Result<()> {
     // A transparent socket takes its client's port, which may be below 1024.
     netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
     netns::set_if_present("ipv6/conf/all/forwarding", "1")?;
+    // Nobody asks for a neighbour before the asking interface's link-local address is known to be its own
+    // (net/ipv6/ndisc.c, `ndisc_send_ns`), which takes a second or two, and on these bridges every address is ours to give.
+    netns::set_if_present("ipv6/conf/default/accept_dad", "0")?;
     congestion::by_loss()
 }
