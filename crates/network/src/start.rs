@@ -112,7 +112,8 @@ impl Networks {
         Ok((netns, ports))
     }
 
-    /// Announces a finished sandbox, and enters it into the books and the records.
+    /// Enters a finished sandbox into the records and the books, and announces it. The record comes first: an engine that
+    /// finds one without a container has the forwarder forget its names and its resolver, which would keep the namespace.
     fn enter<'a>(
         &'a self,
         record: SandboxRecord,
@@ -123,13 +124,15 @@ impl Networks {
         let netns =
             duplicate.map_err(|source| Error::Namespace { operation: "duplicate a descriptor", source })?;
         let fd = Arc::new(namespace.fd);
+        let recorded = record.container.clone();
+        undo.push("record the sandbox", move || Ok(self.sandboxes.delete(recorded.as_str()).map(drop)?));
+        self.sandboxes.put(record.container.as_str(), &record)?;
         let announced = record.clone();
         undo.push("announce names", move || self.deafen(&announced));
         self.announce(&record, &fd)?;
         let allowed = record.clone();
         undo.push("let connect", move || self.forbid(&allowed));
         self.allow(&record)?;
-        self.sandboxes.put(record.container.as_str(), &record)?;
         let sandbox = LiveSandbox { netns: fd, record };
         self.books().sandboxes.insert(sandbox.record.container.clone(), sandbox);
         Ok(netns)

@@ -26,6 +26,12 @@ fn interfaces(netns: &OwnedFd) -> Vec<String> {
     links.into_iter().map(|link| link.name).filter(|name| name.starts_with("eth")).collect()
 }
 
+/// Whether somebody listens at 127.0.0.11 (proc_net(5)).
+fn has_resolver(netns: &OwnedFd) -> bool {
+    let table = at(netns, || std::fs::read_to_string("/proc/thread-self/net/udp").unwrap());
+    table.contains(" 0B00007F:")
+}
+
 /// What is in the router namespace: bridges and ends of veth pairs that are not on a shelf, and closed subnets.
 fn router(host: &Host) -> (Vec<String>, Vec<IpNet>) {
     let mut links = host.networks.router.netlink(Netlink::links).unwrap();
@@ -44,7 +50,9 @@ fn two() -> (Host, (Id, Sandbox), (Id, Sandbox)) {
         host.networks.create(user_network(name, |_| {})).unwrap();
     }
     let changed = host.container(&["front"], &[port(Protocol::Tcp, 8080, 80)]);
-    let neighbour = host.container(&["added"], &[]);
+    // So it does not ask others for names without a dot.
+    let asking = SandboxRequest { ndots_chosen: true, ..request(&["added"], &[]) };
+    let neighbour = (asking.container.clone(), host.networks.start(asking).unwrap());
     tcp_server(&changed.1.netns, "0.0.0.0:80", tell_peer);
     (host, changed, neighbour)
 }
@@ -285,19 +293,32 @@ fn a_network_whose_engine_died_before_its_record_is_gone() {
     });
 }
 
+/// As after an engine that died between its record of a sandbox and the container.
+#[test]
+fn names_of_a_container_that_nobody_adopts_are_forgotten() {
+    testing::in_userns("tests::changes::names_of_a_container_that_nobody_adopts_are_forgotten", || {
+        let (host, (id, sandbox), neighbour) = two();
+        host.networks.connect(&id, wanted()).unwrap();
+        assert_eq!(naming::look_up(&neighbour.1, "half", naming::A).1, [[172, 19, 0, 3]]);
+        let host = host.restart();
+        adopt(&host, &neighbour);
+        host.networks.settle().unwrap();
+        assert!(naming::look_up(&neighbour.1, "half", naming::A).1.is_empty());
+        assert!(!has_resolver(&sandbox.netns));
+        assert!(has_resolver(&neighbour.1.netns));
+    });
+}
+
 #[test]
 fn a_container_that_leaves_its_last_network_with_names_has_no_resolver_any_more() {
     let test = "tests::changes::a_container_that_leaves_its_last_network_with_names_has_no_resolver_any_more";
     testing::in_userns(test, || {
         let (host, (id, sandbox), _) = two();
-        // Sockets at 127.0.0.11 (proc_net(5)).
-        let table = || at(&sandbox.netns, || std::fs::read_to_string("/proc/thread-self/net/udp").unwrap());
-        let has_resolver = || table().contains(" 0B00007F:");
-        assert!(has_resolver());
+        assert!(has_resolver(&sandbox.netns));
         let bridge = EndpointRequest { network: "bridge".into(), ..Default::default() };
         host.networks.connect(&id, bridge).unwrap();
         host.networks.disconnect(&id, "front").unwrap();
-        assert!(!has_resolver(), "{}", table());
+        assert!(!has_resolver(&sandbox.netns));
         host.networks.connect(&id, wanted()).unwrap();
         assert_eq!(naming::look_up(&sandbox, "half", naming::A).1, [[172, 19, 0, 3]]);
     });

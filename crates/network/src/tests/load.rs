@@ -267,6 +267,7 @@ fn what_the_forwarder_has_no_descriptors_for_fails_as_a_whole() {
             let (wanted, error) = failed.take(100).find_map(Result::err).expect("no descriptors are left");
             assert!(error.to_lowercase().contains("too many open files"), "{error}");
             assert_eq!(host.networks.sandbox(&wanted.container), None);
+            assert_eq!(host.networks.sandboxes.get(wanted.container.as_str()).unwrap(), None);
             for port in &wanted.ports {
                 let crate::HostPorts::Range { first, .. } = port.host_ports else { panic!("{port:?}") };
                 drop(TcpListener::bind(("0.0.0.0", first)).expect("what was bound before it is let go of"));
