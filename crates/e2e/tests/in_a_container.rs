@@ -18,8 +18,13 @@ const SERVE: &str = "lichen load -q -i /busybox.tar && \
     for n in $(seq 100); do \
         { exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && tail -n 1 <&3; } 2>/dev/null | \
             grep -x served && break; sleep 0.1; done; \
-    lichen info --format '{{.Driver}}'; \
+    lichen info --format '{{.Driver}}{{range .Warnings}} {{.}}{{end}}'; \
     lichen rm -f web";
+
+/// Fetches a page of the outer engine's from a container of the inner one.
+const FETCH: &str = "lichen load -q -i /busybox.tar && \
+    fetch() { printf 'GET / HTTP/1.0\\r\\n\\r\\n' | lichen run --rm -i busybox nc -w 10 10.91.5.9 80 | tail -n 1; }; \
+    for n in $(seq 10); do fetch | grep outside && exit; sleep 0.2; done; exit 4";
 
 const OPEN: [&str; 4] = ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"];
 
@@ -69,9 +74,18 @@ fn an_engine_runs_in_a_container_and_says_what_it_lacks_there() {
     refused(&strict, "no-new-privileges is set for this process");
 
     let on_layer = run(&outer, &OPEN, SERVE).ok();
-    assert!(on_layer.stdout.contains("served\nvfs\n"), "{on_layer}");
+    assert!(on_layer.stdout.contains("served\nvfs"), "{on_layer}");
     let on_volume = run(&outer, &[&OPEN[..], &VOLUME[..]].concat(), SERVE).ok();
-    assert!(on_volume.stdout.contains("served\noverlay2\n"), "{on_volume}");
+    assert!(on_volume.stdout.contains("served\noverlay2"), "{on_volume}");
+    assert!(on_volume.stdout.contains("cannot reach the outside"), "{on_volume}");
+
+    engine.load("busybox");
+    outer(&["network", "create", "--subnet", "10.91.5.0/24", "yard"]).ok();
+    let page = "mkdir /w; echo outside >/w/index.html; httpd -f -h /w";
+    outer(&["run", "-d", "--ip", "10.91.5.9", "--network", "yard", "busybox", "sh", "-c", page]).ok();
+    let options = [&OPEN[..], &VOLUME[..], &["--network", "yard", "--device", "/dev/net/tun"]].concat();
+    let out = run(&outer, &options, FETCH).ok();
+    assert!(out.stdout.contains("outside\n"), "{out}");
 }
 
 /// Podman as root, with a store of its own. It runs containers by runc, because crun ends with [`HYBRID`] where the
@@ -130,6 +144,6 @@ fn an_engine_runs_in_rootful_podman() {
     let without = run(&outer, &[&options[..], &OPEN[..2]].concat(), "").exits(3);
     assert!(without.stdout.contains("--security-opt systempaths=unconfined"), "{without}");
     let within = run(&outer, &[&options[..], &OPEN[..], &VOLUME[..]].concat(), SERVE).ok();
-    assert!(within.stdout.contains("served\noverlay2\n"), "{within}");
+    assert!(within.stdout.contains("served\noverlay2"), "{within}");
     outer(&["rm", "--all", "--force"]).ok();
 }
