@@ -1,7 +1,9 @@
 //! What can fail on the way into the namespaces. Texts that RootlessKit's users know are kept, each followed by the fix.
 
 use crate::apparmor::AppArmor;
+use crate::selinux;
 use crate::subid::Kind;
+use crate::user::User;
 use model::{ErrorKind, ProcessRef};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -93,6 +95,9 @@ fn permission_fix() -> String {
             format!("AppArmor's profile {by} does not allow user namespaces: {install}")
         }
         AppArmor::Confines(by) => format!("{SANDBOXED} (AppArmor's profile {by} is in force)"),
-        AppArmor::Indifferent => SANDBOXED.to_owned(),
+        AppArmor::Indifferent => match selinux::enforced() {
+            Some(label) => selinux::fix(&label, &User::current().name),
+            None => SANDBOXED.to_owned(),
+        },
     }
 }

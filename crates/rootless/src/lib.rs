@@ -30,6 +30,7 @@ mod error;
 pub mod holder;
 mod map;
 mod newidmap;
+pub mod selinux;
 pub mod state;
 pub mod subid;
 mod survivors;

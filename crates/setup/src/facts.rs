@@ -9,6 +9,7 @@ use rootless::{AppArmor, Kind, User};
 use rustix::fs::{Access, CWD, Mode, OFlags, StatVfsMountFlags};
 use std::env;
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub struct Facts {
     pub subgid: SubordinateIds,
     pub sysctls: Sysctls,
     pub apparmor: AppArmor,
-    pub selinux_enforcing: bool,
+    /// The label of this process, where a policy is enforced.
+    pub selinux: Option<String>,
     pub user_namespace: Probe,
     pub overlay: Probe,
     pub tun: Device,
@@ -134,7 +136,7 @@ pub fn gather(places: &Places) -> Facts {
         subgid: subordinate(Kind::Gid, &user),
         sysctls: sysctls(),
         apparmor: AppArmor::read(),
-        selinux_enforcing: number("/sys/fs/selinux/enforce") == Some(1),
+        selinux: rootless::selinux::enforced(),
         user_namespace: probe::user_namespace(&program),
         overlay: probe::overlay(&program, &existing(&places.data_root)),
         tun: device("/dev/net/tun"),
@@ -176,6 +178,8 @@ fn directory(variable: &str, owner: Option<u32>) -> Directory {
         Ok(metadata) if owner.is_some_and(|uid| uid != metadata.uid()) => Directory::Foreign(path),
         Ok(_) if !can_write(&path) => Directory::NotWritable(path),
         Ok(_) => Directory::Good(path),
+        // Somebody forbids to look: it may well be there.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Directory::NotWritable(path),
         Err(_) => Directory::Missing(path),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn check(facts: &Facts, force: bool) -> Vec<Finding> {
         ranges(facts, Kind::Uid, &facts.subuid, missing),
         ranges(facts, Kind::Gid, &facts.subgid, missing),
     ];
-    findings.extend(facts.selinux_enforcing.then(selinux));
+    findings.extend(facts.selinux.is_some().then(selinux));
     findings
 }
 
@@ -64,7 +64,11 @@ fn user_namespaces(facts: &Facts) -> Finding {
             fail(text, Fix::user(rootless::SANDBOXED))
         }
         AppArmor::Indifferent => {
-            fail(format!("no user namespace can be made: {reason}"), Fix::user(rootless::SANDBOXED))
+            let fix = match &facts.selinux {
+                Some(label) => rootless::selinux::fix(label, &facts.user.name),
+                None => rootless::SANDBOXED.to_owned(),
+            };
+            fail(format!("no user namespace can be made: {reason}"), Fix::user(fix))
         }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) mod tests {
                 ping_group_range: Some((0, 2_147_483_647)),
             },
             apparmor: AppArmor::Indifferent,
-            selinux_enforcing: false,
+            selinux: None,
             user_namespace: Probe::Works,
             overlay: Probe::Works,
             tun: Device::Good,
@@ -196,13 +196,28 @@ pub(crate) mod tests {
     fn selinux_is_told_and_may_be_what_keeps_overlay_away() {
         insta::assert_snapshot!(
             found(|f| {
-                f.selinux_enforcing = true;
+                f.selinux = Some("unconfined_u:unconfined_r:unconfined_t:s0".into());
                 f.overlay = Probe::Fails("fsconfig: Permission denied".into());
             }),
             @r#"
         Info selinux: SELinux is enforcing: containers have the label of what you run yourself, so it does not keep them apart from your files (--security-opt label=… and :z change nothing)
         Warning overlay: the kernel's overlay cannot be mounted in a user namespace, perhaps by SELinux's policy: fsconfig: Permission denied; vfs is used, which copies every layer
           # apt-get install -y fuse-overlayfs
+        "#
+        );
+    }
+
+    #[test]
+    fn selinux_may_be_what_keeps_user_namespaces_away() {
+        insta::assert_snapshot!(
+            found(|f| {
+                f.selinux = Some("user_u:user_r:user_t:s0".into());
+                f.user_namespace = Probe::Fails("write /proc/self/setgroups: Permission denied".into());
+            }),
+            @r#"
+        Error user-namespaces: no user namespace can be made: write /proc/self/setgroups: Permission denied
+          SELinux's policy for user_u:user_r:user_t:s0 may forbid it (root finds out by ausearch -m avc): have root map you to an SELinux user who is not confined (semanage login -a -s unconfined_u testuser; restorecon -RF your home)
+        Info selinux: SELinux is enforcing: containers have the label of what you run yourself, so it does not keep them apart from your files (--security-opt label=… and :z change nothing)
         "#
         );
     }

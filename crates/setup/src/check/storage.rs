@@ -42,7 +42,7 @@ fn overlay(facts: &Facts) -> Finding {
         "vfs is used, which copies every layer"
     };
     let why = if kernel_at_least(&facts.kernel, (5, 11)) {
-        if facts.selinux_enforcing { ", perhaps by SELinux's policy" } else { "" }
+        if facts.selinux.is_some() { ", perhaps by SELinux's policy" } else { "" }
     } else {
         " (Linux 5.11 is the first that allows it)"
     };
