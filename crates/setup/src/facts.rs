@@ -86,6 +86,16 @@ impl SubordinateIds {
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|r| u64::from(r.count)).sum()
     }
+
+    #[test]
+    fn a_directory_is_the_users_or_named_for_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, uid) = (dir.path().to_owned(), rustix::process::geteuid().as_raw());
+        assert_eq!(look_at(path.clone(), Some(uid)), Directory::Good(path.clone()));
+        assert_eq!(look_at(path.clone(), Some(uid + 1)), Directory::Foreign(path.clone()));
+        let missing = path.join("none");
+        assert_eq!(look_at(missing.clone(), None), Directory::Missing(missing));
+    }
 }
 
 /// None where this kernel does not have it.
@@ -126,7 +136,7 @@ pub fn gather(places: &Places) -> Facts {
     let data_root = data_root(&places.data_root);
     Facts {
         home: directory("HOME", None),
-        runtime_dir: directory("XDG_RUNTIME_DIR", Some(user.uid)),
+        runtime_dir: runtime_dir(&places.runtime, user.uid),
         shim: beside(&program, "lichen-shim").or_else(|| on_path("lichen-shim")),
         distribution: Distribution::read(),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -169,10 +179,23 @@ fn can_write(path: &Path) -> bool {
     rustix::fs::access(path, Access::WRITE_OK).is_ok()
 }
 
+/// Where nothing is set, the engine takes `usual` if that is there and the user's.
+fn runtime_dir(usual: &Path, uid: u32) -> Directory {
+    match directory("XDG_RUNTIME_DIR", Some(uid)) {
+        Directory::Unset => match look_at(usual.to_owned(), Some(uid)) {
+            Directory::Good(path) => Directory::Good(path),
+            _ => Directory::Unset,
+        },
+        set => set,
+    }
+}
+
 fn directory(variable: &str, owner: Option<u32>) -> Directory {
-    let Some(path) = env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from) else {
-        return Directory::Unset;
-    };
+    let path = env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
+    path.map_or(Directory::Unset, |path| look_at(path, owner))
+}
+
+fn look_at(path: PathBuf, owner: Option<u32>) -> Directory {
     match fs::metadata(&path) {
         Ok(metadata) if !metadata.is_dir() => Directory::Missing(path),
         Ok(metadata) if owner.is_some_and(|uid| uid != metadata.uid()) => Directory::Foreign(path),
