@@ -86,16 +86,6 @@ impl SubordinateIds {
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|r| u64::from(r.count)).sum()
     }
-
-    #[test]
-    fn a_directory_is_the_users_or_named_for_what_it_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, uid) = (dir.path().to_owned(), rustix::process::geteuid().as_raw());
-        assert_eq!(look_at(path.clone(), Some(uid)), Directory::Good(path.clone()));
-        assert_eq!(look_at(path.clone(), Some(uid + 1)), Directory::Foreign(path.clone()));
-        let missing = path.join("none");
-        assert_eq!(look_at(missing.clone(), None), Directory::Missing(missing));
-    }
 }
 
 /// None where this kernel does not have it.
@@ -295,5 +285,15 @@ mod tests {
         assert_eq!(free_start(""), 100_000);
         assert_eq!(free_start("a:100000:65536\n"), 165_536);
         assert_eq!(free_start("a:100000:65536\nb:200000:10\nbroken\nc:x:y\n"), 231_072);
+    }
+
+    #[test]
+    fn a_directory_is_the_users_or_named_for_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, uid) = (dir.path().to_owned(), rustix::process::geteuid().as_raw());
+        assert_eq!(look_at(path.clone(), Some(uid)), Directory::Good(path.clone()));
+        assert_eq!(look_at(path.clone(), Some(uid + 1)), Directory::Foreign(path.clone()));
+        let missing = path.join("none");
+        assert_eq!(look_at(missing.clone(), None), Directory::Missing(missing));
     }
 }
