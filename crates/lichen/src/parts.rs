@@ -7,14 +7,18 @@ const DAEMON: &str = "Runs the engine as the user who starts it, in a user names
 Engine API. Options are dockerd's, and so are the keys of the configuration file; what cannot be done without root is \
 refused with a reason, and what is not needed is accepted with a remark in the log.
 
-It ends with SIGTERM, and stops the containers unless live-restore is set. SIGHUP reloads the configuration.
+It ends with SIGTERM, sent to it or to the process in docker.pid, and stops the containers unless live-restore is set. SIGHUP reloads the configuration.
 
 The API is served on $XDG_RUNTIME_DIR/docker.sock unless --host says otherwise. Over TCP it is served to clients with a \
 certificate (--tlsverify); anything less is refused for addresses other than loopback unless it is insisted on with \
 --tls=false or --tlsverify=false.
 
-The variables DOCKERD_ROOTLESS_ROOTLESSKIT_NET, _MTU, _PORT_DRIVER, _STATE_DIR, _SLIRP4NETNS_SANDBOX, \
-_SLIRP4NETNS_SECCOMP, _DISABLE_HOST_LOOPBACK and _FLAGS of dockerd-rootless.sh are honoured; options win over them.";
+The variables DOCKERD_ROOTLESS_ROOTLESSKIT_NET (--net), _MTU (--mtu), _PORT_DRIVER (--port-driver), _STATE_DIR \
+(--exec-root), _SLIRP4NETNS_SANDBOX, _SLIRP4NETNS_SECCOMP, _DISABLE_HOST_LOOPBACK and _DETACH_NETNS (the options of these \
+names) of dockerd-rootless.sh are honoured; options win over them. Of _FLAGS, --lxc-user-nic-bridge is, and -p has only to be \
+well-formed: the engine is in the host's network namespace, where --host alone publishes it.
+
+It answers to the names dockerd-rootless.sh and dockerd as well.";
 
 const SETUP: &str =
     "Checks what the engine needs of the host, says how to mend what is missing, and installs a \
@@ -30,8 +34,11 @@ from another engine, Docker or Podman or Lichen, of which nothing but its API is
 Without --apply it says what it would do.
 
 What is here already and the same is passed over, what is different under the same name is told and left alone, and \
-an interrupted run can be repeated. Copies of containers are not started unless --start is given. What a container \
-wrote outside volumes is not copied.
+an interrupted run can be repeated. A container is created only when all that it needs is here, and not started unless \
+--start is given. What a container wrote outside volumes is not copied.
+
+Over ssh://user@host lichen, docker or podman on the other machine speaks for the engine there; with a path at the end, for \
+the one at that socket.
 
 The exit code is 1 when something failed or differs.";
 
@@ -51,7 +58,8 @@ here and on the command line.
 
 SIGHUP, or systemctl --user reload docker, applies what can change in a running engine: debug, labels, live-restore, \
 log-level, max-concurrent-downloads, max-concurrent-uploads, registry-mirrors, insecure-registries, \
-lichen-additional-image-stores, default-runtime, runtimes and shutdown-timeout.";
+lichen-additional-image-stores, default-runtime, runtimes, default-shm-size, default-ipc-mode, default-cgroupns-mode, \
+default-stop-timeout and shutdown-timeout. A file that the engine could not be started with is not applied.";
 
 pub(crate) fn parts() -> Vec<Part> {
     let flag = |name, short, about: &str| PartFlag { name, short, value: None, about: about.to_owned() };
@@ -86,7 +94,7 @@ pub(crate) fn parts() -> Vec<Part> {
             section: "1",
             words: &[],
             flags: vec![
-                valued("from", "HOST", "The other engine's address"),
+                valued("from", "HOST", "The other engine's address, or the name of a context"),
                 valued("to", "HOST", "This engine's address (default: DOCKER_HOST, or this user's own socket)"),
                 valued("only", "KINDS", "Of images, volumes, networks, containers, these, separated by commas"),
                 flag("apply", None, "Do it"),
