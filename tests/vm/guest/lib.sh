@@ -5,6 +5,7 @@
 #   check NAME COMMAND...         passes when the command succeeds; otherwise its output is shown
 #   says NAME REGEX COMMAND...    passes when the command's output matches, whatever its status
 #   within SECONDS COMMAND...     repeats the command until it succeeds
+#   log_in_again                  the next login is a new session, and all of the old one has ended
 #   start [OPTION...]             an engine of alice's, by hand, in her session; started: one that was begun otherwise
 #   reboot_then PHASE             the end of a test's part: its script is run again after a reboot, with $phase set
 #   furnish                       what the tests need, installed once
@@ -88,6 +89,12 @@ driver() { says "the cgroup driver is $1" "^$1 2$" docker "info -f '{{.CgroupDri
 session_end() {
   [ ! -e "$control" ] || ssh -q -O exit -o ControlPath="$control" alice@127.0.0.1 2> /dev/null
   rm -f "$control"
+}
+
+log_in_again() {
+  session_end
+  loginctl terminate-user alice
+  within 60 nobody
 }
 
 clean_up() {

@@ -3,6 +3,11 @@ DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends appar
 systemctl restart apparmor
 check "AppArmor is enabled" grep -qx Y /sys/module/apparmor/parameters/enabled
 check "and has policies" grep -q . /sys/kernel/security/apparmor/profiles
+# Of the two restrictions of the unconfined, Linux 6.7 took over that of changing profiles, which nothing here does.
+restricted=/proc/sys/kernel/apparmor_restrict_unprivileged_unconfined
+[ ! -e "$restricted" ] || check "what is unconfined may not change its profile" bash -c "echo 1 > $restricted"
+# Where this fails there is a kernel to try it on: what stands in for it below can go.
+check "the restriction of user namespaces is Ubuntu's alone" test ! -e /proc/sys/kernel/apparmor_restrict_unprivileged_userns
 says "nothing is missing" '^\[INFO\] Requirements are satisfied$' login lichen setup check
 works() { # NAME LABEL
   start || return
@@ -24,7 +29,7 @@ if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
   echo "skip the profile: $(apparmor_parser --version | head -1) knows no user namespaces"
   return
 fi
-# The rule of Ubuntu's kernel for programs without a profile is not in this one; a profile that denies stands in for it.
+# A profile that denies stands in for Ubuntu's restriction of programs without one.
 profile=/etc/apparmor.d/usr.local.bin.lichen
 cat > "$profile" <<'EOT'
 abi <abi/4.0>,

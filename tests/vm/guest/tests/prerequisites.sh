@@ -11,11 +11,6 @@ mended() {
   [ -z "$3" ] || "$3"
   check "$name is told no more" login "! lichen setup check 2>&1 | grep -E -e '$regex'"
 }
-log_in_again() {
-  session_end
-  loginctl terminate-user alice
-  within 60 nobody
-}
 # told NAME REGEX [COMMAND]: where the fix is the user's.
 told() { says "$1 is told" "$2" login "${3-lichen setup check}"; }
 status() { says "with status $1" "^status $1\$" login "${2-lichen setup check} > /dev/null 2>&1; echo status \$?"; }
