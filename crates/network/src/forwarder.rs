@@ -1,5 +1,6 @@
 //! The engine's side of netd: starts it or finds it, tells it what to forward, and starts it again when it dies.
 
+mod ask;
 mod refill;
 mod watch;
 
@@ -29,14 +30,13 @@ use std::{
     path::{Path, PathBuf},
     process::{ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long stopping waits for a start that is under way to be given up.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request waits for a forwarder that is being started again: what was asked for meanwhile should not fail.
 const PATIENCE: Duration = Duration::from_secs(10);
-const BREATH: Duration = Duration::from_millis(10);
 
 /// The forwarder.
 pub(crate) struct Forwarder {
@@ -116,10 +116,12 @@ impl Forwarder {
 
     /// Starts forwarding all of `ports`, or none.
     pub(crate) fn add(&self, ports: Vec<Port>) -> Result<(), client::Error> {
-        let known: BTreeSet<Listen> = lock(&self.shared.ports).keys().copied().collect();
-        self.shared.ask(PATIENCE, |client| self.shared.listeners.add(client, &ports, &known))?;
-        lock(&self.shared.ports).extend(ports.into_iter().map(|p| (p.listen, p)));
-        Ok(())
+        self.shared.ask(PATIENCE, |client| {
+            let known: BTreeSet<Listen> = lock(&self.shared.ports).keys().copied().collect();
+            self.shared.listeners.add(client, &ports, &known)?;
+            lock(&self.shared.ports).extend(ports.iter().map(|p| (p.listen, p.clone())));
+            Ok(())
+        })
     }
 
     /// Stops forwarding `ports`.
@@ -153,11 +155,12 @@ impl Forwarder {
 
     /// Starts or changes a container's resolver.
     pub(crate) fn resolve(&self, resolver: Resolver, netns: &Arc<OwnedFd>) -> Result<()> {
-        let known = lock(&self.shared.resolvers).get(&resolver.container).and_then(|told| told.led_to);
-        let led_to = Some(self.shared.resolve(PATIENCE, &resolver, netns, known)?);
-        let told = Told { netns: Arc::clone(netns), led_to, resolver };
-        lock(&self.shared.resolvers).insert(told.resolver.container.clone(), told);
-        Ok(())
+        let container = resolver.container.clone();
+        let mut resolvers = lock(&self.shared.resolvers);
+        let led_to = resolvers.get(&container).and_then(|told| told.led_to);
+        resolvers.insert(container.clone(), Told { resolver, netns: Arc::clone(netns), led_to });
+        drop(resolvers);
+        self.shared.resolve(PATIENCE, &container)
     }
 
     /// Whether a container has a resolver, as far as this engine knows.
@@ -211,6 +214,11 @@ impl Forwarder {
         })
     }
 
+    /// Does not start another any more: it is the next engine's.
+    pub(crate) fn let_go(&self) {
+        self.shared.halt.ask();
+    }
+
     /// Ends the forwarder.
     pub(crate) fn stop(&self) -> Result<()> {
         self.shared.halt.ask();
@@ -227,7 +235,7 @@ impl Forwarder {
 impl Drop for Forwarder {
     /// The watching thread must not restart what outlives this value.
     fn drop(&mut self) {
-        self.shared.halt.ask();
+        self.let_go();
     }
 }
 
@@ -305,77 +313,28 @@ impl Shared {
         self.lead.map_or(Ok(()), |lead| self.router.raise_tun(lead.mtu))
     }
 
-    /// Asks; while no forwarder is there, for `patience` at most, waits for the next one.
-    fn ask<T>(
-        &self,
-        patience: Duration,
-        question: impl Fn(&mut Client) -> Result<T, client::Error>,
-    ) -> Result<T, client::Error> {
-        let end = Instant::now() + patience;
-        loop {
-            match self.ask_at_once(&question) {
-                Err(client::Error::Connect { .. }) if Instant::now() < end && self.halt.pause(BREATH) => {}
-                other => return other,
-            }
-        }
-    }
-
-    /// Asks that something be forgotten: where no forwarder is there nobody knows it, and the next is told of what is
-    /// wanted only.
-    fn withdraw(
-        &self,
-        question: impl Fn(&mut Client) -> Result<(), client::Error>,
-    ) -> Result<(), client::Error> {
-        match self.ask_at_once(question) {
-            Err(client::Error::Connect { .. }) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Asks over the standing connection, or over a new one when that has broken.
-    fn ask_at_once<T>(
-        &self,
-        question: impl Fn(&mut Client) -> Result<T, client::Error>,
-    ) -> Result<T, client::Error> {
-        let mut client = lock(&self.client);
-        for attempt in 0.. {
-            let mut connected = match client.take() {
-                Some(connected) => connected,
-                None => Client::connect(&self.socket)?,
-            };
-            match question(&mut connected) {
-                // Every request may be repeated: adding what is there and removing what is not succeed.
-                Err(client::Error::Connection { .. }) if attempt == 0 => {}
-                Err(error @ (client::Error::Port { .. } | client::Error::Resolver { .. })) => {
-                    *client = Some(connected);
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-                Ok(answer) => {
-                    *client = Some(connected);
-                    return Ok(answer);
-                }
-            }
-        }
-        unreachable!("the second attempt returns")
-    }
-
-    /// Has a container's queries answered, and port 53 led to where they are unless it leads there already.
-    fn resolve(
-        &self,
-        patience: Duration,
-        resolver: &Resolver,
-        netns: &Arc<OwnedFd>,
-        led_to: Option<ResolverPorts>,
-    ) -> Result<ResolverPorts> {
-        let ports = self.ask(patience, |client| client.resolve(resolver.clone(), netns.as_fd()))?;
+    /// Has a container's queries answered as is wanted by then, and port 53 led to where they are unless it leads there
+    /// already.
+    fn resolve(&self, patience: Duration, container: &Id) -> Result<()> {
+        let wanted = || {
+            let resolvers = lock(&self.resolvers);
+            resolvers.get(container).map(|told| (told.resolver.clone(), Arc::clone(&told.netns), told.led_to))
+        };
+        let asked = self.ask(patience, |client| {
+            let Some((resolver, netns, led_to)) = wanted() else { return Ok(None) };
+            client.resolve(resolver, netns.as_fd()).map(|ports| Some((ports, netns, led_to)))
+        })?;
+        let Some((ports, netns, led_to)) = asked else { return Ok(()) };
         if led_to != Some(ports) {
             netns::inside(netns.as_fd(), || {
                 let mut netlink = Netlink::netfilter_here()?;
                 nft::lead_to_resolver(&mut netlink, names::EMBEDDED, ports.udp, ports.tcp)
             })?;
         }
-        Ok(ports)
+        if let Some(told) = lock(&self.resolvers).get_mut(container) {
+            told.led_to = Some(ports);
+        }
+        Ok(())
     }
 }
 

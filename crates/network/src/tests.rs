@@ -108,6 +108,8 @@ impl Host {
     }
 
     fn restart_with(mut self, outward: OutwardChoice) -> Self {
+        // The dead do not start programs again.
+        self.networks.forwarder.let_go();
         self.networks = Networks::open(config(&self.run, &self.router, outward), &self.store).unwrap();
         self
     }
