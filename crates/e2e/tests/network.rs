@@ -73,6 +73,10 @@ fn who_has_no_interface_of_its_own_may_not_set_it_up() {
             .exits(125)
             .complains(text);
     }
+    // What an image exposes was not asked for (moby `validateNetMode` looks at the request).
+    engine.docker(&["commit", "--change", "EXPOSE 80", "owner", "example/exposes"]).ok();
+    let joined = ["run", "--rm", "--network", "container:owner", "example/exposes", "echo", "joined"];
+    engine.docker(&joined).ok().prints("joined");
     engine.docker(&["rm", "-f", "owner"]).ok();
 }
 
