@@ -145,7 +145,7 @@ impl Supervisor {
 
     fn handle(&mut self, source: Source, flags: PollFlags) -> io::Result<()> {
         match source {
-            Source::Control => self.take_listener(),
+            Source::Control => self.take_listener()?,
             Source::Listener(index) if flags.contains(PollFlags::IN) => self.take_call(index)?,
             Source::Listener(index) => self.listeners[index].ended = true,
             Source::Pending(index) => self.finish(index),
@@ -153,25 +153,28 @@ impl Supervisor {
         Ok(())
     }
 
-    fn take_listener(&mut self) {
-        let Some(control) = &self.control else { return };
+    /// # Errors
+    /// When there is no room for what was sent: the kernel leaves out what does not fit (unix(7)). Another
+    /// supervisor, without connections on their way, has room for all of them.
+    fn take_listener(&mut self) -> io::Result<()> {
+        let Some(control) = &self.control else { return Ok(()) };
         let mut byte = [0];
         let received = sys::fds::recv_with_fds(control, &mut byte);
         let fds = match received {
             Ok((1, fds)) => fds,
             Ok(_) | Err(_) => {
                 self.control = None;
-                return;
+                return Ok(());
             }
         };
-        let mut fds = fds.into_iter();
-        if let (Some(fd), Some(notes)) = (fds.next(), fds.next()) {
-            let listener = Listener { fd, notes: Notes::from_fd(notes), ended: false };
-            if byte == [1] {
-                listener.let_go(MANY as u64);
-            }
-            self.listeners.push(listener);
+        let [fd, notes] = <[OwnedFd; 2]>::try_from(fds)
+            .map_err(|_| io::Error::other(format!("receive a listener: {}", Errno::MFILE)))?;
+        let listener = Listener { fd, notes: Notes::from_fd(notes), ended: false };
+        if byte == [1] {
+            listener.let_go(MANY as u64);
         }
+        self.listeners.push(listener);
+        Ok(())
     }
 
     fn take_call(&mut self, index: usize) -> io::Result<()> {
@@ -331,4 +334,20 @@ fn outside(peer: SocketAddr, like: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     route::tie(&socket, device)?;
     options::copy(like, &socket);
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With one that is left out, calls would wait for somebody who never hears of them.
+    #[test]
+    fn a_listener_without_room_for_it_ends_the_supervisor() {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        rustix::net::send(&ours, &[0], rustix::net::SendFlags::empty()).unwrap();
+        let error = run(theirs, PathBuf::from("/policy")).unwrap_err().to_string();
+        assert!(error.starts_with("receive a listener: "), "{error}");
+    }
 }
