@@ -41,4 +41,8 @@ pub enum Compression {
     Gzip,
     /// RFC 8878; any number of frames, skippable ones included.
     Zstd,
+    /// Any number of streams.
+    Bzip2,
+    /// Any number of streams, and padding (the .xz file format, version 1.2.1).
+    Xz,
 }

@@ -22,8 +22,8 @@ pub enum Error {
     #[error("write archive: {}", errno_text(.0))]
     Write(#[source] io::Error),
 
-    /// A compression that Docker knows and Lichen does not.
-    #[error("{0} compression is not supported: use gzip, zstd, or none")]
+    /// A compression that exists and is not taken.
+    #[error("{0} compression is not supported: use gzip, zstd, bzip2, xz, or none")]
     Compression(&'static str),
 
     /// The compressed data contradicts itself or ends early.

@@ -2,7 +2,7 @@
 //!
 //! # Vocabulary
 //! An *archive* is a tar stream (POSIX pax or ustar, GNU long names, GNU and pax sparse files). A *blob* is an archive
-//! as a registry serves it: plain, gzip (of any number of members) or zstd. Its *digest* is the blob's, its *diff ID*
+//! as a registry serves it: plain or [compressed](decompress). Its *digest* is the blob's, its *diff ID*
 //! the archive's. A *layer archive* tells by [whiteouts](whiteout) what it removes from the layers below.
 //!
 //! # What it promises
@@ -25,6 +25,7 @@ pub mod at;
 pub mod blob;
 pub mod change;
 pub mod copy;
+pub mod decompress;
 pub mod diff;
 pub mod error;
 pub mod limits;

@@ -6,8 +6,11 @@
 //! ends at its next chunk; when the decoder fails, its error is what is reported, because all that the consumer sees
 //! is an archive cut short.
 
-use crate::{Error, Limits, Result, blob::Compression};
-use flate2::bufread::MultiGzDecoder;
+use crate::{
+    Error, Limits, Result,
+    blob::Compression,
+    decompress::{self, Decompressor},
+};
 use model::Digest;
 use ring::digest::{Context, SHA256};
 use std::{
@@ -72,27 +75,17 @@ impl Decoder {
     /// Digest, size and compression of the blob, or none when the consumer wanted no more.
     fn run(self, blob: impl Read) -> Result<Option<(Digest, u64, Compression)>> {
         let mut source = BufReader::with_capacity(CHUNK / 2, Hashing::new(blob));
-        let compression = detect(source.fill_buf().map_err(failure)?)?;
-        let complete = match compression {
-            Compression::None => self.pump(&mut source, |s| s.get_ref().count, false)?,
-            Compression::Gzip => {
-                let mut gzip = MultiGzDecoder::new(&mut source);
-                self.pump(&mut gzip, |g| g.get_ref().get_ref().count, true)?
-            }
-            Compression::Zstd => {
-                let mut zstd = zstd::Decoder::with_buffer(&mut source).map_err(Error::Decompress)?;
-                self.pump(&mut zstd, |z| z.get_ref().get_ref().count, true)?
-            }
-        };
-        if !complete {
+        let compression = decompress::detect(source.fill_buf().map_err(failure)?)?;
+        let mut archive = Decompressor::new(source, compression).map_err(Error::Decompress)?;
+        if !self.pump(&mut archive, compression != Compression::None)? {
             return Ok(None);
         }
-        let Hashing { context, count, .. } = source.into_inner();
+        let Hashing { context, count, .. } = archive.into_source().into_inner();
         Ok(Some((digest(context), count, compression)))
     }
 
     /// Sends what `from` gives; false when nobody listens any more.
-    fn pump<R: Read>(&self, from: &mut R, consumed: impl Fn(&R) -> u64, compressed: bool) -> Result<bool> {
+    fn pump(&self, from: &mut Decompressor<BufReader<Hashing<impl Read>>>, compressed: bool) -> Result<bool> {
         let mut produced = 0u64;
         loop {
             let mut bytes = self.used.try_recv().unwrap_or_default();
@@ -100,7 +93,12 @@ impl Decoder {
             let length = fill(from, &mut bytes).map_err(failure)?;
             bytes.truncate(length);
             produced += length as u64;
-            let bound = consumed(from).saturating_mul(self.limits.ratio).max(self.limits.ratio_free_bytes);
+            let bound = from
+                .source()
+                .get_ref()
+                .count
+                .saturating_mul(self.limits.ratio)
+                .max(self.limits.ratio_free_bytes);
             if produced > bound {
                 let limit = self.limits.ratio;
                 return Err(Error::Limit {
@@ -131,16 +129,6 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-fn detect(start: &[u8]) -> Result<Compression> {
-    match start {
-        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
-        [b'B', b'Z', b'h', ..] => Err(Error::Compression("bzip2")),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Error::Compression("xz")),
-        _ => Ok(Compression::None),
-    }
 }
 
 /// A failure of the blob's source, on its way through a decompressor.

@@ -61,7 +61,7 @@ impl ImageStore {
     ) -> Result<Unpacked> {
         let limits = Limits::default();
         let mut framing = self.inner.framing.record()?;
-        let mut blob = Blob::new(blob, &limits).map_err(|e| Error::Layer(archive::Error::Decompress(e)))?;
+        let mut blob = Blob::new(blob, &limits).map_err(Error::Layer)?;
         let encoder = blob.encoder();
         let unpacked = staged.unpack(Tee { from: &mut blob, to: &mut framing }, &limits);
         let source_failure = blob.take_failure();

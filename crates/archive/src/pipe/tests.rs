@@ -7,6 +7,20 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(bytes: &[u8], dictionary: u32) -> Vec<u8> {
+    let mut options = lzma_rust2::XzOptions::with_preset(1);
+    options.lzma_options.dict_size = dictionary;
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn sha256(bytes: &[u8]) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(bytes);
@@ -34,6 +48,10 @@ fn every_compression_gives_the_same_bytes_and_both_digests() {
         (members, Compression::Gzip),
         (frame(&plain), Compression::Zstd),
         (frames, Compression::Zstd),
+        (bzip2(&plain), Compression::Bzip2),
+        ([bzip2(&plain[..9]), bzip2(&plain[9..])].concat(), Compression::Bzip2),
+        (xz(&plain, 1 << 20), Compression::Xz),
+        ([xz(&plain[..9], 1 << 20), xz(&plain[9..], 1 << 20), vec![0; 8]].concat(), Compression::Xz),
         (Vec::new(), Compression::None),
     ] {
         let (out, facts) = all(&blob[..]).unwrap();
@@ -49,13 +67,16 @@ fn every_compression_gives_the_same_bytes_and_both_digests() {
 fn damage_is_told_from_a_failing_source() {
     let whole = gzip(&[7; 100_000]);
     let kind = |blob: &[u8]| all(blob).map(drop).unwrap_err();
-    assert!(matches!(kind(&whole[..whole.len() - 4]), Error::Decompress(_)));
-    let mut wrong = whole.clone();
-    let last = wrong.len() - 6;
-    wrong[last] ^= 1;
-    assert!(matches!(kind(&wrong), Error::Decompress(_)), "the checksum counts");
-    assert!(matches!(kind(b"BZh91AY"), Error::Compression("bzip2")));
-    assert!(matches!(kind(b"\xfd7zXZ\0\0"), Error::Compression("xz")));
+    let varied: Vec<u8> = (0..40_000u32).flat_map(|n| (n * n).to_le_bytes()).collect();
+    for whole in [gzip(&varied), bzip2(&varied), xz(&varied, 1 << 16)] {
+        assert!(matches!(kind(&whole[..whole.len() - 4]), Error::Decompress(_)));
+        for at in [whole.len() / 2, whole.len() - 6] {
+            let mut wrong = whole.clone();
+            wrong[at] ^= 1;
+            assert!(matches!(kind(&wrong), Error::Decompress(_)), "{:x?} at {at}", &wrong[..6]);
+        }
+    }
+    assert!(matches!(kind(b"\x04\x22\x4d\x18"), Error::Compression("lz4")));
 
     struct Failing(usize, Vec<u8>);
     impl Read for Failing {
@@ -79,11 +100,36 @@ fn damage_is_told_from_a_failing_source() {
 #[test]
 fn a_bomb_stops_at_the_ratio() {
     let limits = Limits { ratio: 10, ratio_free_bytes: 1 << 20, ..Limits::default() };
-    for bomb in [gzip(&vec![0; 8 << 20]), zstd::encode_all(&vec![0; 8 << 20][..], 1).unwrap()] {
+    let zeros = vec![0; 8 << 20];
+    let zstd = zstd::encode_all(&zeros[..], 1).unwrap();
+    for bomb in [gzip(&zeros), zstd, bzip2(&zeros), xz(&zeros, 1 << 16)] {
         let error =
             decode(&bomb[..], &limits, |chunks| io::copy(chunks, &mut io::sink()).map_err(Error::Read));
         assert!(matches!(error.map(drop).unwrap_err(), Error::Limit { limit: 10, .. }));
     }
+}
+
+#[test]
+fn an_xz_stream_gets_no_more_memory_than_xz_asks_for() {
+    let largest = |dictionary| {
+        // The size is in the header of the first block, which says what is to be had (the .xz file format, 5.3.1).
+        let mut stream = xz(b"small", 1 << 16);
+        let at = stream.windows(2).position(|two| two == [0x21, 1]).unwrap() + 2;
+        stream[at] = dictionary;
+        let header = 12..12 + (usize::from(stream[12]) + 1) * 4;
+        let sum = crc32(&stream[header.start..header.end - 4]);
+        stream[header.end - 4..header.end].copy_from_slice(&sum.to_le_bytes());
+        all(&stream[..]).map(|(out, _)| out)
+    };
+    assert_eq!(largest(28).unwrap(), b"small", "64 MiB");
+    assert!(matches!(largest(40), Err(Error::Decompress(_))), "4 GiB");
+}
+
+/// As gzip has it at the end of a member.
+fn crc32(bytes: &[u8]) -> u32 {
+    let member = gzip(bytes);
+    let at = member.len() - 8;
+    u32::from_le_bytes(member[at..at + 4].try_into().unwrap())
 }
 
 #[test]

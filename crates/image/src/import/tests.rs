@@ -1,5 +1,5 @@
 use super::*;
-use crate::lab::{Heard, Lab, block_on, gzip, layer};
+use crate::lab::{Heard, Lab, block_on, bzip2, gzip, layer, xz};
 
 fn import(lab: &Lab, archive: &[u8], request: ImportRequest) -> Result<Imported, String> {
     let archive = std::io::Cursor::new(archive.to_vec());
@@ -29,6 +29,19 @@ fn an_archive_of_files_becomes_an_image() {
 }
 
 #[test]
+fn archives_may_be_compressed_by_bzip2_or_xz() {
+    testing::in_userns("import::tests::archives_may_be_compressed_by_bzip2_or_xz", || {
+        let lab = Lab::new();
+        for (name, compress) in [("made:bzip2", bzip2 as fn(&[u8]) -> Vec<u8>), ("made:xz", xz)] {
+            let request = ImportRequest { name: Some(name.parse().unwrap()), ..ImportRequest::default() };
+            import(&lab, &compress(&layer(&[("etc/name", name)])), request).unwrap();
+            let image = lab.store.resolve(name).unwrap();
+            assert_eq!(lab.read_file(&image, "etc/name").as_deref(), Some(name));
+        }
+    });
+}
+
+#[test]
 fn what_cannot_be_imported_leaves_nothing() {
     testing::in_userns("import::tests::what_cannot_be_imported_leaves_nothing", || {
         let lab = Lab::new();
@@ -37,9 +50,14 @@ fn what_cannot_be_imported_leaves_nothing() {
         let elsewhere =
             ImportRequest { platform: Some("windows/amd64".parse().unwrap()), ..ImportRequest::default() };
         assert_eq!(import(&lab, b"", elsewhere), Err("operating system is not supported".into()));
-        let xz =
-            import(&lab, &[0xfd, b'7', b'z', b'X', b'Z', 0, 0, 0], ImportRequest::default()).unwrap_err();
-        assert!(xz.contains("xz-compressed layers are not supported: use gzip or zstd"), "{xz}");
+        let lz4 = import(&lab, &[0x04, 0x22, 0x4d, 0x18, 0, 0], ImportRequest::default()).unwrap_err();
+        assert!(
+            lz4.contains("lz4 compression is not supported: use gzip, zstd, bzip2, xz, or none"),
+            "{lz4}"
+        );
+        let cut = xz(&layer(&[("a", "x")]));
+        let cut = import(&lab, &cut[..cut.len() - 20], ImportRequest::default()).unwrap_err();
+        assert!(cut.contains("archive"), "{cut}");
         let garbage = import(&lab, &[b'x'; 2000], ImportRequest::default()).unwrap_err();
         assert!(garbage.contains("malformed archive"), "{garbage}");
         let digest = format!("a@sha256:{}", "0".repeat(64));

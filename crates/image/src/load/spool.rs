@@ -57,7 +57,7 @@ impl Spool {
         let place = Place::Temporary(Directory(path));
         let mut spool = Self { place, members: HashMap::new(), files: 0 };
         let limits = Limits { entries: MEMBERS_MAX, ..Limits::default() };
-        let mut blob = Blob::new(archive, &limits).map_err(archive::Error::Decompress)?;
+        let mut blob = Blob::new(archive, &limits)?;
         let mut reader = Reader::new(BufReader::with_capacity(128 << 10, &mut blob), &limits);
         let outcome = spool.members(&mut reader);
         drop(reader);
