@@ -22,9 +22,13 @@ pub(crate) struct Received {
     pub each: usize,
 }
 
-/// Has the socket receive pieces. Whoever reads from it must look at [`Received::each`] from then on.
+/// Has the socket receive pieces, where the kernel knows how. Whoever reads from it must look at [`Received::each`] from then
+/// on.
 pub(crate) fn accept(socket: &OwnedFd) -> Result<(), Errno> {
-    setsockopt(socket, sockopt::UdpGroSegment, &true).map_err(socket::errno)
+    match setsockopt(socket, sockopt::UdpGroSegment, &true) {
+        Ok(()) | Err(nix::errno::Errno::ENOPROTOOPT) => Ok(()),
+        Err(errno) => Err(socket::errno(errno)),
+    }
 }
 
 impl Received {
@@ -51,7 +55,7 @@ pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Received, E
 /// fails, since the path takes less (`EMSGSIZE`, `EINVAL`), or a device on it cannot cut (`EIO`).
 ///
 /// # Errors
-/// The first of those that `alone` met; the rest are sent nevertheless.
+/// An error that waited at the socket, or else the first of those that `alone` met; the rest are sent nevertheless.
 pub(crate) fn send(
     data: &[u8],
     each: usize,
@@ -61,14 +65,16 @@ pub(crate) fn send(
     if data.len() <= each {
         return alone(data);
     }
-    if let Ok(size) = u16::try_from(each)
+    let sent = u16::try_from(each)
+        .map_err(|_| Errno::INVAL)
+        .and_then(|size| together(ControlMessage::UdpGsoSegments(&size)));
+    let mut outcome = match sent {
         // Cut or not, there is no room for them.
-        && let sent @ (Ok(()) | Err(Errno::AGAIN | Errno::NOBUFS)) =
-            together(ControlMessage::UdpGsoSegments(&size))
-    {
-        return sent;
-    }
-    let mut outcome = Ok(());
+        Ok(()) | Err(Errno::AGAIN | Errno::NOBUFS) => return sent,
+        Err(Errno::MSGSIZE | Errno::INVAL | Errno::IO | Errno::OPNOTSUPP) => Ok(()),
+        // An error that waited to be told, and is told once (`sock_error()`).
+        Err(waiting) => Err(waiting),
+    };
     for datagram in data.chunks(each.max(1)) {
         outcome = outcome.and(alone(datagram));
     }
@@ -127,11 +133,22 @@ mod tests {
     fn several_are_sent_together_or_else_one_by_one() {
         assert_eq!(sent(b"abcde", 2, Ok(())), (Some(2), Vec::new()));
         let one_by_one: Vec<Vec<u8>> = vec![b"ab".into(), b"cd".into(), b"e".into()];
-        for refusal in [Errno::MSGSIZE, Errno::INVAL, Errno::IO, Errno::CONNREFUSED] {
+        for refusal in [Errno::MSGSIZE, Errno::INVAL, Errno::IO] {
             assert_eq!(sent(b"abcde", 2, Err(refusal)), (Some(2), one_by_one.clone()), "{refusal:?}");
         }
         // As full as it was for all of them.
         assert_eq!(sent(b"abcde", 2, Err(Errno::AGAIN)), (Some(2), Vec::new()));
+    }
+
+    #[test]
+    fn an_error_that_waited_is_told_and_all_is_sent() {
+        let mut count = 0;
+        let alone = |_: &[u8]| {
+            count += 1;
+            Ok(())
+        };
+        assert_eq!(send(b"abcd", 2, |_| Err(Errno::CONNREFUSED), alone), Err(Errno::CONNREFUSED));
+        assert_eq!(count, 2);
     }
 
     #[test]

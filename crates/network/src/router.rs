@@ -176,8 +176,13 @@ impl Router {
             }
             let index = found.index;
             if plan.addresses.iter().any(|address| address.addr().is_ipv6()) {
-                let key = format!("ipv6/conf/{}/disable_ipv6", plan.name);
-                netns::inside(self.namespace.as_fd(), || netns::set(&key, "0"))?;
+                let key = |name| format!("ipv6/conf/{}/{name}", plan.name);
+                netns::inside(self.namespace.as_fd(), || {
+                    // A bridge asks for no neighbour before its link-local address is known to be nobody else's
+                    // (net/ipv6/ndisc.c, `ndisc_send_ns`), which takes a second or two; on it every address is ours to give.
+                    netns::set(&key("accept_dad"), "0")?;
+                    netns::set(&key("disable_ipv6"), "0")
+                })?;
             }
             let mut changes: Vec<Change> =
                 plan.addresses.iter().map(|address| route::add_address(index, *address)).collect();
@@ -275,8 +280,5 @@ fn set_forwarding() -> Result<()> {
     // A transparent socket takes its client's port, which may be below 1024.
     netns::set_if_present("ipv4/ip_unprivileged_port_start", "0")?;
     netns::set_if_present("ipv6/conf/all/forwarding", "1")?;
-    // Nobody asks for a neighbour before the asking interface's link-local address is known to be its own
-    // (net/ipv6/ndisc.c, `ndisc_send_ns`), which takes a second or two, and on these bridges every address is ours to give.
-    netns::set_if_present("ipv6/conf/default/accept_dad", "0")?;
     congestion::by_loss()
 }

@@ -61,7 +61,9 @@ impl Relay {
 
     /// Datagrams of `each` bytes.
     fn send_out(&self, data: &[u8], each: usize) -> Result<(), Errno> {
-        let together = |size: ControlMessage<'_>| segments::send_with(&self.outside, None, data, &[size]);
+        let together = |size: ControlMessage<'_>| {
+            told::retry(|| segments::send_with(&self.outside, None, data, &[size]))
+        };
         segments::send(data, each, together, |datagram| self.send_one(datagram))
     }
 

@@ -87,9 +87,13 @@ pub(super) fn let_cut(socket: impl AsFd, v4: bool, may_cut: bool) -> Result<(), 
     }
 }
 
-/// Sends. An error that waits to be told fails whatever is sent next (`sock_error()`), which has nothing to do with it.
+/// Sends one datagram.
 pub(super) fn send(socket: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
-    let send = || rustix::net::send(socket, bytes, SendFlags::NOSIGNAL).map(drop);
+    retry(|| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL).map(drop))
+}
+
+/// An error that waits to be told fails whatever is sent next (`sock_error()`), which has nothing to do with it.
+pub(super) fn retry(send: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
     match send() {
         Ok(()) => Ok(()),
         Err(errno @ (Errno::MSGSIZE | Errno::AGAIN)) => Err(errno),
