@@ -3,7 +3,11 @@
 use crate::flows::{self, Flow};
 use crate::proto::{self, Listen, MAX_LISTENERS, Names, Port, Reply, Request, Resolver};
 use model::Id;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt::Timeout};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, sendmsg, socket_with,
+    sockopt::{Timeout, set_socket_timeout},
+};
 use std::{
     io::{self, IoSlice, Write},
     mem::MaybeUninit,
@@ -55,10 +59,21 @@ pub struct Client {
 impl Client {
     /// Connects to the forwarder that listens at `path`.
     pub fn connect(path: &Path) -> Result<Self, Error> {
-        let connect = |source| Error::Connect { path: path.to_owned(), source };
-        let stream = UnixStream::connect(path).map_err(connect)?;
-        stream.set_read_timeout(Some(TIMEOUT)).map_err(connect)?;
-        stream.set_write_timeout(Some(TIMEOUT)).map_err(connect)?;
+        Self::connect_within(path, TIMEOUT)
+    }
+
+    /// As [`Client::connect`]; connecting, writing and each wait for some of an answer take `patience` at most.
+    pub fn connect_within(path: &Path, patience: Duration) -> Result<Self, Error> {
+        let connect = || -> io::Result<UnixStream> {
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
+            // Before connecting, which waits while the listener's queue is full (net/unix/af_unix.c,
+            // `unix_stream_connect`).
+            set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+            rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+            Ok(socket.into())
+        };
+        let stream = connect().map_err(|source| Error::Connect { path: path.to_owned(), source })?;
         Ok(Self { stream, pending: Vec::new(), received: Vec::new() })
     }
 
@@ -91,8 +106,7 @@ impl Client {
         };
         let read = |source| Error::Connection { operation: "read", source };
         for worker in self.received.drain(..).take(workers) {
-            rustix::net::sockopt::set_socket_timeout(&worker, Timeout::Recv, Some(TIMEOUT))
-                .map_err(|e| read(e.into()))?;
+            set_socket_timeout(&worker, Timeout::Recv, Some(TIMEOUT)).map_err(|e| read(e.into()))?;
             let frame = flows::receive(&worker).map_err(read)?;
             // A worker that ended meanwhile has no flows.
             if let Some((Reply::Flows { flows, left_off: more, .. }, _)) = proto::decode(&frame)? {
@@ -191,4 +205,33 @@ fn send_with_descriptors(
     control.push(SendAncillaryMessage::ScmRights(descriptors));
     sendmsg(stream.as_fd(), &[IoSlice::new(frame)], &mut control, SendFlags::NOSIGNAL)
         .map_err(|e| Error::Connection { operation: "write", source: e.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::net::UnixListener, time::Instant};
+
+    const BRIEF: Duration = Duration::from_millis(50);
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("netd-{name}-{}", std::process::id()))
+    }
+
+    /// As with a forwarder that is stopped, or stuck.
+    #[test]
+    fn nobody_who_answers_is_not_waited_for_longer_than_was_said() {
+        let path = path("unanswering");
+        let listener = UnixListener::bind(&path).unwrap();
+        // Connected as soon as there is room in the queue.
+        let mut client = Client::connect_within(&path, BRIEF).unwrap();
+        let error = client.troubles().unwrap_err();
+        assert!(matches!(error, Error::Connection { operation: "read", .. }), "{error}");
+        rustix::net::listen(&listener, 0).unwrap();
+        let start = Instant::now();
+        let error = (0..3).find_map(|_| Client::connect_within(&path, BRIEF).err()).expect("a full queue");
+        assert!(matches!(error, Error::Connect { .. }), "{error}");
+        assert!(start.elapsed() < TIMEOUT);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -6,6 +6,7 @@ use rustix::{
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
         SocketAddrUnix, SocketFlags, SocketType, recvmsg,
+        sockopt::{Timeout, set_socket_timeout},
     },
 };
 use std::{
@@ -14,7 +15,12 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     path::Path,
+    time::Duration,
 };
+
+/// How long a peer may leave a reply unread once no more of it fits the socket (socket(7), `SO_SNDTIMEO`): no flow is served
+/// meanwhile.
+const UNREAD: Duration = Duration::from_secs(1);
 
 /// The listening control socket at `path`, which only its owner may connect to: the directory's mode says so, and the
 /// socket's.
@@ -64,8 +70,9 @@ pub(crate) enum Input {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, input: Vec::new(), descriptors: VecDeque::new(), truncated: false }
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, Errno> {
+        set_socket_timeout(&socket, Timeout::Send, Some(UNREAD))?;
+        Ok(Self { socket, input: Vec::new(), descriptors: VecDeque::new(), truncated: false })
     }
 
     /// Reads what there is, without blocking.
@@ -105,6 +112,9 @@ impl Connection {
     }
 
     /// Sends a reply. The socket is made to block for it: the engine waits for the reply and for nothing else.
+    ///
+    /// # Errors
+    /// EAGAIN when the peer does not read. The reply is cut short: the connection is of no use any more.
     pub(crate) fn reply(&self, reply: &Reply, descriptors: &[OwnedFd]) -> Result<(), Errno> {
         let frame = proto::encode(reply);
         rustix::io::ioctl_fionbio(&self.socket, false)?;
@@ -125,4 +135,39 @@ fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Read, os::unix::net::UnixStream, thread};
+
+    fn long_reply() -> Reply {
+        Reply::Troubles { lines: vec!["x".repeat(1 << 20); 3] }
+    }
+
+    fn pair() -> (Connection, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Connection::new(ours.into()).unwrap(), theirs)
+    }
+
+    /// As of `lichen net flows`, stopped by ^Z.
+    #[test]
+    fn a_peer_that_does_not_read_is_not_waited_for() {
+        let (connection, _unread) = pair();
+        assert_eq!(connection.reply(&long_reply(), &[]), Err(Errno::AGAIN));
+    }
+
+    #[test]
+    fn a_reply_of_any_length_reaches_a_peer_that_reads() {
+        let (connection, mut theirs) = pair();
+        let reading = thread::spawn(move || {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).map(|_| all)
+        });
+        connection.reply(&long_reply(), &[]).unwrap();
+        drop(connection);
+        let all = reading.join().unwrap().unwrap();
+        assert_eq!(proto::decode(&all).unwrap(), Some((long_reply(), all.len())));
+    }
 }

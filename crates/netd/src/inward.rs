@@ -147,10 +147,13 @@ impl Server {
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                    self.refuse_one(errno, |server| {
+                    let refused = self.refuse_one(errno, |server| {
                         let listener = server.ports.get_mut(key)?.listener(side)?;
                         rustix::net::accept_with(listener, SocketFlags::CLOEXEC).ok()
                     });
+                    if !refused {
+                        return;
+                    }
                 }
                 // EAGAIN, and errors of connections that broke before they were accepted (accept(2), "Error handling").
                 Err(_) => return,
@@ -159,24 +162,31 @@ impl Server {
     }
 
     /// Out of descriptors: the connection at the head of a queue is taken with the spare one and reset, so that it
-    /// does not hang and the listener does not spin.
-    pub(crate) fn refuse_one(&mut self, errno: Errno, accept: impl FnOnce(&mut Self) -> Option<OwnedFd>) {
+    /// does not hang and the listener does not spin. False when that could not be done, nor could it for the next one.
+    pub(crate) fn refuse_one(
+        &mut self,
+        errno: Errno,
+        accept: impl FnOnce(&mut Self) -> Option<OwnedFd>,
+    ) -> bool {
         self.scarcity.met(errno);
-        self.free_one();
+        if !self.free_one() {
+            return false;
+        }
         if let Some(client) = accept(self) {
             socket::reset_on_close(&client).ok();
         }
         self.spare = spare();
+        true
     }
 
-    /// Makes room for one descriptor for a moment.
-    pub(crate) fn free_one(&mut self) {
+    /// Makes room for one descriptor for a moment; false when nothing is left to give up.
+    pub(crate) fn free_one(&mut self) -> bool {
         let freed = self.spare.take().is_some() || self.router.discard_one();
         if !freed {
-            // Nothing is left to give up: the connection waits, and asking again at once would only keep the processor
-            // busy until a flow ends.
+            // The connection waits, and asking again at once would only keep the processor busy until a flow ends.
             std::thread::sleep(BREATH);
         }
+        freed
     }
 
     fn open_stream(

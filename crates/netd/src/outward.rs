@@ -141,6 +141,8 @@ pub(crate) struct Outward {
     source_ports: source_ports::SourcePorts,
     fragments: Fragments,
     told_about_ping: bool,
+    /// How reading the tun failed last.
+    read_failed: Option<Errno>,
 }
 
 impl Outward {
@@ -169,6 +171,7 @@ impl Outward {
             source_ports: source_ports::SourcePorts::of_the_host(),
             fragments: Fragments::default(),
             told_about_ping: false,
+            read_failed: None,
         })
     }
 
@@ -243,8 +246,7 @@ impl Server {
     /// Packets of containers that belong to no socket.
     ///
     /// # Errors
-    /// Whatever reading fails with: the tun's interface is gone, and nothing leads here any more (EBADFD,
-    /// drivers/net/tun.c, `tun_chr_read_iter`).
+    /// EBADFD: the tun's interface is gone, and nothing leads here any more (drivers/net/tun.c, `tun_chr_read_iter`).
     pub(crate) fn take_packets(&mut self) -> Result<(), Errno> {
         for _ in Self::turn() {
             let Some(outward) = &mut self.outward else { return Ok(()) };
@@ -261,10 +263,22 @@ impl Server {
             match read {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
-                Err(errno) => return Err(errno),
+                Err(Errno::BADFD) => return Err(Errno::BADFD),
+                Err(errno) => {
+                    self.unread(errno);
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    /// One packet is lost, and every flow would be with this process; of many in a row the first is told of.
+    fn unread(&mut self, errno: Errno) {
+        let Some(outward) = &mut self.outward else { return };
+        if outward.read_failed.replace(errno) != Some(errno) {
+            eprintln!("netd: read a packet from {INTERFACE}: {errno}");
+        }
     }
 
     fn take_packet(&mut self, packet: &Packet<'_>) {

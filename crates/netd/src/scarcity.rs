@@ -12,6 +12,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// So long afterwards it is still told to whoever asks: connections that are tried again may go by then.
 const LATELY: Duration = Duration::from_secs(600);
 
+/// What needs a descriptor: which of them it was does not change what to do.
+const WHAT: &str = "connections of containers, connections to published ports, or the publishing of a port";
+
 /// What was met of it so far.
 #[derive(Debug, Default)]
 pub(crate) struct Scarcity {
@@ -40,7 +43,7 @@ impl Scarcity {
             return None;
         }
         self.told = Some(now);
-        Some(format!("connections of containers and to published ports are refused: {}", remedy()))
+        Some(format!("{WHAT} fail: {}", remedy()))
     }
 
     /// What was met in the last minutes.
@@ -50,9 +53,7 @@ impl Scarcity {
             (ago < LATELY).then(|| {
                 let seconds = ago.as_secs();
                 let remedy = remedy();
-                format!(
-                    "connections of containers and to published ports were refused, last {seconds} s ago: {remedy}"
-                )
+                format!("{WHAT} failed, last {seconds} s ago: {remedy}")
             })
         };
         line(self.own, own).into_iter().chain(line(self.system, system)).collect()

@@ -32,7 +32,7 @@ use std::{
 /// How often time-outs are looked for: those of flows, and those of DNS queries.
 const SWEEP: Duration = Duration::from_secs(5);
 const SWEEP_QUERIES: Duration = Duration::from_millis(250);
-/// How many connections or datagrams of one port are taken before it is the others' turn.
+/// How many connections of one port, or pieces of datagrams, are taken before it is the others' turn.
 const TURN: usize = 64;
 
 /// A published port and its listener.
@@ -119,6 +119,10 @@ impl Server {
                 }
             }
             self.streams.go_on(&mut self.scratch);
+            // Whatever has ended meanwhile may have left a descriptor.
+            if self.spare.is_none() {
+                self.spare = spare();
+            }
             let now = Instant::now();
             self.sweep_queries(now);
             if last_sweep.elapsed() >= SWEEP {
@@ -177,7 +181,9 @@ impl Server {
             // The engine is heard also when all else is full.
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
                 self.scarcity.met(errno);
-                self.free_one();
+                if !self.free_one() {
+                    return;
+                }
                 rustix::net::accept_with(&self.control, flags)
             }
             other => other,
@@ -189,7 +195,8 @@ impl Server {
         if peer != Ok(rustix::process::geteuid()) {
             return;
         }
-        let key = self.connections.insert(Connection::new(socket));
+        let Ok(connection) = Connection::new(socket) else { return };
+        let key = self.connections.insert(connection);
         let added =
             self.connections.get_mut(key).map(|c| self.poll.add_input(&c.socket, Token::Connection(key)));
         if !matches!(added, Some(Ok(()))) {
@@ -351,9 +358,6 @@ impl Server {
             self.drop_datagram_flow(key);
         }
         self.streams.sweep(now);
-        if self.spare.is_none() {
-            self.spare = spare();
-        }
         if self.streams.len() == 0 {
             self.router.rest();
         }

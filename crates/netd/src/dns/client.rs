@@ -36,10 +36,11 @@ impl Server {
         let socket = match rustix::net::accept_with(&running.tcp, flags) {
             Ok(socket) => socket,
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                return self.refuse_one(errno, |server| {
+                self.refuse_one(errno, |server| {
                     let running = server.resolvers.get_mut(key)?;
                     rustix::net::accept_with(&running.tcp, SocketFlags::CLOEXEC).ok()
                 });
+                return;
             }
             Err(_) => return,
         };

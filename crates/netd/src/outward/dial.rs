@@ -164,10 +164,13 @@ impl Server {
                 }
                 Ok((_, None)) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                    self.refuse_one(errno, |server| {
+                    let refused = self.refuse_one(errno, |server| {
                         let catcher = server.outward.as_ref()?.catchers.get(index)?.as_ref()?;
                         rustix::net::accept_with(catcher, SocketFlags::CLOEXEC).ok()
                     });
+                    if !refused {
+                        return;
+                    }
                 }
                 Err(_) => return,
             }

@@ -212,10 +212,18 @@ fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
             assert!(served.iter().all(|stream| carries(stream)), "those who are there stay");
             let told = networks.troubles();
             assert!(
-                told[0].contains("were refused, last ") && told[0].contains(": all 200 descriptors"),
+                told[0].contains(" failed, last ") && told[0].contains(": all 200 descriptors"),
                 "{told:?}"
             );
             assert_eq!(crate::flows::list(&layout).unwrap().troubles.len(), 1);
+            // Somebody who stays has the descriptor with which connections are refused: they wait, and no flow does.
+            let mut standing = netd::client::Client::connect(&layout.netd_socket()).unwrap();
+            standing.troubles().unwrap();
+            let waiting = attempts(&client, published, 80);
+            let start = std::time::Instant::now();
+            assert!(served.iter().take(40).all(|stream| carries(stream)));
+            assert!(start.elapsed() < PATIENCE * 2, "{:?} for 40 exchanges", start.elapsed());
+            drop((standing, waiting));
             let process: netd::state::State =
                 crate::daemon::read_record(&layout.netd_state()).unwrap().unwrap();
             let before = processor_ticks(process.process.pid);
