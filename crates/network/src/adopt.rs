@@ -2,7 +2,6 @@
 
 use crate::{
     books::LiveSandbox,
-    endpoint,
     error::{Error, Result},
     netns,
     networks::Networks,
@@ -55,14 +54,10 @@ impl Networks {
         if !was_on {
             before.endpoints.push(endpoint.clone());
         }
-        match self.take_off(before, endpoint) {
-            // One that was to be connected took its addresses from books that are no more.
-            Ok(()) if was_on => endpoint::release(&mut self.books(), &container, endpoint),
-            Ok(()) => {}
-            Err(error) => {
-                let (container, network) = (container.short(), &endpoint.network_name);
-                tracing::error!(%error, container, network, "cannot finish a change of a container's networks");
-            }
+        // One that was to be connected took its addresses from books that are no more.
+        if let Err(error) = self.take_off(before, endpoint, was_on) {
+            let (container, network) = (container.short(), &endpoint.network_name);
+            tracing::error!(%error, container, network, "cannot finish a change of a container's networks");
         }
         self.sandbox(&container).unwrap_or(record)
     }

@@ -14,6 +14,7 @@ use crate::{
     plumbing::{self, Namespace},
     record::{Endpoint, SandboxRecord},
     request::EndpointRequest,
+    undo::Undo,
 };
 use model::Id;
 use std::{collections::BTreeSet, sync::Arc};
@@ -26,7 +27,8 @@ impl Networks {
         after.endpoints.push(endpoint.clone());
         let done = self.note(&before, &endpoint).and_then(|()| self.put_on(&before, &mut after, &port));
         let Err(cause) = done.and_then(|()| self.replace(after.clone())) else { return Ok(endpoint) };
-        if let Err(error) = self.take_off(after, &endpoint) {
+        // Its addresses are given back when its interface is gone: by the reaper.
+        if let Err(error) = self.take_off(after, &endpoint, false) {
             tracing::warn!(%error, %cause, "cannot undo: connect");
         }
         // Also where it was not made: deleting what is not there is no error.
@@ -50,29 +52,34 @@ impl Networks {
         self.announce(after, &Arc::new(namespace.fd))
     }
 
-    /// Takes an endpoint off a running container, however much of it was made, or is left; its addresses are not given
-    /// back yet.
-    pub(crate) fn take_off(&self, before: SandboxRecord, endpoint: &Endpoint) -> Result<()> {
+    /// Takes an endpoint off a running container, however much of it was made, or is left; `release` as in
+    /// `go_on_without`.
+    pub(crate) fn take_off(&self, before: SandboxRecord, endpoint: &Endpoint, release: bool) -> Result<()> {
         let mut namespace = self.hold(&before.container)?;
         plumbing::unplug(&self.router, &mut namespace, endpoint)?;
-        self.go_on_without(namespace, &before, endpoint)
+        self.go_on_without(namespace, &before, endpoint, release)
     }
 
-    /// After an endpoint's interface is gone: all else that goes with it.
+    /// After an endpoint's interface is gone: all else that goes with it; `release`: its addresses too.
     fn go_on_without(
         &self,
         mut namespace: Namespace,
         before: &SandboxRecord,
         endpoint: &Endpoint,
+        release: bool,
     ) -> Result<()> {
         let mut after = SandboxRecord { changing: None, ..before.clone() };
         after.endpoints.retain(|e| e.id != endpoint.id);
         let rerouted = self.reroute(&mut namespace, before, &mut after);
-        let silenced = self.silence(std::slice::from_ref(endpoint));
+        let silenced = self.silence_left(endpoint, &after);
         let announced = self.announce(&after, &Arc::new(namespace.fd));
         // The interface is gone whatever else failed: that must be on record.
-        self.replace(after)?;
-        rerouted.and(silenced).and(announced)
+        self.enter_change(&after)?;
+        // Not before: two containers must never have one address on record.
+        if release {
+            endpoint::release(&mut self.books(), &before.container, endpoint);
+        }
+        rerouted.and(silenced).and(announced).and(self.allow(&after))
     }
 
     pub(crate) fn plan_connect(
@@ -110,9 +117,13 @@ impl Networks {
         };
         let mut namespace = self.hold(container)?;
         self.note(&before, &endpoint)?;
-        plumbing::unplug(&self.router, &mut namespace, &endpoint)?;
-        endpoint::release(&mut self.books(), container, &endpoint);
-        self.go_on_without(namespace, &before, &endpoint).map(|()| endpoint)
+        let mut undo = Undo::default();
+        // It stays on the network, and the next engine must not take it off.
+        undo.push("note the change", || Ok(self.sandboxes.put(container.as_str(), &before)?));
+        if let Err(cause) = plumbing::unplug(&self.router, &mut namespace, &endpoint) {
+            return Err(undo.roll_back(cause));
+        }
+        self.go_on_without(namespace, &before, &endpoint, true).map(|()| endpoint)
     }
 
     /// The container's namespace, with a netlink socket inside.
@@ -151,10 +162,20 @@ impl Networks {
     }
 
     fn replace(&self, record: SandboxRecord) -> Result<()> {
-        self.sandboxes.put(record.container.as_str(), &record)?;
-        if let Some(sandbox) = self.books().sandboxes.get_mut(&record.container) {
-            sandbox.record = record.clone();
-        }
+        self.enter_change(&record)?;
         self.allow(&record)
+    }
+
+    /// Where it cannot be written down, the books go on with the endpoints that are on record, so that whoever asked can ask
+    /// again; the ports are those that are published in any case.
+    fn enter_change(&self, record: &SandboxRecord) -> Result<()> {
+        let written = self.sandboxes.put(record.container.as_str(), record);
+        if let Some(sandbox) = self.books().sandboxes.get_mut(&record.container) {
+            match written {
+                Ok(()) => sandbox.record = record.clone(),
+                Err(_) => sandbox.record.ports.clone_from(&record.ports),
+            }
+        }
+        Ok(written?)
     }
 }

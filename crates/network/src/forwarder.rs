@@ -30,13 +30,17 @@ use std::{
     path::{Path, PathBuf},
     process::{ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long stopping waits for a start that is under way to be given up.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request waits for a forwarder that is being started again: what was asked for meanwhile should not fail.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long `docker info` waits for what there is to say about it.
+const TROUBLES_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two attempts at what may work the next time.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The forwarder.
 pub(crate) struct Forwarder {
@@ -163,11 +167,6 @@ impl Forwarder {
         self.shared.resolve(PATIENCE, &container)
     }
 
-    /// Whether a container has a resolver, as far as this engine knows.
-    pub(crate) fn resolves(&self, container: &Id) -> bool {
-        lock(&self.shared.resolvers).contains_key(container)
-    }
-
     /// Stops a container's resolver, if it has one.
     pub(crate) fn unresolve(&self, container: &Id) -> Result<(), client::Error> {
         lock(&self.shared.resolvers).remove(container);
@@ -207,7 +206,8 @@ impl Forwarder {
     /// What the forwarder could not do in the last minutes. One that does not answer, or is of an earlier release, tells of
     /// none. (By a connection of its own: the standing one may be busy with thousands of ports.)
     pub(crate) fn troubles(&self) -> Vec<String> {
-        let told = Client::connect(&self.shared.socket).and_then(|mut client| client.troubles());
+        let connected = Client::connect_within(&self.shared.socket, TROUBLES_PATIENCE);
+        let told = connected.and_then(|mut client| client.troubles());
         told.unwrap_or_else(|error| {
             tracing::debug!(%error, "the forwarder does not tell its troubles");
             Vec::new()
@@ -308,9 +308,19 @@ impl Shared {
         Ok((Client::connect(&self.socket)?, daemon.handle()?))
     }
 
-    /// Leads what leaves the router namespace into the forwarder's tun, which is as old as the forwarder.
+    /// Leads what leaves the router namespace into the forwarder's tun, which is as old as the forwarder. As long as that
+    /// tun is there another forwarder would do no better, and connections would end with this one: so it is tried again.
     fn raise(&self) -> Result<()> {
-        self.lead.map_or(Ok(()), |lead| self.router.raise_tun(lead.mtu))
+        let Some(lead) = self.lead else { return Ok(()) };
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.router.raise_tun(lead.mtu) {
+                Err(error) if Instant::now() < end && self.router.has_tun() && self.halt.pause(BREATH) => {
+                    tracing::debug!(%error, "the forwarder's tun is there, but not up yet");
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Has a container's queries answered as is wanted by then, and port 53 led to where they are unless it leads there

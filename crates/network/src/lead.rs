@@ -90,6 +90,12 @@ impl Router {
             netlink.changes(&changes)
         })
     }
+
+    /// Whether the forwarder's tun is there; also where that cannot be found out.
+    pub(crate) fn has_tun(&self) -> bool {
+        let links = self.netlink(Netlink::links);
+        links.map_or(true, |links| links.iter().any(|link| link.name == INTERFACE))
+    }
 }
 
 fn tun_rules(family: Family) -> [Rule; 2] {

@@ -11,20 +11,13 @@ use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 impl Networks {
     /// Makes a container findable on its user-defined networks, and lets it find others; or, after a change of its
-    /// networks or name, brings that up to date.
+    /// networks or name, brings that up to date. (What it has left is for [`Networks::silence_left`].)
     pub(crate) fn announce(&self, record: &SandboxRecord, netns: &Arc<OwnedFd>) -> Result<()> {
         if !self.has_resolvers() {
             return Ok(());
         }
         let found_by: Vec<Names> = record.endpoints.iter().filter_map(names_of).collect();
-        let Some(resolver) = resolver(record, &found_by, self.outward.resolver()) else {
-            // It may just have left the last of them.
-            return if self.forwarder.resolves(&record.container) {
-                Ok(self.forwarder.unresolve(&record.container)?)
-            } else {
-                Ok(())
-            };
-        };
+        let Some(resolver) = resolver(record, &found_by, self.outward.resolver()) else { return Ok(()) };
         self.forwarder.name(found_by)?;
         self.forwarder.resolve(resolver, netns)
     }
@@ -36,24 +29,41 @@ impl Networks {
 
     /// Takes endpoints' names back.
     pub(crate) fn silence(&self, endpoints: &[Endpoint]) -> Result<()> {
-        let named = endpoints.iter().filter(|e| !e.dns_names.is_empty());
+        let named = endpoints.iter().filter(|e| !is_unnamed(e));
         Ok(self.forwarder.unname(named.map(|e| e.id.clone()).collect())?)
+    }
+
+    /// Takes the names of an endpoint back that is its container's no longer, and the container's resolver where it was
+    /// the last one with names: also one that this engine has not started, for its predecessor may have.
+    pub(crate) fn silence_left(&self, left: &Endpoint, after: &SandboxRecord) -> Result<()> {
+        let silenced = self.silence(std::slice::from_ref(left));
+        if is_unnamed(left) || !after.endpoints.iter().all(is_unnamed) {
+            return silenced;
+        }
+        let deafened = self.forwarder.unresolve(&after.container);
+        silenced.and(Ok(deafened?))
     }
 
     /// Ends a container's resolver, whose sockets keep its namespace alive.
     pub(crate) fn deafen(&self, record: &SandboxRecord) -> Result<()> {
-        if record.endpoints.iter().all(|e| e.dns_names.is_empty()) {
+        // Its engine may have died while it connected it.
+        let endpoints: Vec<Endpoint> = record.endpoints.iter().chain(&record.changing).cloned().collect();
+        if endpoints.iter().all(is_unnamed) {
             return Ok(());
         }
-        self.silence(&record.endpoints)?;
+        self.silence(&endpoints)?;
         Ok(self.forwarder.unresolve(&record.container)?)
     }
+}
+
+fn is_unnamed(endpoint: &Endpoint) -> bool {
+    endpoint.dns_names.is_empty()
 }
 
 fn names_of(endpoint: &Endpoint) -> Option<Names> {
     let v4 = endpoint.ipv4.map(|net| IpAddr::V4(net.addr()));
     let v6 = endpoint.ipv6.map(|net| IpAddr::V6(net.addr()));
-    (!endpoint.dns_names.is_empty()).then(|| Names {
+    (!is_unnamed(endpoint)).then(|| Names {
         endpoint: endpoint.id.clone(),
         network: endpoint.network.clone(),
         network_name: endpoint.network_name.clone(),

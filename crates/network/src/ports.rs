@@ -122,11 +122,11 @@ impl HostPortBook {
             match self.publish_one(forwarder, target, request, default_host) {
                 Ok(ports) => published.extend(ports),
                 Err(error) => {
-                    self.release(&published);
                     let listens: Vec<Listen> = published.iter().map(listen).collect();
                     if let Err(error) = forwarder.remove(&listens) {
                         tracing::warn!(%error, "cannot withdraw ports that were published before one that failed");
                     }
+                    self.release(&published);
                     return Err(error);
                 }
             }

@@ -168,8 +168,10 @@ impl Networks {
 
     /// Takes published ports back.
     pub(crate) fn withdraw(&self, ports: &[PublishedPort]) -> Result<()> {
+        let removed = self.forwarder.remove(&ports.iter().map(listen).collect::<Vec<_>>());
+        // Not before: whoever publishes one next must not lose it to this removal.
         self.host_ports.release(ports);
-        Ok(self.forwarder.remove(&ports.iter().map(listen).collect::<Vec<_>>())?)
+        Ok(removed?)
     }
 
     /// Points ports that stay published to where the container's default routes are now.

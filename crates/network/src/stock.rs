@@ -91,14 +91,10 @@ fn plug(router: &Router, port: Port, ends_near: bool, spares: &Mutex<BTreeSet<St
     let host_interface = plumbing::host_interface(&port);
     // Before it is made, so that it is never taken for a stray.
     lock(spares).insert(host_interface.clone());
-    plumbing::make_interface(
-        router,
-        &namespace,
-        &host_interface,
-        INTERFACE,
-        crate::MacAddr::random(),
-        &port,
-    )?;
+    plumbing::make_interface(router, &namespace, &host_interface, INTERFACE, crate::MacAddr::random(), &port)
+        .inspect_err(|_| {
+            lock(spares).remove(&host_interface);
+        })?;
     Ok(Plugged { namespace, host_interface })
 }
 
@@ -127,5 +123,28 @@ impl<T: Send + 'static> Shelf<T> {
     /// None when the shelf is empty, or when what was on it could not be made (no descriptors were left, say).
     fn take(&self) -> Option<T> {
         lock(&self.ready).try_recv().ok().and_then(Result::ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netns;
+
+    #[test]
+    fn what_could_not_be_made_is_not_on_the_shelf() {
+        testing::in_userns("stock::tests::what_could_not_be_made_is_not_on_the_shelf", || {
+            let (namespace, ()) = netns::create(|| Ok(())).unwrap();
+            let path = std::path::PathBuf::from(format!(
+                "/proc/{}/fd/{}",
+                std::process::id(),
+                std::os::fd::AsRawFd::as_raw_fd(&namespace)
+            ));
+            let router = Router::open(&path, &Default::default(), None).unwrap();
+            let spares = Mutex::default();
+            let port = Port::Bridge { index: 4711, mtu: 1500, isolated: false };
+            let error = plug(&router, port, false, &spares).err().expect("there is no such bridge");
+            assert_eq!(lock(&spares).len(), 0, "{error}");
+        });
     }
 }

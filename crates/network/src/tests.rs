@@ -6,6 +6,7 @@ mod bridges;
 mod changes;
 mod configuration;
 mod datagrams;
+mod faults;
 mod lan;
 mod lead;
 mod load;
@@ -90,11 +91,14 @@ impl Host {
     }
 
     fn configured(outward: OutwardChoice, change: impl FnOnce(&mut OutwardConfig)) -> Self {
+        Self::on(Store::in_memory().unwrap(), outward, change)
+    }
+
+    fn on(store: Store, outward: OutwardChoice, change: impl FnOnce(&mut OutwardConfig)) -> Self {
         let client = host_network();
         let (router, ()) = netns::create(|| Ok(())).unwrap();
         let run_dir = short_directory();
         let run = RunLayout::new(run_dir.path());
-        let store = Store::in_memory().unwrap();
         let mut config = config(&run, &router, outward);
         change(&mut config.outward);
         let networks = Networks::open(config, &store).unwrap();

@@ -1,11 +1,8 @@
 //! Questions to the forwarder, whichever it is at the time.
 
-use super::{PATIENCE, Shared, lock};
+use super::{BREATH, PATIENCE, Shared, lock};
 use netd::client::{self, Client};
 use std::time::{Duration, Instant};
-
-/// Between two looks for a forwarder that is being started again.
-const BREATH: Duration = Duration::from_millis(10);
 
 impl Shared {
     /// Asks, one question after another: what a question reads of the lists is what the forwarder is told last. While no

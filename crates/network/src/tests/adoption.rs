@@ -215,3 +215,52 @@ fn a_way_out_that_was_deleted_is_made_again() {
         assert_ne!(forwarder(&host).process, old);
     });
 }
+
+/// The tun is there, and cannot be seen to at first.
+#[test]
+fn connections_outlast_an_engine_whose_successor_has_trouble_with_the_tun() {
+    let test = "tests::adoption::connections_outlast_an_engine_whose_successor_has_trouble_with_the_tun";
+    testing::in_userns(test, || {
+        use nix::mount::{MntFlags, MsFlags, mount, umount2};
+        let (host, sandbox) = lead::host();
+        let server = lead::echo_server(&host.client, &lead::at_port(CLIENT, 7000));
+        let streams = lead::connections(&sandbox.netns, server, 1);
+        lead::all_echo(&streams);
+        let old = forwarder(&host).process;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let setting = format!("/proc/sys/net/ipv4/conf/{}/accept_local", netd::outward::INTERFACE);
+        at(&host.router, || {
+            let nothing = None::<&str>;
+            mount(Some(file.path()), setting.as_str(), nothing, MsFlags::MS_BIND, nothing).unwrap();
+            let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            mount(nothing, setting.as_str(), nothing, read_only, nothing).unwrap();
+            std::fs::write(&setting, "1").expect_err("nothing can be set");
+        });
+        let router = host.router.try_clone().unwrap();
+        let mended = thread::spawn(move || {
+            // Most often after the first attempt; otherwise there is nothing to see here.
+            thread::sleep(Duration::from_millis(500));
+            at(&router, || umount2(setting.as_str(), MntFlags::MNT_DETACH).unwrap());
+        });
+        let host = host.restart_with(OutwardChoice::Lichen);
+        mended.join().unwrap();
+        assert_eq!(forwarder(&host).process, old);
+        lead::all_echo(&streams);
+    });
+}
+
+#[test]
+fn a_forwarder_that_is_stuck_keeps_nobody_waiting_for_its_troubles() {
+    let test = "tests::adoption::a_forwarder_that_is_stuck_keeps_nobody_waiting_for_its_troubles";
+    testing::in_userns(test, || {
+        use rustix::process::{Pid, Signal, kill_process};
+        let host = Host::new();
+        let pid = Pid::from_raw(forwarder(&host).process.pid as i32).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(host.networks.troubles(), Vec::<String>::new());
+        // Requests wait for twenty seconds.
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        kill_process(pid, Signal::CONT).unwrap();
+    });
+}

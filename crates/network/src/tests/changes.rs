@@ -27,7 +27,7 @@ fn interfaces(netns: &OwnedFd) -> Vec<String> {
 }
 
 /// Whether somebody listens at 127.0.0.11 (proc_net(5)).
-fn has_resolver(netns: &OwnedFd) -> bool {
+pub(super) fn has_resolver(netns: &OwnedFd) -> bool {
     let table = at(netns, || std::fs::read_to_string("/proc/thread-self/net/udp").unwrap());
     table.contains(" 0B00007F:")
 }
@@ -44,7 +44,7 @@ fn router(host: &Host) -> (Vec<String>, Vec<IpNet>) {
 }
 
 /// A host with a container on `front`, which serves the published port 8080, and a neighbour on `added`.
-fn two() -> (Host, (Id, Sandbox), (Id, Sandbox)) {
+pub(super) fn two() -> (Host, (Id, Sandbox), (Id, Sandbox)) {
     let host = Host::new();
     for name in ["front", "added"] {
         host.networks.create(user_network(name, |_| {})).unwrap();
@@ -58,12 +58,12 @@ fn two() -> (Host, (Id, Sandbox), (Id, Sandbox)) {
 }
 
 /// It would hold the default route, and the published port.
-fn wanted() -> EndpointRequest {
+pub(super) fn wanted() -> EndpointRequest {
     let aliases = vec!["half".into()];
     EndpointRequest { network: "added".into(), gateway_priority: 1, aliases, ..Default::default() }
 }
 
-fn adopt(host: &Host, (id, sandbox): &(Id, Sandbox)) -> crate::SandboxRecord {
+pub(super) fn adopt(host: &Host, (id, sandbox): &(Id, Sandbox)) -> crate::SandboxRecord {
     host.networks.adopt(id, sandbox.netns.try_clone().unwrap()).unwrap().unwrap()
 }
 
