@@ -1,6 +1,7 @@
 //! Bad input: one clear line, the right status, nothing left behind.
 
 use e2e::{Engine, Host, wait_until};
+use rustix::fs::{FlockOperation, flock};
 
 #[test]
 fn root_may_not_run_the_engine() {
@@ -52,13 +53,49 @@ fn an_engine_that_cannot_start_leaves_nothing() {
             ["--data-root", file.as_str()],
             "choose another with --data-root, or with \"data-root\" in daemon.json",
         ),
-        (["--storage-driver", "nope"], "storage driver nope: there is no such driver"),
+        // What the engine alone finds out.
+        (["--bip", "10.77.3.1/32"], "has no room for containers"),
     ] {
         let output = host.run_command(e2e::program("lichen"), &["daemon", options[0], options[1]]);
         output.exits(1).complains(expected);
         wait_until("its processes have ended", || host.processes().is_empty().then_some(()));
         assert!(!host.socket().exists(), "{options:?}: the socket was left behind");
+        assert!(!host.run().join("docker.pid").exists(), "{options:?}: the PID file was left behind");
     }
+    let check = ["daemon", "--validate", "--storage-driver", "nope"];
+    let output = host.run_command(e2e::program("lichen"), &check).exits(1);
+    output.complains("storage driver nope: there is no such driver");
+}
+
+#[test]
+fn an_engine_with_other_directories_leaves_the_first_its_socket_and_pid_file() {
+    let engine = Engine::start();
+    let (run, data) = (engine.host().run().join("other"), engine.host().path("other"));
+    let other = ["daemon", "--exec-root", run.to_str().unwrap(), "--data-root", data.to_str().unwrap()];
+    let pid = engine.pid();
+    let running = format!("process with PID {pid} is still running");
+    engine.lichen(&other).exits(1).complains(&running);
+    let pidfile = run.with_extension("pid");
+    let other = [&other[..], &["--pidfile", pidfile.to_str().unwrap()]].concat();
+    engine.lichen(&other).exits(1).complains("another engine answers there");
+    assert_eq!(engine.pid(), pid);
+    engine.docker(&["version"]).ok();
+}
+
+#[test]
+fn the_next_engine_waits_until_the_last_has_taken_everything_down() {
+    let mut engine = Engine::start();
+    let host = engine.host();
+    let lock = std::fs::File::open(host.run().join("lichen/lock")).unwrap();
+    let is_held = || flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err();
+    assert!(is_held());
+    engine.terminate();
+    wait_until("the lock is free", || (!is_held()).then_some(()));
+    let left = host.processes().into_iter().filter(|p| p.command.contains("holder")).collect::<Vec<_>>();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!host.socket().exists() && !host.run().join("docker.pid").exists());
+    drop(lock);
+    engine.wait_stopped();
 }
 
 #[test]
@@ -68,8 +105,8 @@ fn an_engine_that_cannot_start_ends_no_container_of_the_last() {
     engine.docker(&["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
     let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().stdout;
     engine.kill_launcher();
-    let failed = engine.lichen(&["daemon", "--storage-driver", "nope"]).exits(1);
-    failed.complains("there is no such driver");
+    let failed = engine.lichen(&["daemon", "--bip", "10.77.3.1/32"]).exits(1);
+    failed.complains("has no room for containers");
     engine.launch();
     engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().prints(pid.trim());
 }

@@ -81,7 +81,7 @@ pub use archive::{Change, ChangeKind};
 pub use damage::{Damage, Damaged};
 pub use error::{Error, Result};
 pub use model::Rootfs;
-pub use select::{Selected, open};
+pub use select::{Selected, check_name, open};
 pub use staged::{Arrival, StagedLayer};
 
 use model::{Digest, Id};

@@ -73,6 +73,19 @@ const DRIVERS: [Candidate; 4] = [
     },
 ];
 
+/// Whether there is a driver of this name. Whether it can be used on a data root, [`open`] finds out.
+///
+/// # Errors
+/// [`Error::Unusable`]
+pub fn check_name(name: &str) -> Result<()> {
+    find(name).map(drop)
+}
+
+fn find(name: &str) -> Result<&'static Candidate> {
+    let unknown = || Error::Unusable { name: name.to_owned(), reason: Unusable::Unknown };
+    DRIVERS.iter().find(|candidate| candidate.name == name).ok_or_else(unknown)
+}
+
 /// Opens the driver to use: `forced` (`--storage-driver`, `storage-driver` in daemon.json) or else the first of
 /// the drivers, fastest first, whose probe succeeds on the data root. Collects what a crash left behind.
 ///
@@ -88,8 +101,8 @@ pub fn open(layout: &DataLayout, forced: Option<&str>) -> Result<Selected> {
     let ownership = if uids.len() > 1 && gids.len() > 1 { Ownership::Archive } else { Ownership::Recorded };
     let open = |candidate: &Candidate| (candidate.open)(&layout.driver(candidate.name), ownership);
     if let Some(name) = forced {
+        let candidate = find(name)?;
         let unusable = |reason| Error::Unusable { name: name.to_owned(), reason };
-        let candidate = DRIVERS.iter().find(|c| c.name == name).ok_or_else(|| unusable(Unusable::Unknown))?;
         (candidate.probe)(root)?.map_err(unusable)?;
         return Ok(Selected { driver: open(candidate)?, warnings: Vec::new() });
     }

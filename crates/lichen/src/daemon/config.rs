@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How this engine is to run. Made by the launcher to check it, and again by the engine, from the same arguments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) places: Places,
     pub(crate) data: DataLayout,
@@ -79,7 +79,7 @@ pub(crate) struct Containers {
     pub(crate) cgroupns_mode: Option<String>,
     pub(crate) ipc_mode: Option<String>,
     pub(crate) shm_size: Option<String>,
-    /// Seconds.
+    /// Seconds; less than 0 is forever.
     pub(crate) stop_timeout: i64,
     pub(crate) init: bool,
     pub(crate) init_path: Option<PathBuf>,
@@ -269,7 +269,7 @@ fn containers(s: &Settings) -> Result<Containers> {
         cgroupns_mode: one_of("default-cgroupns-mode", &["private", "host"])?,
         ipc_mode: one_of("default-ipc-mode", &["private", "shareable"])?,
         shm_size: text("default-shm-size"),
-        stop_timeout: i64::try_from(positive(s, "default-stop-timeout", 10)?).unwrap_or(i64::MAX),
+        stop_timeout: s.number("default-stop-timeout").unwrap_or(10),
         init: s.bool("init").unwrap_or(false),
         init_path: path(s, "init-path")?,
         seccomp_profile: text("seccomp-profile"),
@@ -319,11 +319,11 @@ fn proxies(s: &Settings) -> Result<Proxies> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::path::Path;
 
-    fn config(arguments: &[&str]) -> Result<Config> {
+    pub(crate) fn config(arguments: &[&str]) -> Result<Config> {
         let line = settings::parse(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())?;
         let places = Places {
             runtime: "/run/user/1".into(),
@@ -354,8 +354,10 @@ mod tests {
             "--log-opt=max-size=1m",
             "--registry-mirror=http://127.0.0.1:5000",
             "--additional-image-store=/srv/images",
+            "--default-stop-timeout=-1",
         ])
         .unwrap();
+        assert_eq!(config.containers.stop_timeout, -1);
         assert_eq!((config.containers.ulimits["nofile"].hard, config.network.mtu), (128, Some(1400)));
         assert_eq!(config.containers.runtimes["x"].path, Path::new("/bin/x"));
         assert_eq!(

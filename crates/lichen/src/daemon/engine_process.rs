@@ -18,7 +18,7 @@ pub(crate) const PORT_SOCKETS: &str = "LICHEN_PORT_SOCKETS";
 pub(crate) const SHIM_PROGRAM: RawFd = 60;
 pub(crate) const LAUNCHER: RawFd = 61;
 /// Held for as long as the engine runs, and by nothing that it starts.
-pub(crate) const LOCKS: [RawFd; 2] = [62, 63];
+pub(crate) const LOCKS: [RawFd; 3] = [62, 63, 65];
 /// Where the engine asks for what only the launcher can do ([`super::service`]).
 pub(crate) const SERVICE: RawFd = 64;
 pub(crate) const FIRST_LISTENER: RawFd = 3;
@@ -28,7 +28,7 @@ pub(crate) struct Start<'a> {
     pub(crate) holder: &'a HolderState,
     /// The sealed `lichen-shim`.
     pub(crate) shim: BorrowedFd<'a>,
-    pub(crate) locks: &'a [Lock; 2],
+    pub(crate) locks: &'a [Lock; 3],
     /// At least one; see [`super::listeners`].
     pub(crate) listeners: &'a [OwnedFd],
     /// The arguments of `daemon`.
@@ -53,7 +53,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Engine> {
     let exe = File::open("/proc/self/exe").map_err(Error::io("open", "/proc/self/exe"))?;
     let argv = start.arguments.iter().map(String::as_bytes);
     let argv = strings([b"lichen".as_slice(), b"engine"].into_iter().chain(argv))?;
-    let locks = [start.locks[0].descriptor()?, start.locks[1].descriptor()?];
+    let locks = start.locks.iter().map(Lock::descriptor).collect::<Result<Vec<_>>>()?;
     match sys::clone::fork()? {
         Fork::Parent(child) => {
             drop((theirs, asks));
@@ -74,7 +74,7 @@ fn exec(
     exe: &File,
     argv: &[CString],
     sockets: [&UnixStream; 2],
-    locks: &[OwnedFd; 2],
+    locks: &[OwnedFd],
 ) -> Error {
     let prepare = || -> Result<(OwnedFd, Vec<CString>)> {
         // A terminal's signals are the launcher's to pass on.
@@ -82,7 +82,7 @@ fn exec(
         rootless::enter::enter(start.holder)?;
         sys::signals::reset();
         let environment = environment(start)?;
-        let program = rustix::io::fcntl_dupfd_cloexec(exe, SERVICE + 1)
+        let program = rustix::io::fcntl_dupfd_cloexec(exe, LOCKS[2] + 1)
             .map_err(sys::Error::of("fcntl", "F_DUPFD_CLOEXEC"))?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> =
             start.listeners.iter().map(AsFd::as_fd).zip(FIRST_LISTENER..).collect();

@@ -51,6 +51,12 @@ pub(crate) enum Error {
         path.display()
     )]
     Place { path: PathBuf, option: &'static str, source: io::Error },
+    #[error(
+        "the directory {} belongs to UID {owner}, not to {uid}, and would be theirs to change; choose another with \
+         --{option}, or with \"{option}\" in daemon.json",
+        path.display()
+    )]
+    Foreign { path: PathBuf, option: &'static str, owner: u32, uid: u32 },
     #[error("cannot write the PID file {}: {source}; choose another with --pidfile", path.display())]
     Pidfile { path: PathBuf, source: io::Error },
     /// What the engine itself would refuse.

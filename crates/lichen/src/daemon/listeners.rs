@@ -4,6 +4,8 @@
 use super::engine_process::{FIRST_LISTENER, SHIM_PROGRAM};
 use super::error::{Error, Result};
 use super::hosts::Host;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -11,10 +13,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// How many clients may wait for an engine; the kernel takes the smaller of this and `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// How long an engine that was killed may take to close its sockets, of which it may close the locks first.
+const LEAVES: Duration = Duration::from_secs(1);
 
 /// How a service manager names sockets that are for published ports (systemd.socket(5), `FileDescriptorName=`): the
 /// manager may bind what a user may not, a port below 1024 for one.
@@ -76,8 +82,17 @@ impl Drop for Listeners {
     }
 }
 
-/// Mode 0660, in the place of what a dead launcher left behind. The locks are held, so no live one has it.
+/// Mode 0660, in the place of what a dead launcher left behind.
 fn unix(path: &Path) -> io::Result<OwnedFd> {
+    // The locks tell of engines with these directories and this PID file only.
+    let deadline = Instant::now() + LEAVES;
+    while is_served(path)? {
+        if Instant::now() >= deadline {
+            let reason = "another engine answers there: stop it, or choose another socket with --host";
+            return Err(io::Error::new(ErrorKind::AddrInUse, reason));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -86,6 +101,16 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     fs::set_permissions(path, Permissions::from_mode(0o660))?;
     deepen(&listener)?;
     Ok(listener.into())
+}
+
+/// Whether somebody listens on the socket at `path`. Not waiting, where its queue is full.
+fn is_served(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(_) => Ok(false),
+    }
 }
 
 fn tcp(host: &str, port: u16) -> io::Result<OwnedFd> {
@@ -183,5 +208,15 @@ mod tests {
         std::os::unix::net::UnixStream::connect(&path).expect("nobody accepts yet, and the client waits");
         drop(listeners);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_somebody_serves_is_left_to_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.sock");
+        let _theirs = UnixListener::bind(&path).unwrap();
+        let refused = Listeners::open(&[Host::Unix(path.clone())], Activated::default()).unwrap_err();
+        assert!(refused.to_string().contains("another engine answers there"), "{refused}");
+        std::os::unix::net::UnixStream::connect(&path).expect("it is still theirs");
     }
 }

@@ -1,6 +1,6 @@
-//! One engine for each run directory and each data root.
+//! One engine for each run directory, each data root and each PID file.
 //!
-//! Both directories hold a lock file with the PID that has it. The lock is flock(2) on a descriptor that the engine
+//! Each has a lock file, with the PID that has it. The lock is flock(2) on a descriptor that the engine
 //! inherits, so it lasts until launcher *and* engine are gone, whichever is killed first.
 
 use super::error::{Error, Result};
@@ -24,9 +24,13 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Take the lock of `dir`; refused while another engine has it. `pidfile` is named in the refusal.
-    pub(crate) fn take(dir: &Path, pidfile: &Path) -> Result<Self> {
-        let path = dir.join("lock");
+    /// Take the lock of a directory; see [`Self::take`].
+    pub(crate) fn of(dir: &Path, pidfile: &Path) -> Result<Self> {
+        Self::take(dir.join("lock"), pidfile)
+    }
+
+    /// Take the lock at `path`; refused while another engine has it. `pidfile` is named in the refusal.
+    pub(crate) fn take(path: PathBuf, pidfile: &Path) -> Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut lock = Self { file: file.map_err(Error::io("open", &path))?, path };

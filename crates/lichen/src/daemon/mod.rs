@@ -14,6 +14,7 @@ pub(crate) mod logging;
 pub(crate) mod objects;
 pub(crate) mod options;
 pub(crate) mod paths;
+mod pidfile;
 pub(crate) mod privilege;
 pub(crate) mod remote;
 mod service;
@@ -25,6 +26,7 @@ use error::{Error, Result};
 use listeners::{Activated, Listeners};
 use lock::Lock;
 use options::OPTIONS;
+use pidfile::Pidfile;
 use privilege::Privilege;
 use rootless::{Ensure, HolderState};
 use service::Service;
@@ -77,18 +79,22 @@ fn launch(
     arguments: &[String],
     privilege: Privilege,
 ) -> Result<u8> {
-    // As dockerd's: what containers share of what the engine makes does not depend on who started it.
+    // As dockerd's: containers see files that the engine makes, whose modes must not depend on who starts it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for remark in &config.remarks {
         info!("{remark}");
     }
     paths::make_private(config.run.root(), "exec-root")?;
     paths::make_private(config.data.root(), "data-root")?;
-    let mut locks =
-        [Lock::take(config.run.root(), &config.pidfile)?, Lock::take(config.data.root(), &config.pidfile)?];
+    // The last to go: a next launcher finds nothing that this one is still taking down.
+    let mut locks = [
+        Lock::of(config.run.root(), &config.pidfile)?,
+        Lock::of(config.data.root(), &config.pidfile)?,
+        Pidfile::lock(&config.pidfile)?,
+    ];
     locks.iter_mut().try_for_each(|l| l.sign(None))?;
     // The engine's own follows. What cannot be had is found out before there are namespaces.
-    supervise::write_pid(&config.pidfile, std::process::id())?;
+    let pidfile = Pidfile::new(&config.pidfile, std::process::id())?;
     let program = shim_program()?;
     let listeners = Listeners::open(&config.hosts, Activated::inherited()?)?;
     let ensure = Ensure { run: &config.run, program: program.as_fd() };
@@ -100,15 +106,15 @@ fn launch(
     let supervised = supervise(Supervised {
         ensure,
         holder: holder.state,
-        locks,
+        locks: &mut locks,
         listeners: &listeners.sockets,
         arguments,
         environment: environment(config, listeners.ports),
-        pidfile: &config.pidfile,
+        pidfile: &pidfile,
         service: Service::new(privilege, config.rootless.lxc_bridge.clone()),
     });
     // From here on clients are told that nobody is there.
-    drop(listeners);
+    drop((listeners, pidfile));
     // Where none could start, nobody asked for the end of what an earlier engine left running.
     let ended = supervised.inspect_err(|_| end(config, true))?;
     // A reload may have changed it since.
@@ -119,9 +125,6 @@ fn launch(
 
 /// After a graceful end: nothing is left but what containers that were to go on need.
 fn end(config: &Config, live_restore: bool) {
-    if let Err(e) = std::fs::remove_file(&config.pidfile) {
-        debug!("remove {}: {e}", config.pidfile.display());
-    }
     match end_holder(config, live_restore) {
         Ok(true) => {}
         Ok(false) => warn!("the namespace holder has not ended yet"),

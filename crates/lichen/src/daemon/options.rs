@@ -136,7 +136,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
     opt("default-network-opt", "default-network-opts", Object, No("default options of user-defined networks are not supported"), "Default option of new networks (driver=key=value)"),
     opt("default-runtime", "default-runtime", Text, Yes, "OCI runtime of new containers"),
     opt("default-shm-size", "default-shm-size", Text, Yes, "Size of /dev/shm of new containers"),
-    opt("default-stop-timeout", "default-stop-timeout", Number, Yes, "Seconds that new containers have to stop (default: 10)"),
+    opt("default-stop-timeout", "default-stop-timeout", Number, Yes, "Seconds that new containers have to stop (default: 10); less than 0: forever"),
     opt("default-ulimit", "default-ulimits", Object, Yes, "Resource limit of new containers (name=soft:hard)"),
     opt("dns", "dns", List, Yes, "DNS server for containers"),
     opt("dns-opt", "dns-opts", List, Yes, "Option of the resolver in containers"),

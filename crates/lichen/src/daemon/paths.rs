@@ -3,7 +3,7 @@
 use super::error::{Error, Result};
 use std::env;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The user's directories.
@@ -60,11 +60,24 @@ fn check_runtime_dir(path: PathBuf, uid: u32) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Make a directory that is ours alone, with those above it. `option` is what chooses another.
+/// Make a directory that is ours alone, with those above it; one that is there has to be ours, and is closed to others,
+/// as dockerd does with its own (moby `setupDaemonRoot`). `option` is what chooses another.
 pub(crate) fn make_private(path: &Path, option: &'static str) -> Result<()> {
+    let failed = |source| Error::Place { path: path.to_owned(), option, source };
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(|source| Error::Place { path: path.to_owned(), option, source })
+    builder.recursive(true).mode(0o700).create(path).map_err(failed)?;
+    // What is looked at is what is changed, whatever the name leads to meanwhile.
+    let directory = fs::File::open(path).map_err(failed)?;
+    let metadata = directory.metadata().map_err(failed)?;
+    let (owner, uid) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != uid {
+        return Err(Error::Foreign { path: path.to_owned(), option, owner, uid });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        directory.set_permissions(fs::Permissions::from_mode(mode & 0o7700)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Sockets below the run directory need names that the kernel takes.
@@ -73,4 +86,32 @@ pub(crate) fn check_length(run: &Path) -> Result<()> {
         return Err(Error::RunDirTooLong { path: run.to_owned(), limit: LONGEST_RUN_DIR });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_closed_to_others_and_what_is_not_ours_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, open) = (dir.path().join("a/b"), dir.path().join("open"));
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o2775)).unwrap();
+        for path in [&new, &open] {
+            make_private(path, "data-root").unwrap();
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700, "{}", path.display());
+        }
+        // A process is its user's, whoever that is, and this directory the real root's.
+        if !rustix::process::geteuid().is_root() {
+            let refused = make_private(Path::new("/usr"), "exec-root").unwrap_err().to_string();
+            assert!(refused.contains("belongs to UID"), "{refused}");
+        } else {
+            let theirs = dir.path().join("theirs");
+            fs::create_dir(&theirs).unwrap();
+            std::os::unix::fs::chown(&theirs, Some(1), None).unwrap();
+            let refused = make_private(&theirs, "exec-root").unwrap_err().to_string();
+            assert!(refused.contains("belongs to UID 1, not to 0"), "{refused}");
+        }
+    }
 }

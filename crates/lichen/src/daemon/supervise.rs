@@ -16,6 +16,7 @@
 use super::engine_process::{Engine, Start, start};
 use super::error::{Error, Result};
 use super::lock::Lock;
+use super::pidfile::Pidfile;
 use super::service::Service;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -23,7 +24,6 @@ use rootless::{Ensure, HolderState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 use sys::pidfd::Exit;
 use tracing::{error, info, warn};
@@ -41,12 +41,13 @@ const STOPPERS: u32 = 3;
 pub(super) struct Supervised<'a> {
     pub(super) ensure: Ensure<'a>,
     pub(super) holder: HolderState,
-    pub(super) locks: [Lock; 2],
+    /// Lent: they last until nothing is left that a next engine could take for its own.
+    pub(super) locks: &'a mut [Lock; 3],
     /// The sockets of the API.
     pub(super) listeners: &'a [OwnedFd],
     pub(super) arguments: &'a [String],
     pub(super) environment: Vec<(&'static str, std::ffi::OsString)>,
-    pub(super) pidfile: &'a Path,
+    pub(super) pidfile: &'a Pidfile,
     /// What engines may ask for.
     pub(super) service: Service,
 }
@@ -145,21 +146,15 @@ fn begin(s: &mut Supervised<'_>) -> Result<Running> {
     let engine = start(&Start {
         holder: &s.holder,
         shim: s.ensure.program,
-        locks: &s.locks,
+        locks: &*s.locks,
         listeners: s.listeners,
         arguments: s.arguments,
         environment: &s.environment,
     })?;
     let pid = engine.child.pid.as_raw_pid().unsigned_abs();
     s.locks.iter_mut().try_for_each(|l| l.sign(Some(pid)))?;
-    write_pid(s.pidfile, pid)?;
+    s.pidfile.write(pid)?;
     Ok(Running { engine, since: Instant::now(), serving: false })
-}
-
-/// dockerd writes it without a newline.
-pub(super) fn write_pid(path: &Path, pid: u32) -> Result<()> {
-    rootless::state::write_whole(path, pid.to_string().as_bytes())
-        .map_err(|source| Error::Pidfile { path: path.to_owned(), source })
 }
 
 fn remake(s: &mut Supervised<'_>) -> Result<()> {

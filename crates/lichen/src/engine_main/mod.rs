@@ -47,6 +47,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
 /// What is wrong, and with which option.
 pub(crate) fn check(config: &Config) -> Result<()> {
     config::check(config)?;
+    config.storage_driver.as_deref().map(snapshot::check_name).transpose()?;
     network::check(config)
 }
 

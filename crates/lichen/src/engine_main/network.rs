@@ -2,7 +2,7 @@
 
 use super::launcher::Service;
 use crate::daemon::config::Config;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use network::{AddressPool, DefaultBridge, DefaultBridgeV6, OutwardConfig, Program};
 use std::{
     error::Error,
@@ -55,7 +55,15 @@ fn address_pools(config: &Config) -> Result<Vec<AddressPool>> {
         let base = pool.base.parse().with_context(|| {
             format!("invalid default-address-pool {:?}: expected one such as 10.10.0.0/16", pool.base)
         })?;
-        Ok(AddressPool { base, size: pool.size })
+        let AddressPool { base, size } = AddressPool { base, size: pool.size };
+        // Others would never be cut out of it, and be missed only when another network is made.
+        let (least, most) = (base.prefix_len(), base.max_prefix_len());
+        if !(least..=most).contains(&size) {
+            bail!(
+                "invalid default-address-pool {base}: size {size}: expected a prefix length of {least} to {most}"
+            );
+        }
+        Ok(AddressPool { base, size })
     };
     config.network.pools.iter().map(pool).collect()
 }
@@ -93,4 +101,25 @@ fn bridge(config: &Config) -> Result<DefaultBridge> {
         host_ip: network.ip.as_deref().map(host_ip).transpose()?,
         ..default
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::daemon::config::tests::config;
+
+    #[test]
+    fn networks_are_not_larger_than_their_pool_nor_smaller_than_an_address() {
+        let checked =
+            |pool: &str| super::check(&config(&[&format!("--default-address-pool={pool}")]).unwrap());
+        checked("base=10.10.0.0/16,size=16").unwrap();
+        checked("base=fd00::/48,size=64").unwrap();
+        for (pool, expected) in [
+            ("base=10.10.0.0/16,size=8", "size 8: expected a prefix length of 16 to 32"),
+            ("base=10.10.0.0/16,size=40", "size 40: expected a prefix length of 16 to 32"),
+            ("base=fd00::/48,size=32", "size 32: expected a prefix length of 48 to 128"),
+        ] {
+            let refused = checked(pool).unwrap_err().to_string();
+            assert!(refused.ends_with(expected), "{pool}: {refused}");
+        }
+    }
 }

@@ -30,7 +30,9 @@ pub(super) async fn reload(
             let registries = config::registries(&config);
             match engine::reload::reload(engine, settings, registries).await {
                 Ok(()) => tracing::info!("the configuration was reloaded"),
-                Err(error) => tracing::error!(%error, "the configuration was reloaded, and that is not told"),
+                Err(error) => {
+                    tracing::error!(%error, "the configuration was reloaded; its event could not be published")
+                }
             }
             Arc::new(config)
         }
@@ -80,19 +82,61 @@ fn load(arguments: &[String]) -> Result<(Config, engine::config::Settings)> {
 
 /// Whether more changed than a reload changes.
 fn needs_a_restart(before: &Config, after: &Config) -> bool {
-    let containers = |config: &Config| {
-        let mut containers = config.containers.clone();
-        containers.runtimes.clear();
-        containers.default_runtime = None;
-        (containers.shm_size, containers.ipc_mode, containers.cgroupns_mode) = (None, None, None);
-        containers.stop_timeout = 0;
-        containers
-    };
-    containers(before) != containers(after)
-        || before.network != after.network
-        || before.hosts != after.hosts
-        || before.tls != after.tls
-        || before.storage_driver != after.storage_driver
-        || before.data.root() != after.data.root()
-        || before.run.root() != after.run.root()
+    let mut fixed = after.clone();
+    fixed.log.level = before.log.level;
+    fixed.registry.clone_from(&before.registry);
+    fixed.labels.clone_from(&before.labels);
+    (fixed.live_restore, fixed.shutdown_timeout) = (before.live_restore, before.shutdown_timeout);
+    // Of what has no effect at any time.
+    fixed.remarks.clone_from(&before.remarks);
+    let (new, old) = (&mut fixed.containers, &before.containers);
+    new.runtimes.clone_from(&old.runtimes);
+    new.default_runtime.clone_from(&old.default_runtime);
+    new.shm_size.clone_from(&old.shm_size);
+    new.ipc_mode.clone_from(&old.ipc_mode);
+    new.cgroupns_mode.clone_from(&old.cgroupns_mode);
+    new.stop_timeout = old.stop_timeout;
+    fixed != *before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needs_a_restart;
+    use crate::daemon::config::tests::config;
+
+    #[test]
+    fn what_a_reload_does_not_change_needs_a_restart() {
+        let differs =
+            |arguments: &[&str]| needs_a_restart(&config(&[]).unwrap(), &config(arguments).unwrap());
+        assert!(!differs(&[]));
+        assert!(!differs(&[
+            "-D",
+            "--add-runtime=x=/bin/x",
+            "--default-runtime=x",
+            "--default-shm-size=1m",
+            "--default-ipc-mode=shareable",
+            "--default-cgroupns-mode=host",
+            "--default-stop-timeout=3",
+            "--registry-mirror=http://127.0.0.1:5000",
+            "--insecure-registry=127.0.0.1:5000",
+            "--max-concurrent-downloads=1",
+            "--additional-image-store=/srv/images",
+            "--label=a=b",
+            "--live-restore",
+            "--shutdown-timeout=2",
+        ]));
+        for argument in [
+            "--net=slirp4netns",
+            "--disable-host-loopback=false",
+            "--exec-opt=native.cgroupdriver=none",
+            "--http-proxy=http://127.0.0.1:1",
+            "--log-format=json",
+            "--log-driver=local",
+            "--bip=10.9.8.1/24",
+            "--storage-driver=vfs",
+            "--pidfile=/tmp/pid",
+        ] {
+            assert!(differs(&[argument]), "{argument}");
+        }
+    }
 }
