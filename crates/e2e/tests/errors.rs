@@ -54,7 +54,7 @@ fn an_engine_that_cannot_start_leaves_nothing() {
             "choose another with --data-root, or with \"data-root\" in daemon.json",
         ),
         // What the engine alone finds out.
-        (["--bip", "10.77.3.1/32"], "has no room for containers"),
+        (["--bip=10.77.3.1/24", "--fixed-cidr=10.78.0.0/24"], "is not within the bridge's subnet"),
     ] {
         let output = host.run_command(e2e::program("lichen"), &["daemon", options[0], options[1]]);
         output.exits(1).complains(expected);
@@ -105,8 +105,8 @@ fn an_engine_that_cannot_start_ends_no_container_of_the_last() {
     engine.docker(&["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
     let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().stdout;
     engine.kill_launcher();
-    let failed = engine.lichen(&["daemon", "--bip", "10.77.3.1/32"]).exits(1);
-    failed.complains("has no room for containers");
+    let failed = engine.lichen(&["daemon", "--bip=10.77.3.1/24", "--fixed-cidr=10.78.0.0/24"]).exits(1);
+    failed.complains("is not within the bridge's subnet");
     engine.launch();
     engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().prints(pid.trim());
 }
