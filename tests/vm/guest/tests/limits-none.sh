@@ -3,6 +3,7 @@ as_alice() {
   setpriv --reuid alice --regid alice --init-groups env -i HOME=/home/alice PATH="$PATH" DOCKER_HOST="unix://$socket" \
     DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus sh -c "$*"
 }
+says "a missing runtime directory is told" '^\[ERROR\] could not get XDG_RUNTIME_DIR: it is not set$' as_alice 'cd; lichen setup check'
 says "without a runtime directory the engine says what to do" 'could not get XDG_RUNTIME_DIR' as_alice 'cd; timeout 20 lichen daemon'
 loginctl enable-linger alice
 within 60 test -S /run/user/1000/bus

@@ -71,8 +71,9 @@ login systemctl --user stop dbus.socket dbus.service
 rm -f /run/user/1000/bus
 told "a session without a bus" '^\[WARNING\] no D-Bus for your session: systemd cannot be asked for cgroups$'
 log_in_again
-told "no runtime directory" '^\[ERROR\] could not get XDG_RUNTIME_DIR: it is not set$' 'env -u XDG_RUNTIME_DIR lichen setup check'
-status 1 'env -u XDG_RUNTIME_DIR lichen setup check'
+elsewhere='XDG_RUNTIME_DIR=/run/nowhere lichen setup check'
+told "no runtime directory" '^\[ERROR\] could not get XDG_RUNTIME_DIR: /run/nowhere is no directory$' "$elsewhere"
+status 1 "$elsewhere"
 told "no home directory" '^\[ERROR\] HOME needs to be set$' 'env -u HOME lichen setup check'
 told "a home directory that is not there" '^\[ERROR\] HOME needs to exist' 'env HOME=/nowhere lichen setup check'
 told "a home directory of another's" '^\[ERROR\] HOME needs to be writable: /usr is not$' 'env HOME=/usr lichen setup check'
