@@ -1,4 +1,5 @@
-//! The engine dies at every step of create, start, exec, stop, network connect and disconnect, and rm: the next one tells the truth and can go on.
+//! The engine dies at every step of create, start, exec, stop, network connect and disconnect, and rm: the next one tells
+//! the truth and can go on.
 //!
 //! Debug builds abort at the point that `LICHEN_FAULT` names (`engine::fault`); the launcher starts another engine,
 //! which inherits the variable, so the count is chosen to hit once.

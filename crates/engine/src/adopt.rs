@@ -295,9 +295,7 @@ async fn hold_resources(engine: &Arc<Engine>, container: &Arc<Container>) -> Res
             tracing::warn!(container = %record.id, "its network is not known any more: it keeps its addresses until it ends");
             return Ok(());
         };
-        if let Err(error) = networks::leave_unnamed(&engine, &record, &sandbox) {
-            tracing::error!(container = %record.id, %error, "take it off a network that it had half joined");
-        }
+        networks::leave_unnamed(&engine, &record, &sandbox);
         Ok(())
     })
     .await?

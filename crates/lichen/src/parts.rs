@@ -95,7 +95,7 @@ pub(crate) fn parts() -> Vec<Part> {
             words: &[],
             flags: vec![
                 valued("from", "HOST", "The other engine's address, or the name of a context"),
-                valued("to", "HOST", "This engine's address (default: DOCKER_HOST, or this user's own socket)"),
+                valued("to", "HOST", "This engine's address, or the name of a context (default: DOCKER_HOST, or this user's own socket)"),
                 valued("only", "KINDS", "Of images, volumes, networks, containers, these, separated by commas"),
                 flag("apply", None, "Do it"),
                 flag("start", None, "Start the copies of containers that run in the other engine"),

@@ -14,7 +14,7 @@ pub use list::{inspect, list};
 pub use prune::prune;
 pub use remove::remove;
 
-use crate::{Engine, Error, container::Record, events::Kind};
+use crate::{Engine, container::Record, events::Kind};
 use api_types::Map;
 use model::Id;
 use network::{Endpoint, Network, SandboxRecord};
@@ -51,8 +51,8 @@ fn name_in(record: &Record, network: &Id, network_name: &str) -> Option<String> 
 
 /// Takes an adopted container off the networks that its record does not name: an earlier engine died before it told its
 /// client that the container had joined them. (Where the record names more, an engine died before it said that the container
-/// had left: the next `disconnect` succeeds.)
-pub(crate) fn leave_unnamed(engine: &Engine, record: &Record, sandbox: &SandboxRecord) -> Result<(), Error> {
+/// had left: the next `disconnect` succeeds.) One that cannot be left is told, and keeps it on no other.
+pub(crate) fn leave_unnamed(engine: &Engine, record: &Record, sandbox: &SandboxRecord) {
     // By whatever a start would have found them by, such as the first digits of an ID.
     let found = |(name, settings): (&String, &api_types::EndpointSettings)| {
         let name = if settings.network_id.is_empty() { name } else { &settings.network_id };
@@ -64,9 +64,16 @@ pub(crate) fn leave_unnamed(engine: &Engine, record: &Record, sandbox: &SandboxR
             && name_in(record, &endpoint.network, &endpoint.network_name).is_none()
     };
     for endpoint in sandbox.endpoints.iter().filter(unnamed) {
-        connect::follow(engine, record, || {
+        let left = connect::follow(engine, record, || {
             Ok(engine.networks.disconnect(&record.id, endpoint.network.as_str()).map(drop)?)
-        })?;
+        });
+        if let Err(error) = left {
+            tracing::error!(
+                container = %record.id,
+                network = endpoint.network_name,
+                %error,
+                "an engine died while the container joined this network, which it cannot be taken off now: disconnect it"
+            );
+        }
     }
-    Ok(())
 }
