@@ -55,13 +55,15 @@ fn failed(lacks: &mut Lacks, kind: Kind, name: &str, outcome: Result<(), &Error>
 /// The exit code: 1 when anything failed or is not as it is in the other engine.
 pub(crate) async fn apply(engines: &Engines, mut plan: Plan, arguments: &Arguments) -> Result<i32, Error> {
     let (mut tally, mut lacks) = (Tally::default(), std::mem::take(&mut plan.lacks));
-    for item in &plan.images {
+    for item in &mut plan.images {
         if !tally.passes("image", item) {
             let outcome = image::copy(engines, &item.what).await;
-            failed(&mut lacks, Kind::Image, bare(&item.what.id), outcome.as_ref().copied());
-            tally.note("image", item, outcome.map(|()| "copied"));
+            failed(&mut lacks, Kind::Image, bare(&item.what.id), outcome.as_ref().map(|_| ()));
+            item.what.here = outcome.as_ref().ok().cloned();
+            tally.note("image", item, outcome.map(|_| "copied"));
         }
     }
+    let ids = image::ids(&plan.images);
     for item in &plan.networks {
         if !tally.passes("network", item) {
             let outcome = network::create(engines, &item.what).await;
@@ -81,6 +83,7 @@ pub(crate) async fn apply(engines: &Engines, mut plan: Plan, arguments: &Argumen
     for item in &mut plan.containers {
         item.refuse(&mut lacks);
         if !tally.passes("container", item) {
+            item.what.made_of(&ids);
             make(engines, item, &mut lacks, &mut tally).await;
         }
     }

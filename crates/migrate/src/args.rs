@@ -7,12 +7,12 @@ pub(crate) const HELP: &str = "Usage:  lichen migrate --from HOST [OPTIONS]
 Copy images, volumes, networks and container definitions from another engine
 
 The other engine is Docker or Podman, rootful or rootless, or Lichen; all that is used of it is its API. Nothing in it
-is changed. Without --apply it is only said what would be done.
+is changed. Without --apply it only says what it would do.
 
 Options:
       --from HOST     The other engine: unix:///var/run/docker.sock, tcp://host:port, ssh://user@host,
                       ssh://user@host/var/run/docker.sock, or the name of a context
-      --to HOST       This engine (default: DOCKER_HOST, or this user's own socket)
+      --to HOST       This engine, or the name of a context (default: DOCKER_HOST, or this user's own socket)
       --apply         Do it
       --only KINDS    Of images, volumes, networks, containers, these, separated by commas
       --start         Start the copies of containers that run in the other engine

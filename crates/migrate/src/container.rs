@@ -2,11 +2,13 @@
 
 use crate::engines::Engines;
 use crate::error::{Error, step};
+use crate::image::{Origins, bare};
 use crate::needs::Needs;
 use crate::plan::{Fate, Item};
 use api_types::{ContainerConfig, ContainerCreateRequest, ContainerInspect, HostConfig};
 use cli::connect::client::segment;
 use cli::connect::{Query, Request};
+use std::collections::BTreeMap;
 use translate::{Context, bind_options, translate};
 
 mod translate;
@@ -20,16 +22,26 @@ pub(crate) struct Definition {
     pub(crate) runs: bool,
 }
 
+impl Definition {
+    /// Where it asks for an image by its ID in the source, by the one that it has here.
+    pub(crate) fn made_of(&mut self, ids: &BTreeMap<String, String>) {
+        if let Some(here) = ids.get(bare(&self.request.config.image)) {
+            self.request.config.image.clone_from(here);
+        }
+    }
+}
+
 pub(crate) async fn plan(
     engines: &Engines,
     originals: &[ContainerInspect],
+    origins: &Origins,
+    ids: &BTreeMap<String, String>,
 ) -> Result<Vec<Item<Definition>>, Error> {
     let here = engines.to.containers().await?;
-    let images = engines.from.images().await?;
     let info = &engines.to.info;
     let context = Context {
         originals,
-        images: &images,
+        origins,
         podman: engines.from.is_podman,
         log_drivers: &info.plugins.log,
         runtimes: info.runtimes.keys().map(String::as_str).collect(),
@@ -39,13 +51,15 @@ pub(crate) async fn plan(
         let name = name_of(original).to_owned();
         let mut remarks = Vec::new();
         let request = translate(original, &context, &mut remarks);
-        let fate = match here.iter().find(|c| name_of(c) == name) {
-            Some(same) => compare(&request, same),
-            None => Fate::Make,
-        };
         let runs = original.state.running && !original.state.restarting;
         let needs = Needs::of(original, &request);
-        items.push(Item { name, fate, remarks, what: Definition { request, needs, runs } });
+        let mut what = Definition { request, needs, runs };
+        what.made_of(ids);
+        let fate = match here.iter().find(|c| name_of(c) == name) {
+            Some(same) => compare(&what.request, same),
+            None => Fate::Make,
+        };
+        items.push(Item { name, fate, remarks, what });
     }
     Ok(items)
 }
@@ -162,7 +176,7 @@ mod tests {
         let originals = [container.clone()];
         let context = Context {
             originals: &originals,
-            images: &[],
+            origins: &Origins::default(),
             podman: false,
             log_drivers: &[],
             runtimes: Vec::new(),

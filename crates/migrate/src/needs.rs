@@ -100,14 +100,33 @@ impl Lacks {
 /// What is known before anything is done.
 pub(crate) fn planned(
     images: &[Item<image::Source>],
+    used: &[Item<image::Source>],
     volumes: &[Item<Volume>],
     networks: &[Item<Network>],
 ) -> Lacks {
     let mut lacks = Lacks::default();
-    lacks.planned(Kind::Image, images, |item| bare(&item.what.id));
+    for images in [images, used] {
+        lacks.planned(Kind::Image, images, |item| bare(&item.what.id));
+    }
+    for image in used.iter().filter(|item| item.fate == Fate::Make) {
+        lacks.note(Kind::Image, bare(&image.what.id), "it is not here, and not to be copied");
+    }
     lacks.planned(Kind::Volume, volumes, |item| &item.name);
     lacks.planned(Kind::Network, networks, |item| &item.name);
     lacks
+}
+
+/// Images that are needed and that the source itself no longer has.
+pub(crate) fn absent_images<'a>(
+    needs: impl Iterator<Item = &'a Needs>,
+    known: impl Iterator<Item = &'a Item<image::Source>> + Clone,
+    lacks: &mut Lacks,
+) {
+    for id in needs.flat_map(|n| n.names(Kind::Image)) {
+        if !known.clone().any(|item| bare(&item.what.id) == id) {
+            lacks.note(Kind::Image, id, "the other engine has it no longer");
+        }
+    }
 }
 
 /// Volumes and networks that are needed, that nobody plans to bring along, and that are not here. What is here by that

@@ -5,6 +5,7 @@ use crate::error::{Error, step};
 use crate::plan::{Fate, Item};
 use api_types::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use cli::connect::Request;
+use ipnet::IpNet;
 
 /// Networks that every engine has, under these names.
 const OWN: [&str; 4] = ["bridge", "host", "none", "podman"];
@@ -21,7 +22,8 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Network>>, Error>
             compare(&network, same, &here)
         } else {
             if let Some(taken) = overlapping(&network, &here) {
-                remarks.push(format!("network {taken} has its subnet here already: it gets another one"));
+                remarks
+                    .push(format!("network {taken} has addresses of its subnet here: it gets another one"));
             }
             Fate::Make
         };
@@ -63,7 +65,8 @@ fn overlapping<'a>(network: &Network, here: &'a [Network]) -> Option<&'a str> {
 }
 
 fn overlap(a: &Network, b: &Network) -> bool {
-    subnets(a).iter().any(|subnet| subnets(b).contains(subnet))
+    let nets = |network| subnets(network).into_iter().filter_map(|subnet| subnet.parse::<IpNet>().ok());
+    nets(a).any(|a| nets(b).any(|b| a.contains(&b) || b.contains(&a)))
 }
 
 pub(crate) async fn create(engines: &Engines, network: &Network) -> Result<(), Error> {
@@ -118,6 +121,13 @@ mod tests {
         let there = network("front", "10.9.0.0/24");
         let (copy, other) = (network("front", "172.20.0.0/16"), network("back", "10.9.0.0/24"));
         assert_eq!(compare(&there, &copy, &[copy.clone(), other]), Fate::Same);
+        // Half of it is enough to be in the way.
+        for (taken, there) in [("172.18.5.0/24", "172.18.0.0/16"), ("fd00::/48", "fd00:0:0:7::/64")] {
+            let (there, taken) = (network("front", there), network("back", taken));
+            assert_eq!(overlapping(&there, std::slice::from_ref(&taken)), Some("back"));
+            assert_eq!(overlapping(&taken, std::slice::from_ref(&there)), Some("front"));
+            assert_eq!(overlapping(&there, &[network("back", "172.19.0.0/16")]), None);
+        }
         let Fate::Differs(how) = compare(&there, &copy, std::slice::from_ref(&copy)) else { panic!() };
         assert_eq!(how, "its subnet is 172.20.0.0/16 here and 10.9.0.0/24 there");
     }

@@ -4,6 +4,7 @@ use crate::args::Arguments;
 use crate::container::{self, Definition};
 use crate::engines::Engines;
 use crate::error::Error;
+use crate::image::Origins;
 use crate::needs::{self, Kind, Lacks};
 use crate::{image, network, volume};
 use api_types::{ContainerInspect, Network, Volume};
@@ -46,13 +47,26 @@ pub(crate) struct Plan {
 pub(crate) async fn make(engines: &Engines, arguments: &Arguments) -> Result<Plan, Error> {
     let kinds = arguments.kinds;
     let originals = engines.from.containers().await?;
+    let origins =
+        if kinds.containers { Origins::find(engines, &originals).await? } else { Origins::default() };
     let images = if kinds.images { image::plan(engines, &originals).await? } else { Vec::new() };
+    // Of those that are not asked for, what containers are made of has to be here.
+    let used = if kinds.containers && !kinds.images {
+        image::used(engines, &originals, &origins).await?
+    } else {
+        Vec::new()
+    };
+    let ids = image::ids(images.iter().chain(&used));
     let volumes = if kinds.volumes { volume::plan(engines).await? } else { Vec::new() };
     let networks = if kinds.networks { network::plan(engines).await? } else { Vec::new() };
-    let mut containers =
-        if kinds.containers { container::plan(engines, &originals).await? } else { Vec::new() };
-    let mut lacks = needs::planned(&images, &volumes, &networks);
+    let mut containers = if kinds.containers {
+        container::plan(engines, &originals, &origins, &ids).await?
+    } else {
+        Vec::new()
+    };
+    let mut lacks = needs::planned(&images, &used, &volumes, &networks);
     let needed = containers.iter().filter(|c| c.fate == Fate::Make).map(|c| &c.what.needs);
+    needs::absent_images(needed.clone(), images.iter().chain(&used), &mut lacks);
     needs::absent(engines, needed, &volumes, &networks, &mut lacks).await?;
     for item in &mut containers {
         item.refuse(&mut lacks);

@@ -54,6 +54,10 @@ pub(crate) async fn plan(engines: &Engines) -> Result<Vec<Item<Volume>>, Error> 
                 volume.name
             ));
         }
+        if engines.from.exports && fate == Fate::Make {
+            let remark = "the directory itself gets the owner that Podman gave it, whatever a container made of that since";
+            remarks.push(remark.to_owned());
+        }
         items.push(Item { name: volume.name.clone(), fate, remarks, what: volume });
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));

@@ -29,9 +29,11 @@ fn furnish(engine: &Engine) {
         ["-v", "/anonymous", "-e", "A=1", "--restart", "on-failure:3", "example/web:1", "sleep", "1000"];
     engine.docker(&[&create[..], &more[..]].concat()).ok();
     engine.docker(&["start", "web"]).ok();
-    engine
-        .docker(&["run", "-d", "--name", "side", "--network", "container:web", "busybox", "sleep", "1000"])
-        .ok();
+    // An image that exposes a port, which nobody may ask for beside the network of another container.
+    engine.docker(&["commit", "--change", "EXPOSE 80", "web", "example/side:1"]).ok();
+    let join =
+        ["run", "-d", "--name", "side", "--network", "container:web", "example/side:1", "sleep", "1000"];
+    engine.docker(&join).ok();
 }
 
 fn listing(engine: &Engine, volume: &str) -> String {

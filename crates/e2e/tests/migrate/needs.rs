@@ -57,3 +57,44 @@ fn a_container_that_cannot_have_what_it_needs_is_not_made() {
     assert!(only.stdout.contains(&line), "{only}");
     assert_eq!(names(&target), "hermit porter shop", "{only}");
 }
+
+#[test]
+fn a_container_is_made_of_its_own_image_whatever_its_name_is_by_now() {
+    let (source, target) = (Engine::start(), Engine::start());
+    for engine in [&source, &target] {
+        engine.load("busybox");
+    }
+    let other = |engine: &Engine, name: &str| {
+        engine.docker(&["create", "--name", "base", "busybox", "true"]).ok();
+        engine.docker(&["commit", "--change", "ENV OTHER=1", "base", name]).ok();
+        engine.docker(&["rm", "base"]).ok();
+    };
+    for name in ["moved", "gone", "theirs"] {
+        let image = format!("example/{name}:1");
+        source.docker(&["tag", "busybox", &image]).ok();
+        source.docker(&["create", "--name", name, &image, "true"]).ok();
+    }
+    other(&source, "example/moved:1");
+    source.docker(&["rmi", "example/gone:1"]).ok();
+    // Under this name something else is here.
+    other(&target, "example/theirs:1");
+
+    let only = from(&source, &target, &["--apply", "--only", "containers"]).exits(1);
+    let refused = "container  theirs  not possible: it needs image ";
+    assert!(only.stdout.contains(refused) && only.stdout.contains("another one is here already"), "{only}");
+    assert_eq!(names(&target), "", "they are of the same image: {only}");
+    target.docker(&["rmi", "example/theirs:1"]).ok();
+    let plan = from(&source, &target, &[]).ok();
+    for name in ["moved", "gone"] {
+        let line =
+            format!("example/{name}:1 is not its image there any more: it gets the one it was made of");
+        assert!(plan.stdout.contains(&line), "{line:?}: {plan}");
+    }
+    from(&source, &target, &["--apply"]).ok();
+    for name in ["moved", "gone", "theirs"] {
+        let image = source.docker(&["inspect", "-f", "{{.Image}}", name]).ok();
+        target.docker(&["inspect", "-f", "{{.Image}}", name]).ok().prints(image.text());
+    }
+    let again = from(&source, &target, &["--apply", "--only", "containers"]).ok();
+    assert_eq!(again.stdout.matches("the same is here already").count(), 3, "{again}");
+}

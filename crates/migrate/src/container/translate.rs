@@ -1,17 +1,17 @@
 //! A container's definition there, in this engine's words.
 
 use super::{is_called, name_of};
-use crate::image::bare;
+use crate::image::Origins;
 use crate::network::is_own;
 use api_types::{
-    ContainerConfig, ContainerCreateRequest, ContainerInspect, EndpointSettings, HostConfig, ImageSummary,
-    Map, NetworkingConfig,
+    ContainerConfig, ContainerCreateRequest, ContainerInspect, EndpointSettings, HostConfig, Map,
+    NetworkingConfig,
 };
 
 /// What definitions are translated by.
 pub(super) struct Context<'a> {
     pub(super) originals: &'a [ContainerInspect],
-    pub(super) images: &'a [ImageSummary],
+    pub(super) origins: &'a Origins,
     pub(super) podman: bool,
     pub(super) log_drivers: &'a [String],
     pub(super) runtimes: Vec<&'a str>,
@@ -27,9 +27,13 @@ pub(super) fn translate(
     settings(&mut host, context, remarks);
     mounts(&mut host, original, remarks);
     let endpoints = endpoints(&mut host, original);
+    let mut config = config(original, context, remarks);
+    if host.network_mode.starts_with("container:") {
+        joined(&mut config, &mut host);
+    }
     ports(&host, remarks);
     ContainerCreateRequest {
-        config: config(original, context, remarks),
+        config,
         host_config: Some(host),
         networking_config: Some(NetworkingConfig { endpoints_config: endpoints }),
     }
@@ -44,20 +48,25 @@ fn config(original: &ContainerInspect, context: &Context<'_>, remarks: &mut Vec<
     if context.podman {
         config.env.retain(|e| e != "container=podman");
     }
-    if has_moved(original, context.images) {
-        remarks
-            .push(format!("{} is another image there by now: it gets the one it was made of", config.image));
-        config.image.clone_from(&original.image);
+    let image = context.origins.image_of(original);
+    if context.origins.has_lost(original) {
+        remarks.push(format!(
+            "{} is not its image there any more: it gets the one it was made of",
+            config.image
+        ));
     }
+    image.clone_into(&mut config.image);
     config
 }
 
-/// Whether the name that the container was made by is another image's today.
-fn has_moved(original: &ContainerInspect, images: &[ImageSummary]) -> bool {
-    let name = &original.config.image;
-    let latest = format!("{name}:latest");
-    let is_called = |image: &&ImageSummary| image.repo_tags.iter().any(|t| t == name || *t == latest);
-    images.iter().find(is_called).is_some_and(|image| bare(&image.id) != bare(&original.image))
+/// What belongs to the container that is joined, and is refused beside it. Docker shows its names here since the start
+/// (moby `initializeNetworking`), and an image's ports as if they had been asked for.
+fn joined(config: &mut ContainerConfig, host: &mut HostConfig) {
+    config.hostname.clear();
+    config.domainname.clear();
+    config.exposed_ports.clear();
+    host.port_bindings.clear();
+    host.publish_all_ports = false;
 }
 
 fn modes(host: &mut HostConfig, context: &Context<'_>, remarks: &mut Vec<String>) {
@@ -233,7 +242,7 @@ mod tests {
         let originals = [original.clone()];
         let context = Context {
             originals: &originals,
-            images: &[],
+            origins: &Origins::default(),
             podman,
             log_drivers: &["local".into()],
             runtimes: vec!["runc"],
@@ -289,16 +298,16 @@ mod tests {
     }
 
     #[test]
-    fn a_container_keeps_its_image_when_the_name_has_moved_on() {
-        let mut container = original("web");
-        (container.config.image, container.image) = ("web".into(), "sha256:0ld".into());
-        let image = |id: &str| ImageSummary {
-            id: id.into(),
-            repo_tags: vec!["web:latest".into()],
-            ..ImageSummary::default()
-        };
-        assert!(has_moved(&container, &[image("sha256:new")]));
-        // Podman writes IDs without the algorithm.
-        assert!(!has_moved(&container, &[image("0ld")]) && !has_moved(&container, &[]));
+    fn who_joins_a_container_has_its_names_and_no_ports() {
+        let mut container = original("side");
+        (container.config.hostname, container.config.domainname) = ("web".into(), "example.com".into());
+        container.config.exposed_ports.insert("80/tcp".into(), Default::default());
+        container.host_config.network_mode = "bridge".into();
+        let (config, ..) = translated(&container, false);
+        assert_eq!((config.hostname.as_str(), config.exposed_ports.len()), ("web", 1));
+        container.host_config.network_mode = "container:fedcba987654".into();
+        let (config, ..) = translated(&container, false);
+        assert_eq!((config.hostname.as_str(), config.domainname.as_str()), ("", ""));
+        assert_eq!(config.exposed_ports.len(), 0);
     }
 }
