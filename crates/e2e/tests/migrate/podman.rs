@@ -75,7 +75,8 @@ fn rootless_podmans_images_volumes_and_containers_come_along() {
     let tar = host.path("data.tar");
     pack(host, &tar);
     podman_runs(&["volume", "import", "data", &tar.display().to_string()]);
-    let create = ["create", "--name", "web", "--network", "none", "-v", "data:/srv", "-e", "A=1"];
+    podman_runs(&["network", "create", "--subnet", "10.91.6.0/24", "--label", "a=b", "yard"]);
+    let create = ["create", "--name", "web", "--network", "yard", "-v", "data:/srv", "-e", "A=1"];
     podman_runs(
         &[&create[..], &["--restart", "on-failure:3", "example.com/web:1", "sleep", "1000"]].concat(),
     );
@@ -86,16 +87,24 @@ fn rootless_podmans_images_volumes_and_containers_come_along() {
     let from = format!("unix://{}", podman.socket.display());
     let plan = engine.lichen(&["migrate", "--from", &from]).ok();
     let owners = "data: the API of Podman before 5.6 does not tell who owns files";
-    for line in ["volume     data  copy", owners, "container  web  create", "container  shop  create"] {
+    for line in [
+        "network    yard  create",
+        "volume     data  copy",
+        owners,
+        "container  web  create",
+        "container  shop  create",
+    ] {
         assert!(plan.stdout.contains(line), "{line:?}: {plan}");
     }
     engine.lichen(&["migrate", "--from", &from, "--apply", "--start"]).ok();
     let format = "{{.Config.Image}} {{.HostConfig.RestartPolicy.MaximumRetryCount}} {{index .Config.Cmd 0}}";
     engine.docker(&["inspect", "web", "--format", format]).ok().prints("example.com/web:1 3 sleep");
     engine.docker(&["ps", "--format", "{{.Names}}"]).ok().prints("shop");
+    let format = "{{(index .IPAM.Config 0).Subnet}} {{.Labels.a}}";
+    engine.docker(&["network", "inspect", "yard", "--format", format]).ok().prints("10.91.6.0/24 b");
     engine.docker(&["start", "web"]).ok();
-    let seen = ["exec", "web", "sh", "-c", "cat /srv/sub/file; echo $A"];
-    engine.docker(&seen).ok().prints("hello1");
+    let seen = ["exec", "web", "sh", "-c", "cat /srv/sub/file; echo $A; hostname -i | cut -d. -f1-3"];
+    engine.docker(&seen).ok().prints("hello1\n10.91.6");
     // What the plan says to do where owners matter.
     podman_runs(&["volume", "export", "data", "--output", &tar.display().to_string()]);
     let bind = format!("{}:/data.tar:ro", tar.display());
