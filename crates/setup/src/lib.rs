@@ -124,7 +124,7 @@ fn requirements(facts: &Facts, arguments: &Arguments) -> Result<()> {
     } else {
         // Line by line: standard error has no buffer, and over ssh a line in pieces mixes with standard output.
         let mut errors = io::LineWriter::new(io::stderr().lock());
-        report::requirements(&findings, &mut io::stdout().lock(), &mut errors)?;
+        told(report::requirements(&findings, &mut io::stdout().lock(), &mut errors))?;
     }
     if check::satisfied(&findings) { Ok(()) } else { Err(Error::Unsatisfied) }
 }
@@ -143,7 +143,7 @@ fn diagnose(json: bool, places: &Places) -> Result<()> {
         let (user, system, kernel) = (&facts.user.name, &facts.distribution.name, &facts.kernel);
         say!("{user} on {system}, Linux {kernel}");
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        report::doctor(&findings, colour, &mut io::stdout().lock())?;
+        told(report::doctor(&findings, colour, &mut io::stdout().lock()))?;
     }
     if check::satisfied(&findings) { Ok(()) } else { Err(Error::Unsatisfied) }
 }
@@ -162,5 +162,13 @@ fn print_json(facts: &Facts, findings: &[finding::Finding]) -> Result<()> {
 
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
+    told(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Whoever reads may have read enough.
+fn told(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
