@@ -19,6 +19,7 @@ mod inspect;
 mod man;
 mod network;
 mod opts;
+pub mod out;
 mod part;
 mod progress;
 mod query;

@@ -3,7 +3,7 @@
 use crate::daemon::{config, error::Error, refuse_root, settings};
 use cli::template::{Missing, Template, Value};
 use network::flows::{self, Flow, Listed};
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 const USAGE: &str = "usage: lichen net flows [--json | --format TEMPLATE]";
 const HEADER: [&str; 9] =
@@ -55,11 +55,7 @@ fn show(shape: &Shape) -> Result<(), String> {
     let Listed { flows, left_off, troubles } =
         flows::list(&config.run).map_err(|error| format!("the forwarder does not answer: {error}"))?;
     let text = render(shape, &flows)?;
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-        other => other.map_err(|error| format!("write: {error}"))?,
-    }
+    cli::out::print(&text).map_err(|error| format!("write: {error}"))?;
     if left_off > 0 {
         eprintln!("lichen: {left_off} more flows are not listed");
     }

@@ -8,6 +8,7 @@ use crate::image::bare;
 use crate::needs::{Kind, Lacks};
 use crate::plan::{Fate, Item, Plan};
 use crate::{image, network, volume};
+use cli::say;
 
 /// How it went so far.
 #[derive(Debug, Default)]

@@ -17,17 +17,6 @@
 //!   while it is not complete there.
 #![forbid(unsafe_code)]
 
-/// A line of the plan, or of what was done. Whoever reads may have read enough (`… | head`), which ends nothing.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let written = writeln!(std::io::stdout(), $($text)*);
-        if let Err(error) = written && error.kind() != std::io::ErrorKind::BrokenPipe {
-            eprintln!("lichen migrate: write to standard output: {error}");
-        }
-    }};
-}
-
 mod apply;
 mod args;
 mod container;
@@ -40,6 +29,7 @@ mod plan;
 mod volume;
 
 use args::{Arguments, Asked};
+use cli::say;
 use error::Error;
 
 /// Runs `lichen migrate` with the words after it; the exit code.

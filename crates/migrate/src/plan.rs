@@ -8,6 +8,7 @@ use crate::image::Origins;
 use crate::needs::{self, Kind, Lacks};
 use crate::{image, network, volume};
 use api_types::{ContainerInspect, Network, Volume};
+use cli::say;
 
 /// What is to become of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::undo::Undo;
 use cli::config::contexts::{Context, Contexts, DEFAULT, Endpoint};
 use cli::config::{Config, ConfigError, directory};
+use cli::say;
 
 pub const NAME: &str = "rootless";
 

@@ -5,6 +5,7 @@ use crate::session::Systemd;
 use crate::undo::Undo;
 use crate::unit::{self, Unit};
 use crate::{Error, Places, Result, context, systemd};
+use cli::say;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,25 @@ fn exports(facts: &Facts, places: &Places) {
     say!("export DOCKER_HOST={}\n", places.host());
 }
 
+fn how_to_stop(pidfile: &Path) {
+    if names_an_engine(pidfile) {
+        say!("[INFO] systemd not detected, the engine needs to be stopped manually:\n");
+        say!("kill $(cat {})\n", pidfile.display());
+    } else {
+        say!(
+            "[INFO] systemd not detected; {} names no engine that would have to be stopped",
+            pidfile.display()
+        );
+    }
+}
+
+/// A file that was left by an engine which somebody killed may name any process by now.
+fn names_an_engine(pidfile: &Path) -> bool {
+    let pid = fs::read_to_string(pidfile).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let command = pid.and_then(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok());
+    command.is_some_and(|command| command.starts_with(b"lichen\0engine\0"))
+}
+
 /// Takes down the service and the context; data stays. Every step is tried; the first failure is returned.
 pub fn uninstall(facts: &Facts, places: &Places) -> Result<()> {
     let mut first = Ok(());
@@ -130,8 +150,7 @@ pub fn uninstall(facts: &Facts, places: &Places) -> Result<()> {
     if facts.session.systemd == Systemd::Running {
         say!("[INFO] Uninstalled {}", unit::NAME);
     } else {
-        say!("[INFO] systemd not detected, the engine needs to be stopped manually:\n");
-        say!("kill $(cat {})\n", places.runtime.join("docker.pid").display());
+        how_to_stop(&places.runtime.join("docker.pid"));
     }
     say!(
         "[INFO] Make sure to unset or update the environment PATH, DOCKER_HOST, and DOCKER_CONTEXT environment variables \

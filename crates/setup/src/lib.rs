@@ -8,17 +8,6 @@
 //! codes are those of dockerd-rootless-setuptool.sh, whose name the program answers to.
 #![forbid(unsafe_code)]
 
-/// A line of what is being done. Whoever reads may have read enough (`… | head`), which stops nothing.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let written = writeln!(std::io::stdout(), $($text)*);
-        if let Err(error) = written && error.kind() != std::io::ErrorKind::BrokenPipe {
-            eprintln!("[WARNING] write to standard output: {error}");
-        }
-    }};
-}
-
 mod apparmor;
 mod args;
 mod cgroup;
@@ -42,7 +31,9 @@ pub use error::{Error, Result};
 pub use facts::Facts;
 
 use args::{Arguments, Verb};
-use std::io::{self, IsTerminal, Write};
+use cli::out::tolerate;
+use cli::say;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -124,7 +115,7 @@ fn requirements(facts: &Facts, arguments: &Arguments) -> Result<()> {
     } else {
         // Line by line: standard error has no buffer, and over ssh a line in pieces mixes with standard output.
         let mut errors = io::LineWriter::new(io::stderr().lock());
-        told(report::requirements(&findings, &mut io::stdout().lock(), &mut errors))?;
+        tolerate(report::requirements(&findings, &mut io::stdout().lock(), &mut errors))?;
     }
     if check::satisfied(&findings) { Ok(()) } else { Err(Error::Unsatisfied) }
 }
@@ -143,7 +134,7 @@ fn diagnose(json: bool, places: &Places) -> Result<()> {
         let (user, system, kernel) = (&facts.user.name, &facts.distribution.name, &facts.kernel);
         say!("{user} on {system}, Linux {kernel}");
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        told(report::doctor(&findings, colour, &mut io::stdout().lock()))?;
+        tolerate(report::doctor(&findings, colour, &mut io::stdout().lock()))?;
     }
     if check::satisfied(&findings) { Ok(()) } else { Err(Error::Unsatisfied) }
 }
@@ -161,14 +152,5 @@ fn print_json(facts: &Facts, findings: &[finding::Finding]) -> Result<()> {
 }
 
 fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    told(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// Whoever reads may have read enough.
-fn told(written: io::Result<()>) -> Result<()> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(cli::out::print(text)?)
 }

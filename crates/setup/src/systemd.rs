@@ -1,6 +1,7 @@
 //! The user's systemd manager, by systemctl(1), each call shown as a shell would with `set -x`.
 
 use crate::{Error, Result, unit};
+use cli::say;
 use std::process::{Command, Stdio};
 
 /// Runs `systemctl --user …`, showing the command and what it prints.

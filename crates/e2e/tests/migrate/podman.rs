@@ -151,6 +151,7 @@ fn podmans_export_keeps_the_owners_and_ssh_finds_podman_alone() {
     let newer = answer_as_newer(&podman, host, std::fs::read(&tar).expect("read the export"));
     let plan = engine.lichen(&["migrate", "--from", &newer]).ok();
     assert!(plan.stdout.contains("volume     data  copy") && !plan.stdout.contains("who owns"), "{plan}");
+    assert!(plan.stdout.contains("data: the directory itself gets the owner that Podman gave it"), "{plan}");
     engine.lichen(&["migrate", "--from", &newer, "--apply", "--only", "images,volumes"]).ok();
     let stat = "cd /d && stat -c '%u %g %a' . sub sub/file && cat sub/file";
     let seen = ["run", "--rm", "-v", "data:/d", "localhost/busybox", "sh", "-c", stat];
@@ -170,8 +171,30 @@ fn podmans_export_keeps_the_owners_and_ssh_finds_podman_alone() {
     podman.end(host);
 }
 
-/// Podman's API with the export of volumes that 5.6.0 has, which writes what its command line always wrote. It serves
-/// `archive` for every volume.
+#[test]
+fn podmans_image_without_a_name_is_copied_once_and_what_is_made_of_it_too() {
+    let engine = Engine::start();
+    let host = engine.host();
+    let podman = Podman::start(host);
+    let podman_runs = |words: &[&str]| podman.run(host, words).text().to_owned();
+    podman_runs(&["load", "--quiet", "--input", &archive("busybox").display().to_string()]);
+    podman_runs(&["create", "--name", "base", "busybox", "true"]);
+    let image = podman_runs(&["commit", "--quiet", "--change", "ENV A=1", "base"]);
+    podman_runs(&["create", "--name", "hermit", &image, "true"]);
+    let from = format!("unix://{}", podman.socket.display());
+    let migrate = || engine.lichen(&["migrate", "--from", &from, "--apply"]).ok();
+    let first = migrate();
+    assert!(first.stdout.contains("container  hermit  created"), "{first}");
+    let environment = engine.docker(&["inspect", "hermit", "--format", "{{json .Config.Env}}"]).ok();
+    assert!(environment.stdout.contains("A=1"), "{environment}");
+    let again = migrate();
+    assert!(again.stdout.contains("container  hermit  the same is here already"), "{again}");
+    assert!(!again.stdout.contains("copied"), "{again}");
+    podman.end(host);
+}
+
+/// Podman's API with the export of volumes that 5.6.0 has, played in front of an older one: nothing here is what 5.6.0
+/// itself answers. What is exported is what the command line wrote, in every version; it is `archive` for every volume.
 fn answer_as_newer(podman: &Podman, host: &Host, archive: Vec<u8>) -> String {
     let path = host.run().join("newer.sock");
     let listener = UnixListener::bind(&path).expect("listen");

@@ -209,14 +209,9 @@ fn environment(config: &Config, ports: usize) -> Vec<(&'static str, OsString)> {
     variables
 }
 
-/// What was asked for is printed; a reader that has read enough is no failure.
+/// What was asked for.
 fn print(text: &str) -> Result<u8> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write", "/dev/stdout")(error)),
-        _ => Ok(0),
-    }
+    cli::out::print(text).map(|()| 0).map_err(Error::io("write", "/dev/stdout"))
 }
 
 fn help() -> String {
