@@ -9,7 +9,7 @@ use api_types::{ContainerConfig, ContainerCreateRequest, ContainerInspect, HostC
 use cli::connect::client::segment;
 use cli::connect::{Query, Request};
 use std::collections::BTreeMap;
-use translate::{Context, bind_options, translate};
+use translate::{Context, OF_PODMAN, bind_options, translate};
 
 mod translate;
 
@@ -115,10 +115,12 @@ fn compare(request: &ContainerCreateRequest, here: &ContainerInspect) -> Fate {
     let command = |c: &ContainerConfig| {
         [c.entrypoint.clone().unwrap_or_default(), c.cmd.clone().unwrap_or_default()].concat()
     };
+    let environment =
+        |c: &ContainerConfig| sorted(&c.env).into_iter().filter(|e| e != OF_PODMAN).collect::<Vec<_>>();
     let different = [
         ("image", request.config.image != here.config.image),
         ("command", command(&request.config) != command(&here.config)),
-        ("environment", sorted(&request.config.env) != sorted(&here.config.env)),
+        ("environment", environment(&request.config) != environment(&here.config)),
         ("labels", request.config.labels != here.config.labels),
         ("mounts", binds(wanted) != binds(found)),
         ("published ports", wanted.port_bindings != found.port_bindings),
@@ -184,6 +186,7 @@ mod tests {
         let request = translate(&container, &context, &mut Vec::new());
         let mut here = container;
         here.host_config.restart_policy.name = "no".into();
+        here.config.env.push("container=podman".into());
         assert_eq!(compare(&request, &here), Fate::Same);
         here.config.env.push("B=2".into());
         here.host_config.memory = 5;

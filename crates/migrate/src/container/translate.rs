@@ -17,6 +17,9 @@ pub(super) struct Context<'a> {
     pub(super) runtimes: Vec<&'a str>,
 }
 
+/// What Podman gives every container, and so an image that is made of one.
+pub(super) const OF_PODMAN: &str = "container=podman";
+
 pub(super) fn translate(
     original: &ContainerInspect,
     context: &Context<'_>,
@@ -46,7 +49,7 @@ fn config(original: &ContainerInspect, context: &Context<'_>, remarks: &mut Vec<
         config.hostname.clear();
     }
     if context.podman {
-        config.env.retain(|e| e != "container=podman");
+        config.env.retain(|e| e != OF_PODMAN);
     }
     let image = context.origins.image_of(original);
     if context.origins.has_lost(original) {
