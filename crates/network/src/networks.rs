@@ -84,11 +84,8 @@ impl Networks {
 
     /// As [`Networks::open`] on a kernel with another name for its tproxy expression, or without nf_tables.
     pub(crate) fn open_on(mut config: Config, store: &Store, tproxy: Option<&'static str>) -> Result<Self> {
-        let router = Arc::new(Router::open(&config.router, &config.outward, tproxy)?);
-        let outward = Outward::open(Arc::clone(&router), &config)?;
-        let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder(), outward.guide())?;
         let run = config.run.clone();
-        let mut pools = config.address_pools;
+        let mut pools = std::mem::take(&mut config.address_pools);
         if pools.is_empty() {
             pools = pools::docker_defaults();
         }
@@ -96,7 +93,11 @@ impl Networks {
             pools.push(predefined::unique_local_pool(store)?);
         }
         let (records, sandboxes) = (store.collection("networks"), store.collection("sandboxes"));
+        // Before there are processes that outlive this one: what is configured may be refused here.
         predefined::ensure(&records, &config.bridge, &pools)?;
+        let router = Arc::new(Router::open(&config.router, &config.outward, tproxy)?);
+        let outward = Outward::open(Arc::clone(&router), &config)?;
+        let forwarder = Forwarder::open(&mut config, &router, outward.by_forwarder(), outward.guide())?;
         let books = Arc::new(Mutex::new(load(&records, &sandboxes, &router)?));
         let reaper = Reaper::start(Arc::clone(&router), Arc::clone(&books))?;
         let host_ports = HostPortBook::default();
