@@ -97,7 +97,7 @@ impl Networks {
         let sandboxes = books.sandboxes.values();
         let veths: BTreeSet<&str> =
             sandboxes.flat_map(|s| s.record.endpoints.iter().map(|e| e.host_interface.as_str())).collect();
-        let bridges: BTreeSet<&str> = books.networks.values().map(|n| n.network.bridge.as_str()).collect();
+        let bridges: BTreeSet<&str> = books.all().map(|network| network.bridge.as_str()).collect();
         let stray = |link: &crate::netlink::link::Link| {
             // lxc-user-nic's is a veth too, and has a name of that program's own at first.
             (link.is_veth
@@ -113,7 +113,7 @@ impl Networks {
             .collect();
         // Of all networks: those that have no bridge of their own prohibit nothing.
         let subnets: Vec<IpNet> =
-            books.networks.values().flat_map(|n| n.network.pools.iter().map(|pool| pool.subnet)).collect();
+            books.all().flat_map(|network| network.pools.iter().map(|pool| pool.subnet)).collect();
         drop(books);
         self.router.netlink(|netlink| netlink.changes(&changes))?;
         self.router.forget_subnets_but(&subnets)

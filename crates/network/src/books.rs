@@ -24,6 +24,8 @@ use std::{
 pub(crate) struct Books {
     pub networks: BTreeMap<Id, Live>,
     pub sandboxes: BTreeMap<Id, LiveSandbox>,
+    /// Networks that are being made or removed: nobody can use them, nor have their names, subnets and bridges.
+    pub reserved: BTreeMap<Id, Network>,
     /// Records of an earlier engine that nobody has adopted yet; their addresses are taken.
     pub unadopted: BTreeMap<Id, SandboxRecord>,
 }
@@ -196,6 +198,11 @@ fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> + use<> {
 }
 
 impl Books {
+    /// All networks, also those that are being made or removed.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Network> {
+        self.networks.values().map(|live| &live.network).chain(self.reserved.values())
+    }
+
     /// By name, full ID, or unambiguous prefix of one.
     pub(crate) fn find(&self, name: &str) -> Result<&Live> {
         let not_found = || Error::NotFound { name: name.to_owned() };

@@ -100,7 +100,7 @@ pub(crate) fn network(request: NewNetwork) -> Result<Network> {
 /// Whether a network may go: not a configuration that others depend on.
 pub(crate) fn may_go(network: &Network, books: &Books) -> Result<()> {
     let depends = |other: &Network| network.config_only && other.config_from == network.name;
-    match books.networks.values().any(|live| depends(&live.network)) {
+    match books.all().any(depends) {
         true => Err(Refusal::InUse(network.name.clone()).into()),
         false => Ok(()),
     }

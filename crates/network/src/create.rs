@@ -17,39 +17,12 @@ use ipnet::IpNet;
 impl Networks {
     /// Makes a network: its record, and its bridge in the router namespace.
     pub fn create(&self, request: NewNetwork) -> Result<Created> {
-        // Two networks made at once must not choose the same subnet: the record is entered under the same lock.
+        let live = self.reserve(request)?;
+        let (id, warning) = (live.network.id.clone(), unknown_options(&live));
+        let made = self.make(live);
         let mut books = self.books();
-        let request = configuration::resolve(request, &books)?;
-        let subnets: Vec<(IpNet, String)> = books
-            .networks
-            .values()
-            .flat_map(|live| live.network.pools.iter().map(|p| (p.subnet, live.network.name.clone())))
-            .collect();
-        let taken = Taken {
-            names: &|name| books.networks.values().any(|live| live.network.name == name),
-            subnets: &subnets,
-            bridges: &|bridge| books.networks.values().any(|live| live.network.bridge == bridge),
-            parents: &|parent| {
-                let mut ipvlan = books.networks.values().filter(|live| live.network.driver == Driver::Ipvlan);
-                ipvlan.find(|live| live.network.bridge == parent).map(|live| live.network.name.clone())
-            },
-        };
-        let network = validate::network(request, &taken, &self.pools)?;
-        let id = network.id.clone();
-        let mut live = Live::new(network, 0)?;
-        if live.lan.as_ref().is_some_and(|lan| lan.parent.is_some()) {
-            self.router.parent(&live.network.bridge)?;
-        }
-        let warning = unknown_options(&live);
-        let mut undo = Undo::default();
-        if let Some(plan) = live.plan() {
-            live.bridge_index = self.router.add_bridge(&plan)?;
-            undo.push("make the bridge", move || self.router.delete_bridge(&plan));
-        }
-        if let Err(error) = self.records.put(id.as_str(), &live.network) {
-            return Err(undo.roll_back(error.into()));
-        }
-        books.networks.insert(id.clone(), live);
+        books.reserved.remove(&id);
+        books.networks.insert(id.clone(), made?);
         drop(books);
         // Its subnets are inside from now on.
         if let Err(cause) = self.allow_all() {
@@ -60,10 +33,49 @@ impl Networks {
         Ok(Created { id, warning })
     }
 
+    /// Two networks made at once must not choose the same subnet: what is chosen is entered under the same lock.
+    fn reserve(&self, request: NewNetwork) -> Result<Live> {
+        let mut books = self.books();
+        let request = configuration::resolve(request, &books)?;
+        let subnets: Vec<(IpNet, String)> = books
+            .all()
+            .flat_map(|network| network.pools.iter().map(|p| (p.subnet, network.name.clone())))
+            .collect();
+        let taken = Taken {
+            names: &|name| books.all().any(|network| network.name == name),
+            subnets: &subnets,
+            bridges: &|bridge| books.all().any(|network| network.bridge == bridge),
+            parents: &|parent| {
+                let mut ipvlan = books.all().filter(|network| network.driver == Driver::Ipvlan);
+                ipvlan.find(|network| network.bridge == parent).map(|network| network.name.clone())
+            },
+        };
+        let network = validate::network(request, &taken, &self.pools)?;
+        let live = Live::new(network, 0)?;
+        books.reserved.insert(live.network.id.clone(), live.network.clone());
+        Ok(live)
+    }
+
+    /// Makes a network's bridge and its record.
+    fn make(&self, mut live: Live) -> Result<Live> {
+        if live.lan.as_ref().is_some_and(|lan| lan.parent.is_some()) {
+            self.router.parent(&live.network.bridge)?;
+        }
+        let mut undo = Undo::default();
+        if let Some(plan) = live.plan() {
+            live.bridge_index = self.router.add_bridge(&plan)?;
+            undo.push("make the bridge", move || self.router.delete_bridge(&plan));
+        }
+        match self.records.put(live.network.id.as_str(), &live.network) {
+            Ok(()) => Ok(live),
+            Err(error) => Err(undo.roll_back(error.into())),
+        }
+    }
+
     /// Removes a network that no running container is on; returns what it was.
     pub fn remove(&self, name: &str) -> Result<Network> {
         let network = self.forget(name)?;
-        // It is gone: whoever asked again would be told that there is none.
+        // Whoever asked again would be told that there is none.
         if let Err(error) = self.allow_all() {
             tracing::warn!(%error, network = network.name, "containers' policies still know a network that is gone");
         }
@@ -89,13 +101,26 @@ impl Networks {
                 if attached.is_empty() { format!("{users} changing") } else { attached.join(", ") };
             return Err(Error::InUse { name: network_name, id: id.to_string(), endpoints });
         }
-        self.records.delete(id.as_str())?;
         let live = books.networks.remove(&id).ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
+        books.reserved.insert(id.clone(), live.network.clone());
         drop(books);
-        if let Some(plan) = live.plan() {
-            self.router.delete_bridge(&plan)?;
+        let deleted = self.records.delete(id.as_str());
+        if deleted.is_ok()
+            && let Some(plan) = live.plan()
+            && let Err(error) = self.router.delete_bridge(&plan)
+        {
+            // The network is gone; a bridge that no record accounts for goes with the next start, or to the next of its name.
+            tracing::warn!(%error, network = live.network.name, "cannot remove the bridge of a network that is gone");
         }
-        Ok(live.network)
+        let mut books = self.books();
+        books.reserved.remove(&id);
+        match deleted {
+            Ok(_) => Ok(live.network),
+            Err(error) => {
+                books.networks.insert(id, live);
+                Err(error.into())
+            }
+        }
     }
 
     /// Removes the user-defined networks that `select` picks and no running container is on; returns what they were.

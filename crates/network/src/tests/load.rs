@@ -216,13 +216,18 @@ fn connections_beyond_all_descriptors_are_refused_and_the_others_live() {
                 "{told:?}"
             );
             assert_eq!(crate::flows::list(&layout).unwrap().troubles.len(), 1);
-            // Somebody who stays has the descriptor with which connections are refused: they wait, and no flow does.
-            let mut standing = netd::client::Client::connect(&layout.netd_socket()).unwrap();
-            standing.troubles().unwrap();
+            // Some who stay have also the descriptors with which connections are refused: those wait, and no flow does.
+            let stay = || {
+                let connected =
+                    netd::client::Client::connect_within(&layout.netd_socket(), Duration::from_secs(1));
+                connected.ok().and_then(|mut client| client.troubles().ok().map(|_| client))
+            };
+            let standing: Vec<_> = std::iter::from_fn(stay).take(200).collect();
             let waiting = attempts(&client, published, 80);
             let start = std::time::Instant::now();
-            assert!(served.iter().take(40).all(|stream| carries(stream)));
-            assert!(start.elapsed() < PATIENCE * 2, "{:?} for 40 exchanges", start.elapsed());
+            // Workers have the later ones.
+            assert!(served.iter().take(12).all(|stream| carries(stream)));
+            assert!(start.elapsed() < PATIENCE * 2, "{:?} for 12 exchanges", start.elapsed());
             drop((standing, waiting));
             let process: netd::state::State =
                 crate::daemon::read_record(&layout.netd_state()).unwrap().unwrap();

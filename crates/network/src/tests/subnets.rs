@@ -123,3 +123,39 @@ fn addresses_of_containers_that_ran_on_are_nobody_elses() {
         );
     });
 }
+
+/// Each has its bridge, and is closed to the others, however its neighbours come and go.
+#[test]
+fn networks_made_and_removed_at_once_have_subnets_of_their_own() {
+    let test = "tests::subnets::networks_made_and_removed_at_once_have_subnets_of_their_own";
+    testing::in_userns(test, || {
+        let host = Host::new();
+        let work = |worker: usize| {
+            for round in 0..10 {
+                let name = format!("made-{worker}-{round}");
+                host.networks.create(user_network(&name, |_| {})).unwrap();
+                if round % 3 > 0 {
+                    host.networks.remove(&name).unwrap();
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..4).map(|worker| scope.spawn(move || work(worker))).collect();
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+        });
+        let networks = host.networks.list();
+        assert_eq!(networks.iter().filter(|network| network.name.starts_with("made-")).count(), 16);
+        let mut subnets: Vec<IpNet> =
+            networks.iter().flat_map(|network| network.pools.iter().map(|pool| pool.subnet)).collect();
+        subnets.sort();
+        let mut closed = host.networks.router.netlink(|netlink| netlink.prohibited(200)).unwrap();
+        closed.sort();
+        assert_eq!(closed, subnets);
+        subnets.dedup();
+        assert_eq!(closed, subnets, "two networks have one subnet");
+        let links = host.networks.router.netlink(Netlink::links).unwrap();
+        for network in networks.iter().filter(|network| !network.bridge.is_empty()) {
+            assert!(links.iter().any(|link| link.name == network.bridge), "{} has no bridge", network.name);
+        }
+    });
+}
