@@ -80,7 +80,8 @@ told "a home directory of another's" '^\[ERROR\] HOME needs to be writable: /usr
 says "root is refused" 'Refusing to install rootless Docker as the root user' env lichen setup install
 says "lingering is noted by the doctor" 'lingering is off: the engine starts when you log in' login lichen doctor
 
-# Another engine in the way.
+# Another engine in the way. The socket of one that was purged stays (RemoveOnStop= of systemd.socket(5)), and is not it.
+rm -f /run/docker.sock
 systemd-socket-activate --listen=/run/docker.sock sleep 1000 2> /dev/null &
 within 30 test -S /run/docker.sock
 chmod 666 /run/docker.sock
