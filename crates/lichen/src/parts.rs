@@ -8,6 +8,7 @@ Engine API. Options are dockerd's, and so are the keys of the configuration file
 refused with a reason, and what is not needed is accepted with a remark in the log.
 
 It ends with SIGTERM, sent to it or to the process in docker.pid, and stops the containers unless live-restore is set. SIGHUP reloads the configuration.
+A second engine of the same user needs an --exec-root, a --data-root, a --pidfile and a --host of its own.
 
 The API is served on $XDG_RUNTIME_DIR/docker.sock unless --host says otherwise. Over TCP it is served to clients with a \
 certificate (--tlsverify); anything less is refused for addresses other than loopback unless it is insisted on with \
