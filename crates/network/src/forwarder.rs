@@ -134,11 +134,13 @@ impl Forwarder {
         if ports.is_empty() {
             return Ok(());
         }
+        let withdrawn = self.shared.withdraw(|client| client.remove(ports.to_vec()));
+        // Not before: a new forwarder may just have been told of them, and they were led to it again.
         if let Err(error) = self.shared.guide.withdraw(ports) {
             tracing::warn!(%error, "a port that is no longer published may stay taken on the host");
         }
         self.shared.listeners.forget(ports.iter().copied());
-        self.shared.withdraw(|client| client.remove(ports.to_vec()))
+        withdrawn
     }
 
     /// Lets endpoints be found by name.
@@ -212,6 +214,12 @@ impl Forwarder {
             tracing::debug!(%error, "the forwarder does not tell its troubles");
             Vec::new()
         })
+    }
+
+    /// Ends the standing connection.
+    #[cfg(test)]
+    pub(crate) fn hang_up(&self) {
+        *lock(&self.shared.client) = None;
     }
 
     /// Does not start another any more: it is the next engine's.

@@ -102,6 +102,35 @@ fn a_container_starts_and_changes_networks_while_the_forwarder_is_killed() {
     });
 }
 
+/// The listener of a process that is killed takes connections until it is closed.
+#[test]
+fn what_a_dying_forwarder_does_not_answer_the_next_is_asked() {
+    testing::in_userns("tests::adoption::what_a_dying_forwarder_does_not_answer_the_next_is_asked", || {
+        let host = Host::new();
+        let socket = host.run.netd_socket();
+        let next = socket.with_extension("next");
+        let die = || {
+            std::fs::rename(&socket, &next).unwrap();
+            let dying = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            host.networks.forwarder.hang_up();
+            let (from, to) = (next.clone(), socket.clone());
+            thread::spawn(move || {
+                (0..5).for_each(|_| drop(dying.accept().unwrap()));
+                std::fs::rename(from, to).unwrap();
+            })
+        };
+        let dying = die();
+        let (id, sandbox) = host.container(&["bridge"], &[port(Protocol::Tcp, 8080, 80)]);
+        dying.join().unwrap();
+        tcp_server(&sandbox.netns, "0.0.0.0:80", tell_peer);
+        assert_eq!(hear(&host.client, "198.51.100.1:8080").unwrap(), CLIENT);
+        let dying = die();
+        host.networks.stop(&id).unwrap();
+        dying.join().unwrap();
+        assert!(connect(&host.client, "198.51.100.1:8080").is_err());
+    });
+}
+
 #[test]
 fn a_forwarder_killed_between_engines_is_replaced() {
     testing::in_userns("tests::adoption::a_forwarder_killed_between_engines_is_replaced", || {
