@@ -31,7 +31,7 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// A line about what is being done ([`line`]), in `println!`'s words.
+/// A line about what is being done ([`line()`]), in `println!`'s words.
 #[macro_export]
 macro_rules! say {
     ($($text:tt)*) => { $crate::out::line(format_args!($($text)*)) };
