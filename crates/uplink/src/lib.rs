@@ -46,7 +46,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(never) => match never {},
         Err(error) => {
-            eprintln!("uplink: {error}");
+            // In one piece: what it talks with writes to the same file, and the standard library writes as it formats.
+            let line = format!("uplink: {error}\n");
+            eprint!("{line}");
             ExitCode::FAILURE
         }
     }
