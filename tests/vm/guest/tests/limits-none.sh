@@ -31,3 +31,5 @@ says "limits are discarded" \
 says "processors cannot be limited" 'NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler' \
   docker run --rm --cpus 1 busybox true
 check "the engine stops" stop
+# No manager removes what no manager made.
+rm -rf /run/user/1000

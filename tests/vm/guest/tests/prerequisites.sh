@@ -54,6 +54,8 @@ rm -f /etc/sysctl.d/5[0-3]-rootless*.conf
 
 # Devices and modules.
 modprobe tun
+# Its rule opens the device to everyone, a moment later.
+udevadm settle
 chmod 600 /dev/net/tun
 mended "a tun device that she may not open" '^\[WARNING\] /dev/net/tun may not be opened by you: containers reach nothing outside$'
 rmmod tun
