@@ -96,7 +96,8 @@ pub(super) fn send(socket: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
 pub(super) fn retry(send: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
     match send() {
         Ok(()) => Ok(()),
-        Err(errno @ (Errno::MSGSIZE | Errno::AGAIN)) => Err(errno),
+        // What is wrong with this one: too large, no room, or not to be cut by the device.
+        Err(errno @ (Errno::MSGSIZE | Errno::AGAIN | Errno::INVAL | Errno::IO)) => Err(errno),
         Err(_) => send(),
     }
 }
