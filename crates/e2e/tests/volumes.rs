@@ -284,8 +284,8 @@ fn external_runtimes_run_containers_too() {
 #[test]
 fn places_made_for_mounts_and_devices_are_open_to_every_user() {
     let engine = engine();
-    let made = ["--device", "/dev/net/tun", "-v", "data:/made/for/it", "-w", "/work/in/this"];
-    let stat = "stat -c '%a %n' /made /made/for /dev/net /work /work/in";
+    let made = ["--device", "/dev/net/tun", "-v", "data:/made/for/it", "-w", "/place/in/this"];
+    let stat = "stat -c '%a %n' /made /made/for /dev/net /place /place/in";
     let run = [&["run", "--rm", "--user", "1000"], &made[..], &["busybox", "sh", "-c", stat]].concat();
-    engine.docker(&run).ok().prints("755 /made\n755 /made/for\n755 /dev/net\n755 /work\n755 /work/in");
+    engine.docker(&run).ok().prints("755 /made\n755 /made/for\n755 /dev/net\n755 /place\n755 /place/in");
 }

@@ -129,6 +129,19 @@ fn short_directory() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("n").tempdir_in("/tmp").unwrap()
 }
 
+impl Host {
+    /// From now on no policies of those that connect by the host, of which there is one, can be written.
+    fn close_policies(&self) -> PathBuf {
+        let mut bypassing = request(&["bridge"], &[]);
+        bypassing.bypass = Some(Vec::new());
+        self.networks.start(bypassing).unwrap();
+        let policies = self.run.bypasses();
+        std::fs::remove_dir_all(&policies).unwrap();
+        std::fs::write(&policies, "").unwrap();
+        policies
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         // The forwarder would outlive the test.

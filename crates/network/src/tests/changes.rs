@@ -223,13 +223,7 @@ fn a_network_that_cannot_be_made_leaves_nothing() {
             n.pools = vec![crate::NewPool { subnet: "ff05::/64".into(), ..Default::default() }];
         });
         assert!(error.to_string().contains("add address ff05::1/64"), "{error}");
-        // No policies of those that connect by the host: to their directory nothing can be written.
-        let mut bypassing = request(&["bridge"], &[]);
-        bypassing.bypass = Some(Vec::new());
-        host.networks.start(bypassing).unwrap();
-        let policies = host.run.bypasses();
-        std::fs::remove_dir_all(&policies).unwrap();
-        std::fs::write(&policies, "").unwrap();
+        let policies = host.close_policies();
         let there = (router(&host), host.networks.list());
         let error = host.networks.create(user_network("made", |_| {})).unwrap_err();
         assert!(matches!(error, Error::Bypass { .. }), "{error}");

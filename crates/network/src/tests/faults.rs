@@ -118,12 +118,7 @@ fn a_network_is_removed_also_where_policies_cannot_be_written() {
     testing::in_userns(test, || {
         let host = Host::new();
         host.networks.create(user_network("made", |_| {})).unwrap();
-        let mut bypassing = request(&["bridge"], &[]);
-        bypassing.bypass = Some(Vec::new());
-        host.networks.start(bypassing).unwrap();
-        let policies = host.run.bypasses();
-        std::fs::remove_dir_all(&policies).unwrap();
-        std::fs::write(&policies, "").unwrap();
+        let policies = host.close_policies();
         assert_eq!(host.networks.remove("made").unwrap().name, "made");
         assert!(matches!(host.networks.get("made"), Err(Error::NotFound { .. })));
         std::fs::remove_file(&policies).unwrap();
