@@ -55,15 +55,16 @@ fn address_pools(config: &Config) -> Result<Vec<AddressPool>> {
         let base = pool.base.parse().with_context(|| {
             format!("invalid default-address-pool {:?}: expected one such as 10.10.0.0/16", pool.base)
         })?;
-        let AddressPool { base, size } = AddressPool { base, size: pool.size };
+        let pool = AddressPool { base, size: pool.size };
         // Others would never be cut out of it, and be missed only when another network is made.
-        let (least, most) = (base.prefix_len(), base.max_prefix_len());
-        if !(least..=most).contains(&size) {
+        let (least, most) = (pool.base.prefix_len(), pool.base.max_prefix_len());
+        if !(least..=most).contains(&pool.size) {
+            let AddressPool { base, size } = pool;
             bail!(
                 "invalid default-address-pool {base}: size {size}: expected a prefix length of {least} to {most}"
             );
         }
-        Ok(AddressPool { base, size })
+        Ok(pool)
     };
     config.network.pools.iter().map(pool).collect()
 }
